@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the commands of memctl share: one file per command, one entry each in memctl.c. */
+#ifndef MEMCTL_CLI_H
+#define MEMCTL_CLI_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include <memctl/client.h>
+#include <memctl/error.h>
+#include <memctl/units.h>
+
+enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
+
+struct cli {
+    const char *socket; /* NULL: the default */
+    bool json;
+};
+
+struct command {
+    const char *name;
+    const char *arguments; /* as usage shows them */
+    const char *summary;   /* one line */
+    const char *help;      /* what --help says beyond that; may be NULL */
+    int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
+};
+
+extern const struct command command_list, command_reload, command_set, command_show, command_status,
+    command_version;
+
+/*
+ * Ask the daemon once. Prints the error and returns an exit code, or EXIT_OK with a new reference in
+ * result. args is taken over.
+ */
+int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **result);
+
+/* Print a usage error for a command; returns EXIT_USAGE. */
+int cli_usage(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Print the error as memctl's; returns the exit code that fits. */
+int cli_fail(const struct mc_error *err);
+
+/* Print JSON for machines and give the reference back; returns EXIT_OK. */
+int cli_print_json(json_t *value);
+
+/* Members of JSON objects, with what stands in where they are missing. */
+uint64_t json_size(const json_t *object, const char *key);
+const char *json_text(const json_t *object, const char *key);
+
+/* "512M", or "-" where the member is missing or null; in one of a few rotating buffers. */
+const char *cli_size(const json_t *object, const char *key);
+
+/* Why the guest's target is what it is, in a word. */
+const char *cli_reason(const json_t *guest);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli.h"
+
+#include <stdio.h>
+
+static void print_guest(const json_t *guest)
+{
+    const json_t *plan = json_object_get(guest, "plan");
+
+    printf("%-16s %-8s %7lld %7s %7s %7s %7s %7s  %s\n", json_text(guest, "name"),
+           json_text(guest, "state"),
+           (long long)json_integer_value(json_object_get(guest, "shares")), cli_size(guest, "min"),
+           cli_size(guest, "max"), cli_size(guest, "actual"), cli_size(guest, "used"),
+           cli_size(plan, "target"), cli_reason(guest));
+}
+
+static int run(const struct cli *cli, int argc, char **argv)
+{
+    json_t *result, *guests, *guest;
+    size_t i;
+    int code;
+
+    (void)argv;
+    if (argc)
+        return cli_usage(&command_list, "takes no argument; 'memctl show GUEST' shows one guest");
+    code = cli_ask(cli, "list", NULL, &result);
+    if (code != EXIT_OK)
+        return code;
+    guests = json_object_get(result, "guests");
+    if (cli->json) {
+        json_incref(guests);
+        json_decref(result);
+        return cli_print_json(guests);
+    }
+    printf("%-16s %-8s %7s %7s %7s %7s %7s %7s  %s\n", "GUEST", "STATE", "SHARES", "MIN", "MAX",
+           "ACTUAL", "USED", "TARGET", "WHY");
+    json_array_foreach(guests, i, guest)
+        print_guest(guest);
+    if (!json_is_true(json_object_get(result, "connected")))
+        fputs("memctl: the daemon has no connection to the hypervisor; 'memctl status' says why\n",
+              stderr);
+    json_decref(result);
+    return EXIT_OK;
+}
+
+const struct command command_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "list the running guests with their memory and why it is what it is",
+    .help = "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, TARGET what\n"
+            "memctl wants it to have now; WHY is the rule that decided the target, or why the guest\n"
+            "is left alone.",
+    .run = run,
+};

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_setting(const json_t *guest, const char *key, const char *value)
+{
+    const json_t *own = json_object_get(json_object_get(guest, "settings"), key);
+
+    if (own)
+        printf("  %-14s %s  (set: %s)\n", key, value, json_string_value(own));
+    else
+        printf("  %-14s %s\n", key, value);
+}
+
+static void print_terms(const json_t *guest)
+{
+    char shares[24];
+
+    snprintf(shares, sizeof(shares), "%lld",
+             (long long)json_integer_value(json_object_get(guest, "shares")));
+    print_setting(guest, "shares", shares);
+    print_setting(guest, "min", cli_size(guest, "min"));
+    print_setting(guest, "max", cli_size(guest, "max"));
+    print_setting(guest, "managed", json_is_true(json_object_get(guest, "managed")) ? "yes" : "no");
+}
+
+static void print_memory(const json_t *guest)
+{
+    static const struct {
+        const char *key, *meaning;
+    } rows[] = {
+        {"memory", "what it is configured with"},
+        {"actual", "what the balloon leaves it"},
+        {"used", "what it cannot give up"},
+        {"active", "what it works with"},
+        {"held", "resident on the host"},
+        {"overhead", "QEMU's own memory"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        printf("  %-14s %-8s %s\n", rows[i].key, cli_size(guest, rows[i].key), rows[i].meaning);
+    if (!json_is_true(json_object_get(guest, "fresh")))
+        puts("  its statistics are old or missing: it is not shrunk");
+}
+
+/* The chain from the policy's wish to the target, one line for each rule that changed it. */
+static void print_plan(const json_t *plan)
+{
+    const json_t *changes = json_object_get(plan, "changes");
+    json_t *change;
+    size_t i;
+
+    if (!json_is_object(plan))
+        return;
+    printf("target\n  %-20s %s\n", "policy", cli_size(plan, "wish"));
+    json_array_foreach(changes, i, change)
+        printf("  %-20s %s\n", json_text(change, "rule"), cli_size(change, "to"));
+}
+
+static void print_agent(const json_t *agent)
+{
+    if (json_is_object(agent))
+        printf("agent %s: %s of %s available\n", json_text(agent, "version"),
+               cli_size(agent, "available"), cli_size(agent, "total"));
+    else
+        puts("agent: none");
+}
+
+static int run(const struct cli *cli, int argc, char **argv)
+{
+    json_t *guest;
+    int code;
+
+    if (argc != 1)
+        return cli_usage(&command_show, "takes the name or UUID of one guest");
+    code = cli_ask(cli, "show", json_pack("{s:s}", "guest", argv[0]), &guest);
+    if (code != EXIT_OK)
+        return code;
+    if (cli->json)
+        return cli_print_json(guest);
+    printf("%s  %s  %s\n", json_text(guest, "name"), json_text(guest, "uuid"),
+           json_text(guest, "state"));
+    if (strcmp(json_text(guest, "exempt"), "no") != 0)
+        printf("left alone: %s\n", json_text(guest, "exempt"));
+    puts("settings");
+    print_terms(guest);
+    puts("memory");
+    print_memory(guest);
+    print_plan(json_object_get(guest, "plan"));
+    print_agent(json_object_get(guest, "agent"));
+    json_decref(guest);
+    return EXIT_OK;
+}
+
+const struct command command_show = {
+    .name = "show",
+    .arguments = "GUEST",
+    .summary = "show all about one guest, by name or UUID",
+    .run = run,
+};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli.h"
+
+#include <stdio.h>
+
+static void print_uptime(long long seconds)
+{
+    if (seconds >= 86400)
+        printf("%lldd %lldh", seconds / 86400, seconds / 3600 % 24);
+    else if (seconds >= 3600)
+        printf("%lldh %lldmin", seconds / 3600, seconds / 60 % 60);
+    else if (seconds >= 60)
+        printf("%lldmin %llds", seconds / 60, seconds % 60);
+    else
+        printf("%llds", seconds);
+}
+
+static void print_hypervisor(const json_t *link)
+{
+    long long stuck = json_integer_value(json_object_get(link, "stuck_calls"));
+
+    if (json_is_true(json_object_get(link, "up")))
+        printf("hypervisor  %s\n", json_text(link, "uri"));
+    else
+        printf("hypervisor  %s  NOT CONNECTED: %s\n", json_text(link, "uri"),
+               json_text(link, "error"));
+    if (stuck)
+        printf("            %lld calls do not come back: a guest or libvirtd hangs\n", stuck);
+}
+
+static void print_host(const json_t *host)
+{
+    const json_t *pressure = json_object_get(host, "pressure");
+
+    printf("host        %s of %s available", cli_size(host, "available"), cli_size(host, "total"));
+    if (json_is_object(pressure))
+        printf(", stalled for memory %.1f%% of the last 10 s",
+               json_real_value(json_object_get(pressure, "some_avg10")));
+    putchar('\n');
+}
+
+static void print_plan(const json_t *plan)
+{
+    printf("budget      %s = %s QEMU itself + %s guests left alone + %s divided\n",
+           cli_size(plan, "budget"), cli_size(plan, "overheads"), cli_size(plan, "exempt"),
+           cli_size(plan, "divided"));
+    printf("promised    %s of %s\n", cli_size(plan, "promised"), cli_size(plan, "divided"));
+    if (json_size(plan, "deficit"))
+        printf("            reservations exceed that by %s: lower some min, or add memory\n",
+               cli_size(plan, "deficit"));
+    if (json_size(plan, "surplus"))
+        printf("            %s more than all limits can use\n", cli_size(plan, "surplus"));
+}
+
+static int run(const struct cli *cli, int argc, char **argv)
+{
+    json_t *status, *plan;
+    int code;
+
+    (void)argv;
+    if (argc)
+        return cli_usage(&command_status, "takes no argument");
+    code = cli_ask(cli, "status", NULL, &status);
+    if (code != EXIT_OK)
+        return code;
+    if (cli->json)
+        return cli_print_json(status);
+    printf("memctld     %s, up ", json_text(status, "version"));
+    print_uptime(json_integer_value(json_object_get(status, "uptime_s")));
+    printf(", policy %s, every %.1f s\n", json_text(status, "policy"),
+           (double)json_integer_value(json_object_get(status, "interval_ms")) / 1000);
+    print_hypervisor(json_object_get(status, "hypervisor"));
+    plan = json_object_get(status, "plan");
+    if (json_is_object(plan)) {
+        print_host(json_object_get(status, "host"));
+        print_plan(plan);
+        printf("guests      %lld, %lld managed\n",
+               (long long)json_integer_value(json_object_get(status, "guests")),
+               (long long)json_integer_value(json_object_get(status, "managed")));
+    }
+    json_decref(status);
+    return EXIT_OK;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .arguments = "",
+    .summary = "show the daemon, the host and the budget",
+    .run = run,
+};

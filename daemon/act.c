@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Carrying out a plan. Every command is a job on a lane; a guest has at most one under way, and one
+ * whose command does not come back is left alone until it does.
+ */
+#include "daemon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define COMMAND_WITHIN_MS 2000
+
+/* After a failure to turn statistics on, the next try. */
+#define STATS_RETRY_MS 30000
+
+struct command {
+    struct job job;
+    struct daemon *daemon;
+    char uuid[MC_UUID_TEXT];
+    char name[MC_NAME_TEXT];
+    uint64_t from, to;     /* of the balloon */
+    unsigned stats_period; /* instead, if not 0 */
+    struct command *next;
+};
+
+struct stats_failure {
+    char uuid[MC_UUID_TEXT];
+    uint64_t retry_ms;
+    struct stats_failure *next;
+};
+
+struct act {
+    struct command *under_way;
+    struct stats_failure *stats_failures;
+};
+
+struct act *act_new(void)
+{
+    return calloc(1, sizeof(struct act));
+}
+
+void act_free(struct act *act)
+{
+    if (!act)
+        return;
+    while (act->stats_failures) {
+        struct stats_failure *next = act->stats_failures->next;
+
+        free(act->stats_failures);
+        act->stats_failures = next;
+    }
+    free(act);
+}
+
+static bool is_busy(const struct act *act, const char *uuid)
+{
+    for (const struct command *command = act->under_way; command; command = command->next)
+        if (strcmp(command->uuid, uuid) == 0)
+            return true;
+    return false;
+}
+
+void act_mark_busy(const struct act *act, struct mc_snapshot *snapshot)
+{
+    for (size_t i = 0; act->under_way && i < snapshot->count; i++)
+        if (is_busy(act, snapshot->guests[i].uuid))
+            snapshot->guests[i].answers = false;
+}
+
+static void note_stats_failure(struct act *act, const char *uuid, uint64_t now_ms)
+{
+    struct stats_failure *failure = act->stats_failures;
+
+    while (failure && strcmp(failure->uuid, uuid) != 0)
+        failure = failure->next;
+    if (!failure) {
+        failure = calloc(1, sizeof(*failure));
+        if (!failure)
+            return;
+        snprintf(failure->uuid, sizeof(failure->uuid), "%s", uuid);
+        failure->next = act->stats_failures;
+        act->stats_failures = failure;
+    }
+    failure->retry_ms = now_ms + STATS_RETRY_MS;
+}
+
+static bool stats_may_be_tried(struct act *act, const char *uuid, uint64_t now_ms)
+{
+    for (struct stats_failure **link = &act->stats_failures; *link; link = &(*link)->next) {
+        struct stats_failure *failure = *link;
+
+        if (strcmp(failure->uuid, uuid) != 0)
+            continue;
+        if (now_ms < failure->retry_ms)
+            return false;
+        *link = failure->next;
+        free(failure);
+        return true;
+    }
+    return true;
+}
+
+/* ---- the job ---- */
+
+static int run(struct job *job, struct mc_session *session)
+{
+    struct command *command = (struct command *)job;
+
+    if (command->stats_period)
+        return mc_session_set_stats_period(session, command->uuid, command->stats_period,
+                                           &job->err);
+    return mc_session_set_balloon(session, command->uuid, command->to, &job->err);
+}
+
+static void late(struct job *job)
+{
+    struct command *command = (struct command *)job;
+
+    log_warning("guest '%s' does not take a command; it is left alone until it answers",
+                command->name);
+}
+
+static void done(struct job *job)
+{
+    struct command *command = (struct command *)job;
+    struct daemon *daemon = command->daemon;
+    struct command **link = &daemon->act->under_way;
+
+    while (*link != command)
+        link = &(*link)->next;
+    *link = command->next;
+    if (command->stats_period) {
+        if (job->rc < 0) {
+            note_stats_failure(daemon->act, command->uuid, daemon_now_ms());
+            log_warning("guest '%s': %s", command->name, job->err.text);
+        }
+    } else {
+        if (job->rc < 0)
+            mc_engine_failed(daemon->engine, command->uuid, daemon_now_ms());
+        record_command(daemon, command->name, command->from, command->to,
+                       job->rc < 0 ? &job->err : NULL);
+    }
+    if (job->is_late)
+        log_info("guest '%s' answers again", command->name);
+    free(command);
+}
+
+static struct command *command_for(struct daemon *daemon, const struct mc_guest *guest)
+{
+    struct command *command = calloc(1, sizeof(*command));
+
+    if (!command)
+        return NULL;
+    command->job =
+        (struct job){.run = run, .done = done, .late = late, .within_ms = COMMAND_WITHIN_MS};
+    command->daemon = daemon;
+    memcpy(command->uuid, guest->uuid, sizeof(command->uuid));
+    memcpy(command->name, guest->name, sizeof(command->name));
+    return command;
+}
+
+static void submit(struct daemon *daemon, struct command *command)
+{
+    command->next = daemon->act->under_way;
+    daemon->act->under_way = command;
+    lanes_submit(daemon->lanes, &command->job);
+}
+
+static void send_target(struct daemon *daemon, const struct mc_guest *guest,
+                        const struct mc_step *step)
+{
+    struct command *command = command_for(daemon, guest);
+
+    if (!command) {
+        mc_engine_failed(daemon->engine, guest->uuid, daemon->snapshot.now_ms);
+        return;
+    }
+    command->from = guest->actual;
+    command->to = step->target;
+    submit(daemon, command);
+}
+
+/* Without statistics a guest is never shrunk; so they are turned on where they are off or rare. */
+static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
+{
+    unsigned wanted = (unsigned)mc_max_u64(1, daemon->config.engine.interval_ms / 1000);
+    struct command *command;
+
+    if (guest->exempt != MC_EXEMPT_NO || !guest->answers ||
+        (guest->stats_period_s && guest->stats_period_s <= wanted) ||
+        is_busy(daemon->act, guest->uuid) ||
+        !stats_may_be_tried(daemon->act, guest->uuid, daemon->snapshot.now_ms))
+        return;
+    command = command_for(daemon, guest);
+    if (!command)
+        return;
+    command->stats_period = wanted;
+    submit(daemon, command);
+}
+
+void act_run(struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->plan.count; i++) {
+        const struct mc_guest *guest = &daemon->snapshot.guests[i];
+
+        if (daemon->plan.steps[i].send)
+            send_target(daemon, guest, &daemon->plan.steps[i]);
+        else
+            turn_on_stats(daemon, guest);
+    }
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ini.h>
+
+#include <memctl/units.h>
+#include <memctl/wire.h>
+
+#define GUESTS_SECTION "guests"
+
+struct reader {
+    struct config *config;
+    struct mc_error *err;
+    bool failed;
+};
+
+struct config config_default(void)
+{
+    return (struct config){
+        .connect = "qemu:///system",
+        .socket = MC_SOCKET_DEFAULT,
+        .socket_group = "memctl",
+        .metrics = "127.0.0.1:9749",
+        .policy = "shares",
+        .engine = mc_engine_config_default(),
+        .defaults = mc_settings_default(),
+    };
+}
+
+void config_free(struct config *config)
+{
+    free(config->rules);
+    *config = (struct config){0};
+}
+
+/* ---- one function per kind of value ---- */
+
+static int read_text(char *field, size_t size, const char *value, struct mc_error *err)
+{
+    if (strlen(value) >= size)
+        return mc_error_set(err, -EINVAL, "is longer than %zu bytes", size - 1);
+    strcpy(field, value);
+    return 0;
+}
+
+static int read_connect(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_text(config->connect, sizeof(config->connect), value, err);
+}
+
+static int read_socket(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_text(config->socket, sizeof(config->socket), value, err);
+}
+
+static int read_socket_group(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_text(config->socket_group, sizeof(config->socket_group), value, err);
+}
+
+static int read_metrics(struct config *config, const char *value, struct mc_error *err)
+{
+    const char *colon = strrchr(value, ':');
+    uint64_t port;
+
+    if (strcmp(value, "off") == 0) {
+        config->metrics[0] = '\0';
+        return 0;
+    }
+    if (!colon || colon == value)
+        return mc_error_set(err, -EINVAL, "'%s' is not ADDRESS:PORT, nor off", value);
+    if (mc_number_parse("port", colon + 1, 1, 65535, &port, err) < 0)
+        return -EINVAL;
+    return read_text(config->metrics, sizeof(config->metrics), value, err);
+}
+
+static int read_interval(struct config *config, const char *value, struct mc_error *err)
+{
+    uint64_t ms;
+    int rc = mc_span_parse(value, &ms, err);
+
+    if (rc < 0)
+        return rc;
+    if (ms < 200 || ms > 60000)
+        return mc_error_set(err, -ERANGE, "'%s' is not between 200ms and 1min", value);
+    config->engine.interval_ms = ms;
+    return 0;
+}
+
+static int read_amount(const char *value, struct mc_amount *amount, struct mc_error *err)
+{
+    size_t length = strlen(value);
+    bool percent = length && value[length - 1] == '%';
+    uint64_t size;
+    int rc = mc_size_parse(value, percent ? 10000 : 0, &size, err);
+
+    if (rc < 0)
+        return rc;
+    if (percent && size > 10000)
+        return mc_error_set(err, -ERANGE, "%s of the host's memory is more than it has", value);
+    *amount = (struct mc_amount){.value = size, .percent = percent};
+    return 0;
+}
+
+static int read_budget(struct config *config, const char *value, struct mc_error *err)
+{
+    struct mc_budget_config *budget = &config->engine.budget;
+
+    budget->automatic = strcmp(value, "auto") == 0;
+    return budget->automatic ? 0 : read_amount(value, &budget->size, err);
+}
+
+static int read_reserve(struct config *config, const char *value, struct mc_error *err)
+{
+    struct mc_budget_config *budget = &config->engine.budget;
+
+    budget->reserve_automatic = strcmp(value, "auto") == 0;
+    return budget->reserve_automatic ? 0 : read_amount(value, &budget->reserve, err);
+}
+
+static int read_overcommit(struct config *config, const char *value, struct mc_error *err)
+{
+    char *end;
+    double factor = strtod(value, &end);
+
+    (void)config;
+    if (end == value || *end || factor != 1.0)
+        return mc_error_set(err, -ERANGE,
+                            "'%s': this version promises nothing that is not there; the only "
+                            "factor is 1.0",
+                            value);
+    return 0;
+}
+
+static int read_policy(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_text(config->policy, sizeof(config->policy), value, err);
+}
+
+static int read_margin(struct config *config, const char *value, struct mc_error *err)
+{
+    return mc_size_parse(value, 0, &config->engine.floor_margin, err);
+}
+
+static int read_calm(struct config *config, const char *value, struct mc_error *err)
+{
+    return mc_size_parse(value, 0, &config->engine.calm_bytes, err);
+}
+
+static const struct {
+    const char *section, *name;
+    int (*read)(struct config *config, const char *value, struct mc_error *err);
+} keys[] = {
+    {"memctld", "connect", read_connect},
+    {"memctld", "interval", read_interval},
+    {"memctld", "socket", read_socket},
+    {"memctld", "socket-group", read_socket_group},
+    {"memctld", "metrics", read_metrics},
+    {"budget", "budget", read_budget},
+    {"budget", "reserve", read_reserve},
+    {"budget", "overcommit", read_overcommit},
+    {"policy", "name", read_policy},
+    {"governor", "floor-margin", read_margin},
+    {"governor", "calm", read_calm},
+};
+
+static int add_policy_param(struct config *config, const char *name, const char *value,
+                            struct mc_error *err)
+{
+    struct policy_param *param = &config->policy_params[config->policy_param_count];
+
+    if (config->policy_param_count == sizeof(config->policy_params) / sizeof(*param))
+        return mc_error_set(err, -EINVAL, "too many parameters");
+    if (read_text(param->name, sizeof(param->name), name, err) < 0 ||
+        read_text(param->value, sizeof(param->value), value, err) < 0)
+        return -EINVAL;
+    config->policy_param_count++;
+    return 0;
+}
+
+static int add_guest_setting(struct config *config, const char *pattern, const char *name,
+                             const char *value, struct mc_error *err)
+{
+    struct guest_rule *rule;
+
+    for (size_t i = 0; i < config->rule_count; i++)
+        if (strcmp(config->rules[i].pattern, pattern) == 0)
+            return mc_settings_say(&config->rules[i].settings, name, value, err);
+    rule = reallocarray(config->rules, config->rule_count + 1, sizeof(*rule));
+    if (!rule)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    config->rules = rule;
+    rule = &config->rules[config->rule_count++];
+    *rule = (struct guest_rule){0};
+    if (read_text(rule->pattern, sizeof(rule->pattern), pattern, err) < 0)
+        return -EINVAL;
+    return mc_settings_say(&rule->settings, name, value, err);
+}
+
+int config_set(struct config *config, const char *section, const char *name, const char *value,
+               struct mc_error *err)
+{
+    bool section_known = false;
+
+    if (strcmp(section, GUESTS_SECTION) == 0)
+        return mc_settings_say(&config->defaults, name, value, err);
+    if (strncmp(section, GUESTS_SECTION " ", strlen(GUESTS_SECTION " ")) == 0)
+        return add_guest_setting(config, section + strlen(GUESTS_SECTION " "), name, value, err);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+        if (strcmp(section, keys[i].section) != 0)
+            continue;
+        section_known = true;
+        if (strcmp(name, keys[i].name) == 0)
+            return keys[i].read(config, value, err);
+    }
+    if (strcmp(section, "policy") == 0)
+        return add_policy_param(config, name, value, err);
+    if (section_known)
+        return mc_error_set(err, -EINVAL, "unknown key; see memctld.conf(5)");
+    return mc_error_set(err, -EINVAL, "unknown section; known are memctld, budget, policy, "
+                                      "governor, guests and guests PATTERN");
+}
+
+static int on_key(void *opaque, const char *section, const char *name, const char *value)
+{
+    struct reader *reader = opaque;
+
+    if (reader->failed)
+        return 1;
+    if (config_set(reader->config, section, name, value, reader->err) < 0) {
+        mc_error_prefix(reader->err, "[%s] %s: ", section, name);
+        reader->failed = true;
+        return 0;
+    }
+    return 1;
+}
+
+/* The defaults must say everything, whatever the file took back. */
+static int check_defaults(const struct config *config, struct mc_error *err)
+{
+    for (unsigned i = 0; i < MC_SETTING_COUNT; i++)
+        if (!(config->defaults.present & (1U << i)))
+            return mc_error_set(err, -EINVAL, "[guests] %s: needs a value", mc_setting_name(i));
+    return 0;
+}
+
+int config_load(const char *file, struct config *config, struct mc_error *err)
+{
+    struct config loaded = config_default();
+    struct reader reader = {.config = &loaded, .err = err};
+    FILE *in = fopen(file, "re");
+    int line, rc = 0;
+
+    if (!in)
+        return mc_error_set(err, -errno, "configuration %s cannot be read: %s", file,
+                            strerror(errno));
+    line = ini_parse_file(in, on_key, &reader);
+    fclose(in);
+    if (line < 0)
+        rc = mc_error_set(err, -ENOMEM, "configuration %s: out of memory", file);
+    else if (line > 0 && !reader.failed)
+        rc = mc_error_set(err, -EINVAL, "configuration %s: line %d: not 'key = value'", file, line);
+    else if (reader.failed) {
+        mc_error_prefix(err, "configuration %s: line %d: ", file, line);
+        rc = -EINVAL;
+    } else if (check_defaults(&loaded, err) < 0) {
+        mc_error_prefix(err, "configuration %s: ", file);
+        rc = -EINVAL;
+    }
+    if (rc < 0) {
+        config_free(&loaded);
+        return rc;
+    }
+    config_free(config);
+    *config = loaded;
+    return 0;
+}
+
+struct mc_settings config_settings_for(const struct config *config, const char *name,
+                                       const struct mc_settings *own)
+{
+    struct mc_settings settings = config->defaults;
+
+    for (size_t i = 0; i < config->rule_count; i++)
+        if (fnmatch(config->rules[i].pattern, name, 0) == 0)
+            mc_settings_merge(&settings, &config->rules[i].settings);
+    mc_settings_merge(&settings, own);
+    return settings;
+}

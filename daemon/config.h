@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* memctld.conf; docs/man/memctld.conf.5.scd describes every key. */
+#ifndef MEMCTLD_CONFIG_H
+#define MEMCTLD_CONFIG_H
+
+#include <memctl/engine.h>
+#include <memctl/error.h>
+#include <memctl/settings.h>
+
+#define CONFIG_TEXT 256
+
+/* What a section [guests PATTERN] says about the guests whose name it matches. */
+struct guest_rule {
+    char pattern[CONFIG_TEXT];
+    struct mc_settings settings;
+};
+
+struct policy_param {
+    char name[64], value[64];
+};
+
+struct config {
+    char connect[4096];
+    char socket[108];
+    char socket_group[64];
+    char metrics[CONFIG_TEXT]; /* ADDRESS:PORT, "" for none */
+    char policy[CONFIG_TEXT];
+    struct policy_param policy_params[8];
+    size_t policy_param_count;
+    struct mc_engine_config engine;
+    struct mc_settings defaults;
+    struct guest_rule *rules;
+    size_t rule_count;
+};
+
+/* What holds without a file. */
+struct config config_default(void);
+void config_free(struct config *config);
+
+/* Read a file over the defaults. -ENOENT, -EACCES, -EINVAL with file, line and key in err. */
+int config_load(const char *file, struct config *config, struct mc_error *err);
+
+/* Set one key as a line of the file would. */
+int config_set(struct config *config, const char *section, const char *name, const char *value,
+               struct mc_error *err);
+
+/* The settings of a guest: defaults, then every matching pattern in the file's order, then its own. */
+struct mc_settings config_settings_for(const struct config *config, const char *name,
+                                       const struct mc_settings *own);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The control socket: lines of JSON in and out. Everything about a client is bounded: how many there
+ * are, how long a line is, how long one may be silent, how much it may leave unread.
+ */
+#include "control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+
+#include <memctl/wire.h>
+
+#include "log.h"
+
+#define CLIENTS_MAX 64
+#define SILENCE_S 60
+
+struct client {
+    struct control *control;
+    struct bufferevent *stream;
+    struct ucred peer;
+    struct request *pending; /* at most one: requests of a client are answered in order */
+    struct client *next;
+};
+
+struct request {
+    struct client *client; /* NULL once it has gone away */
+    struct ucred peer;
+};
+
+struct control {
+    struct daemon *daemon;
+    struct evconnlistener *listener;
+    char path[108];
+    gid_t group;
+    struct client *clients;
+    unsigned count;
+};
+
+static void drop_client(struct client *client)
+{
+    struct client **link = &client->control->clients;
+
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    client->control->count--;
+    if (client->pending)
+        client->pending->client = NULL;
+    bufferevent_free(client->stream);
+    free(client);
+}
+
+static void send_message(struct client *client, json_t *message)
+{
+    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+
+    json_decref(message);
+    if (!text) {
+        drop_client(client);
+        return;
+    }
+    bufferevent_write(client->stream, text, strlen(text));
+    bufferevent_write(client->stream, "\n", 1);
+    free(text);
+}
+
+/* Detach the request from its client; NULL if that is gone. */
+static struct client *finish(struct request *request)
+{
+    struct client *client = request->client;
+
+    if (client)
+        client->pending = NULL;
+    free(request);
+    return client;
+}
+
+static void answer(struct request *request, json_t *message)
+{
+    struct client *client = finish(request);
+
+    if (!client) {
+        json_decref(message);
+        return;
+    }
+    send_message(client, message);
+    bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+void request_reply(struct request *request, json_t *result)
+{
+    answer(request, mc_wire_reply(result ? result : json_null()));
+}
+
+void request_fail(struct request *request, const struct mc_error *err)
+{
+    answer(request, mc_wire_failure(err));
+}
+
+void request_log(const struct request *request, const char *what)
+{
+    log_info("uid %u pid %d: %s", (unsigned)request->peer.uid, (int)request->peer.pid, what);
+}
+
+/* Does this user belong to the group, by primary group or by membership? */
+static bool in_group(const struct ucred *peer, gid_t wanted)
+{
+    struct passwd *user = getpwuid(peer->uid);
+    gid_t groups[64];
+    int count = 64;
+
+    if (peer->gid == wanted)
+        return true;
+    if (!user)
+        return false;
+    if (getgrouplist(user->pw_name, peer->gid, groups, &count) < 0)
+        count = 64; /* more than fit: the first ones are there */
+    for (int i = 0; i < count; i++)
+        if (groups[i] == wanted)
+            return true;
+    return false;
+}
+
+static bool may_change(const struct control *control, const struct ucred *peer)
+{
+    return peer->uid == 0 || peer->uid == geteuid() ||
+           (control->group != (gid_t)-1 && in_group(peer, control->group));
+}
+
+static void handle(struct client *client, const char *line)
+{
+    const struct verb *found;
+    struct mc_error err;
+    const char *name;
+    json_error_t error;
+    json_t *message = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+    json_t *args = NULL;
+    struct request *request = calloc(1, sizeof(*request));
+
+    if (!request) {
+        json_decref(message);
+        drop_client(client);
+        return;
+    }
+    *request = (struct request){.client = client, .peer = client->peer};
+    client->pending = request;
+    if (!message) {
+        mc_error_set(&err, -EPROTO, "the request is not JSON: %s", error.text);
+        request_fail(request, &err);
+        return;
+    }
+    if (mc_wire_read_request(message, &name, &args, &err) < 0) {
+        request_fail(request, &err);
+    } else if (!(found = verb_find(name))) {
+        mc_error_set(&err, -EINVAL, "memctld does not know '%.64s'; is it older than memctl?",
+                     name);
+        request_fail(request, &err);
+    } else if (found->changes && !may_change(client->control, &client->peer)) {
+        mc_error_set(&err, -EACCES, "'%s' changes something; be root or in the group %s", name,
+                     client->control->daemon->config.socket_group);
+        request_fail(request, &err);
+    } else {
+        found->handle(request, client->control->daemon, args);
+    }
+    json_decref(message);
+}
+
+static void process_input(struct client *client)
+{
+    struct evbuffer *input = bufferevent_get_input(client->stream);
+    char *line;
+
+    if (client->pending)
+        return;
+    line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
+    if (line) {
+        handle(client, line);
+        free(line);
+    } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX) {
+        drop_client(client);
+    }
+}
+
+static void on_readable(struct bufferevent *stream, void *opaque)
+{
+    (void)stream;
+    process_input(opaque);
+}
+
+static void on_end(struct bufferevent *stream, short what, void *opaque)
+{
+    struct client *client = opaque;
+
+    (void)stream;
+    /* Silence while an answer is being made is ours, not the client's. */
+    if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) && client->pending) {
+        bufferevent_enable(client->stream, EV_READ);
+        return;
+    }
+    drop_client(client);
+}
+
+static void on_connect(struct evconnlistener *listener, evutil_socket_t fd,
+                       struct sockaddr *address, int length, void *opaque)
+{
+    const struct timeval silence = {.tv_sec = SILENCE_S};
+    struct control *control = opaque;
+    struct client *client = NULL;
+    socklen_t size = sizeof(client->peer);
+
+    (void)listener;
+    (void)address;
+    (void)length;
+    if (control->count < CLIENTS_MAX)
+        client = calloc(1, sizeof(*client));
+    if (client)
+        client->stream = bufferevent_socket_new(control->daemon->base, fd,
+                                                BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (!client || !client->stream ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &size) < 0) {
+        if (client && client->stream)
+            bufferevent_free(client->stream);
+        else
+            close(fd);
+        free(client);
+        return;
+    }
+    client->control = control;
+    client->next = control->clients;
+    control->clients = client;
+    control->count++;
+    bufferevent_setcb(client->stream, on_readable, NULL, on_end, client);
+    bufferevent_setwatermark(client->stream, EV_READ, 0, MC_WIRE_REQUEST_MAX);
+    bufferevent_set_timeouts(client->stream, &silence, &silence);
+    bufferevent_enable(client->stream, EV_READ | EV_WRITE);
+}
+
+/* A socket file that nobody answers on is left over from a crash; one that answers is in use. */
+static int clear_path(const struct sockaddr_un *address, struct mc_error *err)
+{
+    struct stat status;
+    int fd, connected;
+
+    if (lstat(address->sun_path, &status) < 0)
+        return 0;
+    if (!S_ISSOCK(status.st_mode))
+        return mc_error_set(err, -EEXIST, "%s is in the way and is no socket", address->sun_path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return mc_error_set(err, -errno, "no socket: %s", strerror(errno));
+    connected = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+    close(fd);
+    if (connected == 0)
+        return mc_error_set(err, -EADDRINUSE,
+                            "another memctld answers at %s; stop it, or choose another 'socket'",
+                            address->sun_path);
+    unlink(address->sun_path);
+    return 0;
+}
+
+static int bind_socket(const struct control *control, struct mc_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t old;
+    int fd, rc;
+
+    strcpy(address.sun_path, control->path);
+    rc = clear_path(&address, err);
+    if (rc < 0)
+        return rc;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return mc_error_set(err, -errno, "no socket: %s", strerror(errno));
+    old = umask(0117);
+    rc = bind(fd, (struct sockaddr *)&address, sizeof(address));
+    umask(old);
+    if (rc < 0) {
+        rc = mc_error_set(err, -errno, "cannot listen at %s: %s", control->path, strerror(errno));
+        close(fd);
+        return rc;
+    }
+    if (control->group != (gid_t)-1 && chown(control->path, (uid_t)-1, control->group) < 0)
+        log_warning("%s stays with its group: %s", control->path, strerror(errno));
+    return fd;
+}
+
+struct control *control_start(struct daemon *daemon, struct mc_error *err)
+{
+    struct control *control = calloc(1, sizeof(*control));
+    struct group *group = getgrnam(daemon->config.socket_group);
+    int fd;
+
+    if (!control) {
+        mc_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    control->daemon = daemon;
+    control->group = group ? group->gr_gid : (gid_t)-1;
+    strcpy(control->path, daemon->config.socket);
+    fd = bind_socket(control, err);
+    if (fd < 0) {
+        free(control);
+        return NULL;
+    }
+    control->listener = evconnlistener_new(daemon->base, on_connect, control,
+                                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16, fd);
+    if (!control->listener) {
+        mc_error_set(err, -ENOMEM, "cannot listen at %s", control->path);
+        close(fd);
+        free(control);
+        return NULL;
+    }
+    return control;
+}
+
+void control_stop(struct control *control)
+{
+    if (!control)
+        return;
+    while (control->clients)
+        drop_client(control->clients);
+    evconnlistener_free(control->listener);
+    unlink(control->path);
+    free(control);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between control.c, which moves lines, and verbs.c, which knows what they mean. */
+#ifndef MEMCTLD_CONTROL_H
+#define MEMCTLD_CONTROL_H
+
+#include <jansson.h>
+
+#include "daemon.h"
+
+/* A request that waits for its answer. It outlives a client that goes away. */
+struct request;
+
+struct verb {
+    const char *name;
+    bool changes; /* only for root, the daemon's own user and the socket group */
+    /* Answer with request_reply() or request_fail(), once, now or later. args may be NULL. */
+    void (*handle)(struct request *request, struct daemon *daemon, const json_t *args);
+};
+
+/* NULL for an unknown verb. */
+const struct verb *verb_find(const char *name);
+
+/* Take over result (NULL: out of memory); the request is gone afterwards. */
+void request_reply(struct request *request, json_t *result);
+void request_fail(struct request *request, const struct mc_error *err);
+
+/* For the audit line of a change. */
+void request_log(const struct request *request, const char *what);
+
+#endif

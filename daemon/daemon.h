@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memctld's one root structure. The files follow the way of the data:
+ *
+ *   tick.c      when; runs the steps below in their order
+ *   observe.c   asks the hypervisor on a lane, adds what the configuration and the agents say
+ *   (lib)       estimate, decide, govern: mc_engine_step()
+ *   act.c       sends the plan's commands on lanes
+ *   record.c    remembers what happened, for the operator
+ *
+ * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus). Everything here runs on the main loop; only jobs on lanes run elsewhere.
+ */
+#ifndef MEMCTLD_DAEMON_H
+#define MEMCTLD_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include <memctl/engine.h>
+#include <memctl/hypervisor.h>
+
+#include "config.h"
+#include "lanes.h"
+
+struct control;
+struct metrics;
+
+/* Counters since the start; each is a metric. */
+struct counters {
+    uint64_t ticks;
+    uint64_t ticks_late;      /* the observation was not back in time */
+    uint64_t observe_failures;
+    uint64_t policy_failures;
+    uint64_t commands;        /* balloon targets sent */
+    uint64_t command_failures;
+    uint64_t bytes_reclaimed; /* sum of all lowered targets */
+    uint64_t bytes_granted;   /* sum of all raised targets */
+    double tick_seconds;      /* spent deciding */
+};
+
+/* What is known of the connection to the hypervisor. */
+struct link_state {
+    bool up;
+    bool ever_up;
+    struct mc_error last_error;
+    uint64_t pause_ms; /* until the next try */
+};
+
+struct tick {
+    struct event *timer;
+    uint64_t due_ms;      /* when the running or next tick should begin */
+    unsigned outstanding; /* observations that are not back */
+    bool waiting;         /* for an observation that is not late yet */
+    bool again;           /* somebody asked for another tick meanwhile */
+    uint64_t lateness_ms; /* of the last tick: its plan against its due time */
+};
+
+struct act;
+
+enum { SIGNAL_COUNT = 3 };
+
+struct options; /* the command line, main.c */
+
+struct daemon {
+    struct event_base *base;
+    struct event *signals[SIGNAL_COUNT];
+    struct event *changed;   /* made active when the hypervisor reports a change */
+    struct event *heartbeat; /* for systemd's watchdog */
+    const struct options *options;
+    const char *config_file; /* NULL: the default one, if it is there */
+    struct config config;
+    uint64_t started_ms;
+
+    struct mc_hypervisor *hypervisor;
+    struct lanes *lanes;
+    struct mc_policy_run *policy;
+    struct mc_engine *engine;
+
+    struct mc_snapshot snapshot; /* the newest, with estimates */
+    struct mc_plan plan;         /* for it; plan.count == snapshot.count */
+    bool has_plan;
+
+    struct link_state link;
+    struct tick tick;
+    struct act *act;
+    struct control *control;
+    struct metrics *metrics;
+    struct counters counters;
+};
+
+/* Milliseconds of the monotonic clock. */
+uint64_t daemon_now_ms(void);
+
+/* tick.c */
+int tick_start(struct daemon *daemon);
+void tick_stop(struct daemon *daemon);
+/* Something changed: look again soon, whatever the timer says. */
+void tick_wake(struct daemon *daemon);
+
+/* observe.c: take a snapshot into `into` on a lane; `done` gets 0 or an error on the main loop. */
+struct observation {
+    struct job job;
+    struct daemon *daemon;
+    struct mc_snapshot snapshot;
+    void (*done)(struct observation *observation); /* takes over nothing; frees nothing */
+    void (*late)(struct observation *observation);
+};
+int observe_start(struct daemon *daemon, void (*done)(struct observation *),
+                  void (*late)(struct observation *));
+/* Add what the configuration says about each guest: its terms. */
+void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot);
+
+/* act.c */
+struct act *act_new(void);
+void act_free(struct act *act);
+/* Before the engine: guests with a command that has not come back must not get another. */
+void act_mark_busy(const struct act *act, struct mc_snapshot *snapshot);
+/* After the engine: send what the plan says, and turn on missing statistics. */
+void act_run(struct daemon *daemon);
+
+/* record.c */
+void record_plan(struct daemon *daemon);
+void record_command(struct daemon *daemon, const char *name, uint64_t from, uint64_t to,
+                    const struct mc_error *err);
+void record_link(struct daemon *daemon, const struct mc_error *err);
+
+/* control.c */
+struct control *control_start(struct daemon *daemon, struct mc_error *err);
+void control_stop(struct control *control);
+
+/* metrics.c */
+struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
+void metrics_stop(struct metrics *metrics);
+
+/* main.c: the configuration file with the command line over it. */
+int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);
+
+/* reload.c: take the configuration from the file again; keeps the old one on any error. */
+int daemon_reload(struct daemon *daemon, struct mc_error *err);
+/* Load the configured policy with its parameters. */
+int daemon_load_policy(const struct config *config, struct mc_policy_run **policy,
+                       struct mc_error *err);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lanes.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Lanes that work, and lanes in all: the difference is how many guests may hang at a time. */
+#define HEALTHY_MAX 2
+#define LANES_MAX 10
+
+/* libvirt's calls are shallow; the stacks are mostly never touched. */
+#define STACK_SIZE (512 * 1024)
+
+#define PARTING_MS 3000
+
+enum lane_state { LANE_FREE, LANE_IDLE, LANE_BUSY };
+
+struct lane {
+    pthread_t thread;
+    struct lanes *lanes;
+    enum lane_state state;
+    bool started;
+    bool stuck; /* its job is late */
+    struct mc_session *session;
+    bool has_events;
+};
+
+struct lanes {
+    struct event_base *base;
+    struct mc_hypervisor *hypervisor;
+    struct event *wakeup;
+    int wakeup_fd;
+
+    pthread_mutex_t lock; /* of everything below */
+    pthread_cond_t work, idle;
+    struct job *queue, **queue_end;
+    struct job *finished, **finished_end;
+    bool events_taken; /* some lane's session listens to events */
+    bool stopping;
+    struct lane lanes[LANES_MAX];
+};
+
+static void push(struct job ***end, struct job *job)
+{
+    job->next = NULL;
+    **end = job;
+    *end = &job->next;
+}
+
+static struct job *pop(struct job **queue, struct job ***end)
+{
+    struct job *job = *queue;
+
+    if (job) {
+        *queue = job->next;
+        if (!*queue)
+            *end = queue;
+    }
+    return job;
+}
+
+/* ---- on a lane ---- */
+
+static void drop_session(struct lane *lane)
+{
+    mc_session_close(lane->session);
+    lane->session = NULL;
+    pthread_mutex_lock(&lane->lanes->lock);
+    if (lane->has_events)
+        lane->lanes->events_taken = false;
+    lane->has_events = false;
+    pthread_mutex_unlock(&lane->lanes->lock);
+}
+
+static int need_session(struct lane *lane, struct mc_error *err)
+{
+    struct lanes *lanes = lane->lanes;
+    int rc;
+
+    if (lane->session)
+        return 0;
+    pthread_mutex_lock(&lanes->lock);
+    lane->has_events = !lanes->events_taken;
+    lanes->events_taken = true;
+    pthread_mutex_unlock(&lanes->lock);
+    rc = mc_session_open(lanes->hypervisor, lane->has_events, &lane->session, err);
+    if (rc < 0)
+        drop_session(lane);
+    return rc;
+}
+
+static void run_job(struct lane *lane, struct job *job)
+{
+    job->rc = need_session(lane, &job->err);
+    if (job->rc == 0)
+        job->rc = job->run(job, lane->session);
+    if (job->rc == -ENOTCONN && lane->session)
+        drop_session(lane);
+}
+
+static void *lane_main(void *opaque)
+{
+    struct lane *lane = opaque;
+    struct lanes *lanes = lane->lanes;
+    const uint64_t one = 1;
+
+    pthread_mutex_lock(&lanes->lock);
+    for (;;) {
+        struct job *job = pop(&lanes->queue, &lanes->queue_end);
+
+        if (!job && lanes->stopping)
+            break;
+        if (!job) {
+            lane->state = LANE_IDLE;
+            pthread_cond_broadcast(&lanes->idle);
+            pthread_cond_wait(&lanes->work, &lanes->lock);
+            continue;
+        }
+        lane->state = LANE_BUSY;
+        job->lane = lane;
+        pthread_mutex_unlock(&lanes->lock);
+        run_job(lane, job);
+        pthread_mutex_lock(&lanes->lock);
+        job->lane = NULL;
+        lane->stuck = false;
+        push(&lanes->finished_end, job);
+        if (write(lanes->wakeup_fd, &one, sizeof(one)) < 0)
+            continue; /* the counter is full: the main loop is woken already */
+    }
+    pthread_mutex_unlock(&lanes->lock);
+    drop_session(lane);
+    pthread_mutex_lock(&lanes->lock);
+    lane->state = LANE_FREE;
+    pthread_cond_broadcast(&lanes->idle);
+    pthread_mutex_unlock(&lanes->lock);
+    return NULL;
+}
+
+/* ---- on the main loop ---- */
+
+/* With the lock held: start another lane if one is needed and allowed. */
+static void grow(struct lanes *lanes)
+{
+    struct lane *unused = NULL;
+    unsigned healthy = 0;
+    pthread_attr_t attr;
+
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        struct lane *lane = &lanes->lanes[i];
+
+        if (lane->state == LANE_IDLE)
+            return;
+        if (lane->state == LANE_FREE)
+            unused = unused ? unused : lane;
+        else if (!lane->stuck)
+            healthy++;
+    }
+    if (!unused || healthy >= HEALTHY_MAX)
+        return;
+    *unused = (struct lane){.lanes = lanes, .state = LANE_BUSY};
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    unused->started = pthread_create(&unused->thread, &attr, lane_main, unused) == 0;
+    if (!unused->started)
+        unused->state = LANE_FREE;
+    pthread_attr_destroy(&attr);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *opaque)
+{
+    struct job *job = opaque;
+    struct lanes *lanes = job->lanes;
+
+    (void)fd;
+    (void)what;
+    pthread_mutex_lock(&lanes->lock);
+    job->is_late = true;
+    if (job->lane) {
+        job->lane->stuck = true;
+        if (lanes->queue)
+            grow(lanes);
+    }
+    pthread_mutex_unlock(&lanes->lock);
+    if (job->late)
+        job->late(job);
+}
+
+static void on_finished(evutil_socket_t fd, short what, void *opaque)
+{
+    struct lanes *lanes = opaque;
+    struct job *job;
+    uint64_t count;
+
+    (void)what;
+    if (read(fd, &count, sizeof(count)) < 0)
+        return;
+    for (;;) {
+        pthread_mutex_lock(&lanes->lock);
+        job = pop(&lanes->finished, &lanes->finished_end);
+        pthread_mutex_unlock(&lanes->lock);
+        if (!job)
+            return;
+        event_free(job->deadline);
+        job->done(job);
+    }
+}
+
+struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hypervisor)
+{
+    struct lanes *lanes = calloc(1, sizeof(*lanes));
+
+    if (!lanes)
+        return NULL;
+    lanes->base = base;
+    lanes->hypervisor = hypervisor;
+    lanes->queue_end = &lanes->queue;
+    lanes->finished_end = &lanes->finished;
+    lanes->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    lanes->wakeup = event_new(base, lanes->wakeup_fd, EV_READ | EV_PERSIST, on_finished, lanes);
+    if (lanes->wakeup_fd < 0 || !lanes->wakeup || event_add(lanes->wakeup, NULL) < 0) {
+        if (lanes->wakeup)
+            event_free(lanes->wakeup);
+        if (lanes->wakeup_fd >= 0)
+            close(lanes->wakeup_fd);
+        free(lanes);
+        return NULL;
+    }
+    pthread_mutex_init(&lanes->lock, NULL);
+    pthread_cond_init(&lanes->work, NULL);
+    pthread_cond_init(&lanes->idle, NULL);
+    return lanes;
+}
+
+void lanes_submit(struct lanes *lanes, struct job *job)
+{
+    const struct timeval within = {
+        .tv_sec = (time_t)(job->within_ms / 1000),
+        .tv_usec = (suseconds_t)(job->within_ms % 1000 * 1000),
+    };
+
+    job->lanes = lanes;
+    job->deadline = evtimer_new(lanes->base, on_deadline, job);
+    if (job->deadline)
+        evtimer_add(job->deadline, &within);
+    pthread_mutex_lock(&lanes->lock);
+    push(&lanes->queue_end, job);
+    grow(lanes);
+    pthread_cond_signal(&lanes->work);
+    pthread_mutex_unlock(&lanes->lock);
+}
+
+unsigned lanes_stuck(struct lanes *lanes)
+{
+    unsigned stuck = 0;
+
+    pthread_mutex_lock(&lanes->lock);
+    for (size_t i = 0; i < LANES_MAX; i++)
+        stuck += lanes->lanes[i].stuck;
+    pthread_mutex_unlock(&lanes->lock);
+    return stuck;
+}
+
+static bool all_gone(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (lanes->lanes[i].state != LANE_FREE)
+            return false;
+    return true;
+}
+
+/* Jobs that nobody will run any more; their owners free them. */
+static void finish_all(struct lanes *lanes)
+{
+    struct job *job;
+
+    while ((job = pop(&lanes->queue, &lanes->queue_end)) ||
+           (job = pop(&lanes->finished, &lanes->finished_end))) {
+        event_free(job->deadline);
+        job->rc = -ECANCELED;
+        job->done(job);
+    }
+}
+
+bool lanes_free(struct lanes *lanes)
+{
+    struct timespec until;
+    bool gone;
+
+    if (!lanes)
+        return true;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PARTING_MS / 1000;
+    pthread_mutex_lock(&lanes->lock);
+    lanes->stopping = true;
+    pthread_cond_broadcast(&lanes->work);
+    while (!all_gone(lanes) && pthread_cond_timedwait(&lanes->idle, &lanes->lock, &until) == 0)
+        continue;
+    gone = all_gone(lanes);
+    pthread_mutex_unlock(&lanes->lock);
+    event_free(lanes->wakeup);
+    if (!gone)
+        return false;
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (lanes->lanes[i].started)
+            pthread_join(lanes->lanes[i].thread, NULL);
+    finish_all(lanes);
+    close(lanes->wakeup_fd);
+    pthread_cond_destroy(&lanes->work);
+    pthread_cond_destroy(&lanes->idle);
+    pthread_mutex_destroy(&lanes->lock);
+    free(lanes);
+    return true;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Threads for calls that may block.
+ *
+ * A lane is a thread with a hypervisor session of its own. A job runs on whatever lane is idle; its
+ * outcome comes back on the main loop. A job that is not back by its deadline is called late: its
+ * lane is left to wait (such a call cannot be cancelled) and another one takes its place, so one
+ * hung guest costs one lane and delays nobody. The number of lanes is bounded.
+ */
+#ifndef MEMCTLD_LANES_H
+#define MEMCTLD_LANES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include <memctl/hypervisor.h>
+
+struct lanes;
+
+struct job {
+    /* On a lane. Returns 0 or a negative errno; -ENOTCONN closes the lane's session. */
+    int (*run)(struct job *job, struct mc_session *session);
+    /* On the main loop, once, when run has returned or the lanes are full. Frees the job. */
+    void (*done)(struct job *job);
+    /* On the main loop, once, if the deadline passes before that; may be NULL. */
+    void (*late)(struct job *job);
+    uint64_t within_ms; /* the deadline, counted from the submission */
+
+    int rc;
+    struct mc_error err;
+
+    /* of the lanes */
+    struct job *next;
+    struct event *deadline;
+    struct lane *lane;
+    struct lanes *lanes;
+    bool is_late;
+};
+
+/* Owns nothing of hypervisor. NULL when out of memory or descriptors. */
+struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hypervisor);
+
+/*
+ * Wait a moment for the jobs under way, then free. Returns false if a lane is stuck: then the
+ * process must exit without freeing what a lane may still use.
+ */
+bool lanes_free(struct lanes *lanes);
+
+/* Run the job as soon as a lane is idle. Never blocks. */
+void lanes_submit(struct lanes *lanes, struct job *job);
+
+/* Lanes that wait for a late job. */
+unsigned lanes_stuck(struct lanes *lanes);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* memctld: parse the command line, put the parts together, run the loop, take them apart. */
+#include "daemon.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/thread.h>
+#include <systemd/sd-daemon.h>
+
+#include "libvirt_loop.h"
+#include "log.h"
+
+#define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
+
+enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct options {
+    const char *config_file;
+    const char *connect, *socket, *metrics, *budget, *interval;
+    bool check_config, verbose;
+};
+
+uint64_t daemon_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void print_help(void)
+{
+    puts("memctld: memory overcommit for KVM hosts\n"
+         "\n"
+         "usage: memctld [OPTION]...\n"
+         "\n"
+         "  -c, --config FILE    read FILE instead of " CONFIG_FILE "\n"
+         "      --check-config   check the configuration, print what is wrong, and exit\n"
+         "      --connect URI    libvirt URI, or sim:FILE for a simulated host\n"
+         "      --budget SIZE    what all guests may occupy: auto, 12G, 75%\n"
+         "      --interval TIME  between two looks at the guests: 500ms, 2s\n"
+         "      --socket PATH    where memctl finds this daemon\n"
+         "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
+         "  -v, --verbose        say more\n"
+         "  -h, --help           this text\n"
+         "  -V, --version        the version\n"
+         "\n"
+         "Options override the configuration file. See memctld(8) and memctld.conf(5).");
+}
+
+/* Returns -1 to go on, or the exit code. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS };
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, CHECK},
+        {"connect", required_argument, NULL, CONNECT},
+        {"budget", required_argument, NULL, BUDGET},
+        {"interval", required_argument, NULL, INTERVAL},
+        {"socket", required_argument, NULL, SOCKET},
+        {"metrics", required_argument, NULL, METRICS},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "c:vhV", known, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->config_file = optarg;
+            break;
+        case CHECK:
+            options->check_config = true;
+            break;
+        case CONNECT:
+            options->connect = optarg;
+            break;
+        case BUDGET:
+            options->budget = optarg;
+            break;
+        case INTERVAL:
+            options->interval = optarg;
+            break;
+        case SOCKET:
+            options->socket = optarg;
+            break;
+        case METRICS:
+            options->metrics = optarg;
+            break;
+        case 'v':
+            options->verbose = true;
+            break;
+        case 'h':
+            print_help();
+            return EXIT_OK;
+        case 'V':
+            puts("memctld " MEMCTL_VERSION);
+            return EXIT_OK;
+        default:
+            fputs("memctld: try 'memctld --help'\n", stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "memctld: '%s' is not expected; try 'memctld --help'\n", argv[optind]);
+        return EXIT_USAGE;
+    }
+    return -1;
+}
+
+static int apply_options(const struct options *options, struct config *config,
+                         struct mc_error *err)
+{
+    const struct {
+        const char *section, *name, *option, *value;
+    } given[] = {
+        {"memctld", "connect", "--connect", options->connect},
+        {"memctld", "socket", "--socket", options->socket},
+        {"memctld", "metrics", "--metrics", options->metrics},
+        {"memctld", "interval", "--interval", options->interval},
+        {"budget", "budget", "--budget", options->budget},
+    };
+
+    for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++) {
+        if (!given[i].value)
+            continue;
+        if (config_set(config, given[i].section, given[i].name, given[i].value, err) < 0) {
+            mc_error_prefix(err, "%s: ", given[i].option);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err)
+{
+    int rc = 0;
+
+    *config = config_default();
+    if (daemon->config_file)
+        rc = config_load(daemon->config_file, config, err);
+    else if (access(CONFIG_FILE, F_OK) == 0)
+        rc = config_load(CONFIG_FILE, config, err);
+    return rc < 0 ? rc : apply_options(daemon->options, config, err);
+}
+
+static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
+{
+    struct daemon *daemon = opaque;
+
+    (void)what;
+    log_info("stopping on %s; the balloons stay as they are",
+             signal_number == SIGINT ? "interrupt" : "request");
+    sd_notify(0, "STOPPING=1");
+    event_base_loopbreak(daemon->base);
+}
+
+static void on_reload(evutil_socket_t signal_number, short what, void *opaque)
+{
+    struct daemon *daemon = opaque;
+    struct mc_error err;
+
+    (void)signal_number;
+    (void)what;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+               (unsigned long long)daemon_now_ms() * 1000);
+    if (daemon_reload(daemon, &err) < 0)
+        log_error("not reloaded, the old configuration stays: %s", err.text);
+    sd_notify(0, "READY=1");
+}
+
+/* The hypervisor says that a guest changed; it may call from any thread. */
+static void on_change(void *opaque)
+{
+    struct daemon *daemon = opaque;
+
+    event_active(daemon->changed, EV_READ, 0);
+}
+
+static void on_changed(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd;
+    (void)what;
+    tick_wake(opaque);
+}
+
+static void on_heartbeat(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd;
+    (void)what;
+    (void)opaque;
+    sd_notify(0, "WATCHDOG=1");
+}
+
+static int start_signals(struct daemon *daemon)
+{
+    static const struct {
+        int number;
+        event_callback_fn handle;
+    } wanted[SIGNAL_COUNT] = {
+        {SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_reload}};
+    const struct timeval heartbeat = {.tv_sec = 5};
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        daemon->signals[i] =
+            evsignal_new(daemon->base, wanted[i].number, wanted[i].handle, daemon);
+        if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
+            return -ENOMEM;
+    }
+    daemon->changed = event_new(daemon->base, -1, 0, on_changed, daemon);
+    daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, daemon);
+    if (!daemon->changed || !daemon->heartbeat || event_add(daemon->heartbeat, &heartbeat) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int start(struct daemon *daemon, struct mc_error *err)
+{
+    int rc = daemon_load_policy(&daemon->config, &daemon->policy, err);
+
+    if (rc < 0)
+        return rc;
+    evthread_use_pthreads();
+    daemon->base = event_base_new();
+    if (!daemon->base || libvirt_loop_register(daemon->base) < 0 || start_signals(daemon) < 0)
+        return mc_error_set(err, -ENOMEM, "no event loop");
+    rc = mc_hypervisor_open(daemon->config.connect, &daemon->hypervisor, err);
+    if (rc < 0)
+        return rc;
+    mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
+    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policy);
+    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor);
+    daemon->act = act_new();
+    if (!daemon->engine || !daemon->lanes || !daemon->act)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    daemon->control = control_start(daemon, err);
+    if (!daemon->control)
+        return err->code;
+    if (*daemon->config.metrics) {
+        daemon->metrics = metrics_start(daemon, err);
+        if (!daemon->metrics)
+            return err->code;
+    }
+    return tick_start(daemon);
+}
+
+static void stop(struct daemon *daemon)
+{
+    tick_stop(daemon);
+    control_stop(daemon->control);
+    metrics_stop(daemon->metrics);
+    if (!lanes_free(daemon->lanes)) {
+        log_warning("a call to the hypervisor does not come back; leaving it behind");
+        _exit(EXIT_OK);
+    }
+    act_free(daemon->act);
+    mc_engine_free(daemon->engine);
+    mc_policy_unload(daemon->policy);
+    mc_hypervisor_free(daemon->hypervisor);
+    mc_snapshot_free(&daemon->snapshot);
+    mc_plan_free(&daemon->plan);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        if (daemon->signals[i])
+            event_free(daemon->signals[i]);
+    if (daemon->changed)
+        event_free(daemon->changed);
+    if (daemon->heartbeat)
+        event_free(daemon->heartbeat);
+    if (daemon->base) {
+        event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted freed later */
+        libvirt_loop_unregister();
+        event_base_free(daemon->base);
+    }
+    config_free(&daemon->config);
+}
+
+/* Few threads, little memory: arenas per thread and lazy trimming would cost more than they bring. */
+static void tame_malloc(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct daemon daemon = {.options = &options};
+    struct mc_error err = {0};
+    int code = parse_options(argc, argv, &options);
+
+    if (code >= 0)
+        return code;
+    tame_malloc();
+    log_open(options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    daemon.config_file = options.config_file;
+    daemon.started_ms = daemon_now_ms();
+    if (daemon_read_config(&daemon, &daemon.config, &err) < 0) {
+        log_error("%s", err.text);
+        return options.check_config ? EXIT_FAILED : EXIT_USAGE;
+    }
+    if (options.check_config) {
+        code = daemon_load_policy(&daemon.config, &daemon.policy, &err) < 0 ? EXIT_FAILED : EXIT_OK;
+        if (code == EXIT_OK)
+            puts("the configuration is good");
+        else
+            log_error("%s", err.text);
+        mc_policy_unload(daemon.policy);
+        config_free(&daemon.config);
+        return code;
+    }
+    code = EXIT_OK;
+    if (start(&daemon, &err) < 0) {
+        log_error("%s", err.text);
+        code = EXIT_FAILED;
+    } else {
+        log_info("ready; socket %s, metrics %s", daemon.config.socket,
+                 *daemon.config.metrics ? daemon.config.metrics : "off");
+        sd_notify(0, "READY=1\nSTATUS=watching the guests");
+        event_base_dispatch(daemon.base);
+    }
+    stop(&daemon);
+    return code;
+}

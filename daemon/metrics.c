@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * /metrics in the Prometheus text format. The tables are where the metrics are defined;
+ * docs/metrics.md lists them for people.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+
+struct metrics {
+    struct daemon *daemon;
+    struct evhttp *http;
+};
+
+/* A number of bytes or a count somewhere in a structure. */
+struct family {
+    const char *name, *type, *help;
+    size_t offset;
+};
+
+#define COUNTER(field, name, help) {name, "counter", help, offsetof(struct daemon, counters.field)}
+#define PLAN(field, name, help) {name, "gauge", help, offsetof(struct daemon, plan.field)}
+#define HOST(field, name, help) {name, "gauge", help, offsetof(struct daemon, snapshot.host.field)}
+
+static const struct family always[] = {
+    COUNTER(ticks, "memctl_ticks_total", "Passes from observation to plan."),
+    COUNTER(ticks_late, "memctl_ticks_late_total",
+            "Observations that were not back in time and were asked for again."),
+    COUNTER(observe_failures, "memctl_observe_failures_total", "Observations that failed."),
+    COUNTER(policy_failures, "memctl_policy_failures_total",
+            "Passes without a plan because the policy failed."),
+    COUNTER(commands, "memctl_balloon_commands_total", "Balloon targets set."),
+    COUNTER(command_failures, "memctl_balloon_command_failures_total",
+            "Balloon targets that could not be set."),
+    COUNTER(bytes_reclaimed, "memctl_balloon_reclaim_requested_bytes_total",
+            "Memory that guests were told to give up."),
+    COUNTER(bytes_granted, "memctl_balloon_grant_bytes_total",
+            "Memory that guests were told they may take."),
+};
+
+static const struct family with_plan[] = {
+    HOST(total, "memctl_host_memory_bytes", "Memory of the host."),
+    HOST(available, "memctl_host_memory_available_bytes",
+         "Memory of the host that can be used without swapping."),
+    PLAN(budget, "memctl_budget_bytes", "What all guests may occupy, QEMU's own memory included."),
+    PLAN(overheads, "memctl_overhead_bytes", "QEMU's own memory of the managed guests."),
+    PLAN(exempt, "memctl_exempt_bytes", "What guests may take that memctl does not touch."),
+    PLAN(divided, "memctl_divided_bytes", "What is divided among the managed guests."),
+    PLAN(promised, "memctl_promised_bytes", "What managed guests can take already."),
+    PLAN(surplus, "memctl_surplus_bytes", "What the guests' limits leave unused."),
+    PLAN(deficit, "memctl_deficit_bytes", "What the reservations exceed the divided memory by."),
+};
+
+#define GUEST(field, name, help) {name, "gauge", help, offsetof(struct mc_guest, field)}
+
+static const struct family per_guest[] = {
+    GUEST(memory, "memctl_guest_memory_bytes", "Memory that the guest is configured with."),
+    GUEST(actual, "memctl_guest_actual_bytes", "What the balloon leaves the guest."),
+    GUEST(used, "memctl_guest_used_bytes", "What the guest cannot give up."),
+    GUEST(active, "memctl_guest_active_bytes", "What the guest works with."),
+    GUEST(held, "memctl_guest_held_bytes", "Guest memory that is resident on the host."),
+    GUEST(overhead, "memctl_guest_overhead_bytes", "QEMU's own memory."),
+    GUEST(terms.shares, "memctl_guest_shares", "The guest's shares."),
+    GUEST(terms.min, "memctl_guest_min_bytes", "The guest's reservation."),
+    GUEST(terms.max, "memctl_guest_max_bytes", "The guest's limit."),
+};
+
+#define STEP(field, name, help) {name, "gauge", help, offsetof(struct mc_step, field)}
+
+static const struct family per_step[] = {
+    STEP(wish, "memctl_guest_wish_bytes", "The policy's target."),
+    STEP(target, "memctl_guest_target_bytes", "The target that the governor allowed."),
+};
+
+#define LENGTH(table) (sizeof(table) / sizeof(*(table)))
+
+static uint64_t field(const void *structure, size_t offset)
+{
+    uint64_t value;
+
+    memcpy(&value, (const char *)structure + offset, sizeof(value));
+    return value;
+}
+
+static void add_head(struct evbuffer *out, const char *name, const char *type, const char *help)
+{
+    evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add_family(struct evbuffer *out, const struct family *family, const void *structure)
+{
+    add_head(out, family->name, family->type, family->help);
+    evbuffer_add_printf(out, "%s %" PRIu64 "\n", family->name, field(structure, family->offset));
+}
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void add_label(struct evbuffer *out, const char *name, const char *value)
+{
+    evbuffer_add_printf(out, "%s=\"", name);
+    for (const char *p = value; *p; p++) {
+        if (*p == '\\' || *p == '"')
+            evbuffer_add_printf(out, "\\%c", *p);
+        else if (*p == '\n')
+            evbuffer_add_printf(out, "\\n");
+        else
+            evbuffer_add(out, p, 1);
+    }
+    evbuffer_add(out, "\"", 1);
+}
+
+static void add_guest_labels(struct evbuffer *out, const char *family,
+                             const struct mc_guest *guest)
+{
+    evbuffer_add_printf(out, "%s{", family);
+    add_label(out, "domain", guest->name);
+    evbuffer_add(out, ",", 1);
+    add_label(out, "uuid", guest->uuid);
+}
+
+static void add_guest_family(struct evbuffer *out, const struct daemon *daemon,
+                             const struct family *family, bool of_step)
+{
+    add_head(out, family->name, family->type, family->help);
+    for (size_t i = 0; i < daemon->snapshot.count; i++) {
+        const struct mc_guest *guest = &daemon->snapshot.guests[i];
+        uint64_t value = of_step ? field(&daemon->plan.steps[i], family->offset)
+                                 : field(guest, family->offset);
+
+        if (value == MC_UNKNOWN)
+            continue; /* a sample that is not there says "unknown" */
+        add_guest_labels(out, family->name, guest);
+        evbuffer_add_printf(out, "} %" PRIu64 "\n", value);
+    }
+}
+
+static void add_guest_info(struct evbuffer *out, const struct daemon *daemon)
+{
+    add_head(out, "memctl_guest_info", "gauge",
+             "Why the guest is not managed (exempt), its state and the source of its active memory.");
+    for (size_t i = 0; i < daemon->snapshot.count; i++) {
+        const struct mc_guest *guest = &daemon->snapshot.guests[i];
+
+        add_guest_labels(out, "memctl_guest_info", guest);
+        evbuffer_add_printf(out, ",state=\"%s\",exempt=\"%s\",active_source=\"%s\"} 1\n",
+                            mc_guest_state_name(guest->state), mc_exempt_name(guest->exempt),
+                            mc_source_name(guest->active_source));
+    }
+}
+
+static void add_state(struct evbuffer *out, struct daemon *daemon)
+{
+    add_head(out, "memctl_build_info", "gauge", "The version of memctld and its policy.");
+    evbuffer_add_printf(out, "memctl_build_info{version=\"%s\",policy=\"%s\"} 1\n", MEMCTL_VERSION,
+                        mc_policy_of(daemon->policy)->name);
+    add_head(out, "memctl_hypervisor_up", "gauge", "1 while the hypervisor answers.");
+    evbuffer_add_printf(out, "memctl_hypervisor_up %d\n", daemon->link.up);
+    add_head(out, "memctl_stuck_calls", "gauge", "Calls to the hypervisor that do not come back.");
+    evbuffer_add_printf(out, "memctl_stuck_calls %u\n", lanes_stuck(daemon->lanes));
+    add_head(out, "memctl_tick_lateness_seconds", "gauge",
+             "How long after its due time the last plan was made.");
+    evbuffer_add_printf(out, "memctl_tick_lateness_seconds %.3f\n",
+                        (double)daemon->tick.lateness_ms / 1000);
+    add_head(out, "memctl_guests", "gauge", "Running guests.");
+    evbuffer_add_printf(out, "memctl_guests %zu\n", daemon->link.up ? daemon->snapshot.count : 0);
+}
+
+static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressure)
+{
+    if (!pressure->present)
+        return;
+    add_head(out, "memctl_host_memory_stall_ratio", "gauge",
+             "Part of the last 10 s in which some or all tasks waited for memory.");
+    evbuffer_add_printf(out,
+                        "memctl_host_memory_stall_ratio{kind=\"some\"} %.4f\n"
+                        "memctl_host_memory_stall_ratio{kind=\"full\"} %.4f\n",
+                        pressure->some_avg10 / 10000.0, pressure->full_avg10 / 10000.0);
+}
+
+static void add_all(struct evbuffer *out, struct daemon *daemon)
+{
+    add_state(out, daemon);
+    for (size_t i = 0; i < LENGTH(always); i++)
+        add_family(out, &always[i], daemon);
+    /* Old numbers would look like present ones. */
+    if (!daemon->has_plan || !daemon->link.up)
+        return;
+    for (size_t i = 0; i < LENGTH(with_plan); i++)
+        add_family(out, &with_plan[i], daemon);
+    add_pressure(out, &daemon->snapshot.host.pressure);
+    for (size_t i = 0; i < LENGTH(per_guest); i++)
+        add_guest_family(out, daemon, &per_guest[i], false);
+    for (size_t i = 0; i < LENGTH(per_step); i++)
+        add_guest_family(out, daemon, &per_step[i], true);
+    add_guest_info(out, daemon);
+}
+
+static void on_metrics(struct evhttp_request *request, void *opaque)
+{
+    struct metrics *metrics = opaque;
+    struct evbuffer *out = evbuffer_new();
+
+    if (!out) {
+        evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
+        return;
+    }
+    add_all(out, metrics->daemon);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
+                      "text/plain; version=0.0.4; charset=utf-8");
+    evhttp_send_reply(request, HTTP_OK, "OK", out);
+    evbuffer_free(out);
+}
+
+static int listen_at(struct metrics *metrics, const char *where, struct mc_error *err)
+{
+    char address[CONFIG_TEXT];
+    char *colon, *host = address;
+
+    strcpy(address, where);
+    colon = strrchr(address, ':');
+    *colon = '\0';
+    if (*host == '[') {
+        host++;
+        host[strcspn(host, "]")] = '\0';
+    }
+    if (evhttp_bind_socket(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10)) < 0)
+        return mc_error_set(err, -EADDRINUSE,
+                            "cannot serve metrics at %s: %s; choose another 'metrics' or off", where,
+                            strerror(errno));
+    return 0;
+}
+
+struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err)
+{
+    struct metrics *metrics = calloc(1, sizeof(*metrics));
+
+    if (metrics)
+        metrics->http = evhttp_new(daemon->base);
+    if (!metrics || !metrics->http) {
+        mc_error_set(err, -ENOMEM, "out of memory");
+        free(metrics);
+        return NULL;
+    }
+    metrics->daemon = daemon;
+    evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_max_headers_size(metrics->http, 8192);
+    evhttp_set_max_body_size(metrics->http, 0);
+    evhttp_set_timeout(metrics->http, 10);
+    evhttp_set_cb(metrics->http, "/metrics", on_metrics, metrics);
+    if (listen_at(metrics, daemon->config.metrics, err) < 0) {
+        metrics_stop(metrics);
+        return NULL;
+    }
+    return metrics;
+}
+
+void metrics_stop(struct metrics *metrics)
+{
+    if (!metrics)
+        return;
+    evhttp_free(metrics->http);
+    free(metrics);
+}

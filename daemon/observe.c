@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* An observation that takes longer is overtaken by another one; see lanes.h. */
+#define OBSERVE_WITHIN_MS 500
+
+static int run(struct job *job, struct mc_session *session)
+{
+    struct observation *observation = (struct observation *)job;
+
+    return mc_session_observe(session, daemon_now_ms(), &observation->snapshot, &job->err);
+}
+
+static void done(struct job *job)
+{
+    struct observation *observation = (struct observation *)job;
+
+    observation->snapshot.wall_s = time(NULL);
+    observation->done(observation);
+    mc_snapshot_free(&observation->snapshot);
+    free(observation);
+}
+
+static void late(struct job *job)
+{
+    struct observation *observation = (struct observation *)job;
+
+    observation->late(observation);
+}
+
+int observe_start(struct daemon *daemon, void (*on_done)(struct observation *),
+                  void (*on_late)(struct observation *))
+{
+    struct observation *observation = calloc(1, sizeof(*observation));
+
+    if (!observation)
+        return -ENOMEM;
+    observation->job = (struct job){
+        .run = run, .done = done, .late = late, .within_ms = OBSERVE_WITHIN_MS};
+    observation->daemon = daemon;
+    observation->done = on_done;
+    observation->late = on_late;
+    lanes_submit(daemon->lanes, &observation->job);
+    return 0;
+}
+
+void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct mc_guest *guest = &snapshot->guests[i];
+        struct mc_settings settings = config_settings_for(config, guest->name, &guest->own);
+
+        guest->terms = mc_settings_resolve(&settings, guest->memory);
+        if (!guest->terms.managed && guest->exempt == MC_EXEMPT_NO)
+            guest->exempt = MC_EXEMPT_UNMANAGED;
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+
+#include <string.h>
+
+#include "log.h"
+
+int daemon_load_policy(const struct config *config, struct mc_policy_run **policy,
+                       struct mc_error *err)
+{
+    int rc = mc_policy_load(config->policy, policy, err);
+
+    for (size_t i = 0; rc == 0 && i < config->policy_param_count; i++) {
+        rc = mc_policy_set_param(*policy, config->policy_params[i].name,
+                                 config->policy_params[i].value, err);
+        if (rc < 0)
+            mc_policy_unload(*policy);
+    }
+    return rc;
+}
+
+/* What is bound when the process starts cannot follow a reload. */
+static void keep_bound(const struct config *old, struct config *new)
+{
+    if (strcmp(old->connect, new->connect) != 0 || strcmp(old->socket, new->socket) != 0 ||
+        strcmp(old->socket_group, new->socket_group) != 0 ||
+        strcmp(old->metrics, new->metrics) != 0)
+        log_warning("connect, socket, socket-group and metrics change only with a restart");
+    memcpy(new->connect, old->connect, sizeof(new->connect));
+    memcpy(new->socket, old->socket, sizeof(new->socket));
+    memcpy(new->socket_group, old->socket_group, sizeof(new->socket_group));
+    memcpy(new->metrics, old->metrics, sizeof(new->metrics));
+}
+
+int daemon_reload(struct daemon *daemon, struct mc_error *err)
+{
+    struct mc_policy_run *policy;
+    struct config config;
+    int rc = daemon_read_config(daemon, &config, err);
+
+    if (rc == 0)
+        rc = daemon_load_policy(&config, &policy, err);
+    if (rc < 0) {
+        config_free(&config);
+        return rc;
+    }
+    keep_bound(&daemon->config, &config);
+    config_free(&daemon->config);
+    daemon->config = config;
+    mc_engine_configure(daemon->engine, &config.engine, policy);
+    mc_policy_unload(daemon->policy);
+    daemon->policy = policy;
+    tick_wake(daemon);
+    log_info("configuration reloaded");
+    return 0;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The rhythm: a tick begins with an observation on a lane and goes on when that is back. Ticks keep
+ * to the interval; while memory is on its way between guests they come faster, and after a failure
+ * with growing pauses.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "log.h"
+
+#define MOVING_INTERVAL_MS 500
+#define WAKE_AFTER_MS 20
+#define PAUSE_FIRST_MS 500
+#define PAUSE_MOST_MS 30000
+
+/* Observations that may be stuck before no more are begun. */
+#define OUTSTANDING_MAX 5
+
+static void schedule(struct daemon *daemon, uint64_t at_ms)
+{
+    uint64_t now = daemon_now_ms();
+    uint64_t wait = mc_less_u64(at_ms, now);
+    const struct timeval interval = {.tv_sec = (time_t)(wait / 1000),
+                                     .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+
+    daemon->tick.due_ms = mc_max_u64(at_ms, now);
+    event_add(daemon->tick.timer, &interval);
+}
+
+/* The next tick is due one interval after this one was, not after it was done. */
+static void schedule_next(struct daemon *daemon)
+{
+    uint64_t now = daemon_now_ms();
+    uint64_t interval = daemon->config.engine.interval_ms;
+
+    if (mc_engine_moving(daemon->engine, now))
+        interval = mc_min_u64(interval, MOVING_INTERVAL_MS);
+    if (daemon->tick.again) {
+        daemon->tick.again = false;
+        interval = mc_min_u64(interval, WAKE_AFTER_MS);
+    }
+    schedule(daemon, mc_max_u64(daemon->tick.due_ms + interval, now));
+}
+
+static void fall_behind(struct daemon *daemon, const struct mc_error *err)
+{
+    struct link_state *link = &daemon->link;
+
+    daemon->counters.observe_failures++;
+    record_link(daemon, err);
+    link->pause_ms = link->pause_ms ? mc_min_u64(link->pause_ms * 2, PAUSE_MOST_MS)
+                                    : PAUSE_FIRST_MS;
+    schedule(daemon, daemon_now_ms() + link->pause_ms);
+}
+
+static void decide_and_act(struct daemon *daemon)
+{
+    struct mc_error err;
+    uint64_t began = daemon_now_ms();
+
+    observe_apply_config(&daemon->config, &daemon->snapshot);
+    act_mark_busy(daemon->act, &daemon->snapshot);
+    if (mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, &err) < 0) {
+        daemon->counters.policy_failures++;
+        daemon->has_plan = false;
+        log_error("no plan: %s", err.text);
+        return;
+    }
+    daemon->has_plan = true;
+    act_run(daemon);
+    daemon->counters.ticks++;
+    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
+    daemon->counters.tick_seconds += (double)(daemon_now_ms() - began) / 1000;
+    record_plan(daemon);
+}
+
+static void on_observed(struct observation *observation)
+{
+    struct daemon *daemon = observation->daemon;
+    struct mc_snapshot old = daemon->snapshot;
+    bool overtaken = observation->job.is_late;
+
+    daemon->tick.outstanding--;
+    if (!overtaken)
+        daemon->tick.waiting = false;
+    if (observation->job.rc == -ECANCELED || overtaken)
+        return; /* at the end of the process; or a newer one is on its way */
+    if (observation->job.rc < 0) {
+        fall_behind(daemon, &observation->job.err);
+        return;
+    }
+    record_link(daemon, NULL);
+    daemon->link.pause_ms = 0;
+    daemon->snapshot = observation->snapshot;
+    observation->snapshot = old;
+    decide_and_act(daemon);
+    schedule_next(daemon);
+}
+
+/* Somebody hangs. The call stays where it is; try again on another lane. */
+static void on_late(struct observation *observation)
+{
+    struct daemon *daemon = observation->daemon;
+
+    daemon->counters.ticks_late++;
+    daemon->tick.waiting = false;
+    log_warning("the guests' statistics are not back after %lu ms; asking again on another "
+                "connection",
+                (unsigned long)observation->job.within_ms);
+    schedule(daemon, daemon_now_ms());
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *opaque)
+{
+    struct daemon *daemon = opaque;
+
+    (void)fd;
+    (void)what;
+    if (daemon->tick.waiting)
+        return;
+    if (daemon->tick.outstanding >= OUTSTANDING_MAX) {
+        struct mc_error err;
+
+        mc_error_set(&err, -ETIMEDOUT, "%u calls to the hypervisor are not back; waiting for them",
+                     daemon->tick.outstanding);
+        fall_behind(daemon, &err);
+        return;
+    }
+    if (observe_start(daemon, on_observed, on_late) < 0) {
+        schedule(daemon, daemon_now_ms() + PAUSE_FIRST_MS);
+        return;
+    }
+    daemon->tick.outstanding++;
+    daemon->tick.waiting = true;
+}
+
+int tick_start(struct daemon *daemon)
+{
+    daemon->tick.timer = evtimer_new(daemon->base, on_timer, daemon);
+    if (!daemon->tick.timer)
+        return -ENOMEM;
+    schedule(daemon, daemon_now_ms());
+    return 0;
+}
+
+void tick_stop(struct daemon *daemon)
+{
+    if (daemon->tick.timer)
+        event_free(daemon->tick.timer);
+    daemon->tick.timer = NULL;
+}
+
+void tick_wake(struct daemon *daemon)
+{
+    if (!daemon->tick.timer || !daemon->link.up)
+        return;
+    if (daemon->tick.waiting) {
+        daemon->tick.again = true;
+        return;
+    }
+    schedule(daemon, mc_min_u64(daemon->tick.due_ms, daemon_now_ms() + WAKE_AFTER_MS));
+}

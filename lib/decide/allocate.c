@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Dividing memory by price.
+ *
+ * Every guest's demand is a non-decreasing function of one price mu, linear between at most three
+ * breakpoints: where it leaves its min, where it passes its knee, where it reaches its max. So the
+ * sum of all demands is piecewise linear too, and the price at which it meets the budget is found
+ * by walking the sorted breakpoints once, and solving one linear equation in the stretch where the
+ * budget lies. (Proportional shares with an idle tax are Waldspurger's, "Memory Resource Management
+ * in VMware ESX Server", OSDI 2002, section 5.3; that the optimum equalises the adjusted
+ * shares-per-page ratio is the same statement as "one price for all".)
+ *
+ * The answer is exact. With ONE = MC_RATE_ONE, a demand between its breakpoints is
+ *
+ *     ONE * P(mu) = rate * mu + offset,   rate = weight * (ONE or rate_above),
+ *                                         offset = 0 or knee * (ONE - rate_above)
+ *
+ * so the sums of rates and offsets are integers, and the price is a fraction of two integers:
+ * mu = (ONE * budget - sum of what is fixed - sum of offset) / sum of rate. The bounds in the
+ * header keep every product inside 128 bits.
+ *
+ * Memory comes in whole pages. Page p of a guest has the price mu at which P(mu) = p; the pages
+ * given out are the cheapest ones. Rounding every P(mu) down gives all pages below the price; fewer
+ * than one per guest are then left, and these are taken one by one in the order of their prices.
+ * This is the divisor rule of Jefferson, and not that of largest remainders, because only divisor
+ * rules are monotone in the budget (Balinski and Young, "Fair Representation", 1982).
+ */
+#include <memctl/allocate.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+__extension__ typedef unsigned __int128 u128; /* the one typedef: it has no short name */
+
+/* A price as a fraction. num < 2^61, den < 2^41, so products of two fit into 128 bits. */
+struct price {
+    uint64_t num, den;
+};
+
+struct breakpoint {
+    double about; /* the price, rounded; decides almost all comparisons */
+    struct price price;
+    uint32_t guest;
+    uint8_t kind; /* enum breakpoint_kind */
+};
+
+/* In the order in which a guest passes them when all fall on one price. */
+enum breakpoint_kind { LEAVES_MIN, PASSES_KNEE, REACHES_MAX };
+
+struct solver_buffers {
+    struct breakpoint *points, *scratch;
+    uint32_t *heap;
+    struct price *next;
+    uint8_t *stretch; /* per guest: the last breakpoint kind passed + 1; 0 is "at min" */
+};
+
+struct mc_solver {
+    size_t room;
+    struct solver_buffers b;
+};
+
+struct mc_solver *mc_solver_new(void)
+{
+    return calloc(1, sizeof(struct mc_solver));
+}
+
+static void free_buffers(struct solver_buffers *b)
+{
+    free(b->points);
+    free(b->scratch);
+    free(b->heap);
+    free(b->next);
+    free(b->stretch);
+}
+
+void mc_solver_free(struct mc_solver *solver)
+{
+    if (!solver)
+        return;
+    free_buffers(&solver->b);
+    free(solver);
+}
+
+static int make_room(struct mc_solver *solver, size_t count)
+{
+    struct solver_buffers b;
+
+    if (count <= solver->room)
+        return 0;
+    b = (struct solver_buffers){
+        .points = calloc(3 * count, sizeof(*b.points)),
+        .scratch = calloc(3 * count, sizeof(*b.scratch)),
+        .heap = calloc(count, sizeof(*b.heap)),
+        .next = calloc(count, sizeof(*b.next)),
+        .stretch = calloc(count, sizeof(*b.stretch)),
+    };
+    if (!b.points || !b.scratch || !b.heap || !b.next || !b.stretch) {
+        free_buffers(&b);
+        return -ENOMEM;
+    }
+    free_buffers(&solver->b);
+    solver->b = b;
+    solver->room = count;
+    return 0;
+}
+
+/* The price at which the demand, min and max aside, reaches this many pages. */
+static struct price price_of(const struct mc_demand *d, uint64_t pages)
+{
+    if (pages <= d->knee)
+        return (struct price){.num = pages, .den = d->weight};
+    return (struct price){
+        .num = d->knee * d->rate_above + (pages - d->knee) * MC_RATE_ONE,
+        .den = d->weight * d->rate_above,
+    };
+}
+
+static int compare_prices(struct price a, struct price b)
+{
+    u128 left = (u128)a.num * b.den;
+    u128 right = (u128)b.num * a.den;
+
+    return (left > right) - (left < right);
+}
+
+static bool comes_after(const struct breakpoint *a, const struct breakpoint *b)
+{
+    const double sure = 1e-14; /* far above the two roundings in `about`, far below what matters */
+    double gap = a->about - b->about;
+    int order;
+
+    if (gap > sure * a->about)
+        return true;
+    if (gap < -sure * b->about)
+        return false;
+    order = compare_prices(a->price, b->price);
+    return order ? order > 0 : a->kind > b->kind;
+}
+
+static void add_point(struct breakpoint *points, size_t *used, uint32_t guest, struct price price,
+                      enum breakpoint_kind kind)
+{
+    points[(*used)++] = (struct breakpoint){
+        .about = (double)price.num / (double)price.den,
+        .price = price,
+        .guest = guest,
+        .kind = (uint8_t)kind,
+    };
+}
+
+static size_t collect_points(struct breakpoint *points, const struct mc_demand *demands,
+                             size_t count)
+{
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mc_demand *d = &demands[i];
+
+        if (d->min == d->max)
+            continue;
+        add_point(points, &used, i, price_of(d, d->min), LEAVES_MIN);
+        if (d->knee > d->min && d->knee < d->max && d->rate_above != MC_RATE_ONE)
+            add_point(points, &used, i, price_of(d, d->knee), PASSES_KNEE);
+        add_point(points, &used, i, price_of(d, d->max), REACHES_MAX);
+    }
+    return used;
+}
+
+/* Bottom-up merge sort: n log n whatever the input, and no memory of its own, unlike qsort(3). */
+static struct breakpoint *sort_points(struct breakpoint *from, struct breakpoint *to, size_t count)
+{
+    for (size_t width = 1; width < count; width *= 2) {
+        struct breakpoint *swap = from;
+
+        for (size_t start = 0; start < count; start += 2 * width) {
+            size_t middle = start + width < count ? start + width : count;
+            size_t end = start + 2 * width < count ? start + 2 * width : count;
+            size_t left = start, right = middle;
+
+            for (size_t out = start; out < end; out++) {
+                bool take_right = left == middle ||
+                                  (right < end && comes_after(&from[left], &from[right]));
+
+                to[out] = take_right ? from[right++] : from[left++];
+            }
+        }
+        from = to;
+        to = swap;
+    }
+    return from;
+}
+
+/* The sum of all demands in one stretch between breakpoints: (rate * mu + offset) / ONE + fixed. */
+struct sum {
+    u128 rate;
+    u128 offset;
+    u128 fixed;
+};
+
+static uint64_t rate_of(const struct mc_demand *d, bool above_knee)
+{
+    return d->weight * (above_knee ? d->rate_above : MC_RATE_ONE);
+}
+
+static uint64_t offset_of(const struct mc_demand *d, bool above_knee)
+{
+    return above_knee ? d->knee * (MC_RATE_ONE - d->rate_above) : 0;
+}
+
+/* A guest whose knee lies at or below its min is above its knee from the start. */
+static bool starts_above_knee(const struct mc_demand *d)
+{
+    return d->knee <= d->min;
+}
+
+/* A knee that is not a breakpoint (below min, above max, no bend) never changes the slope. */
+static bool is_above_knee(const struct mc_demand *d, uint8_t stretch)
+{
+    return starts_above_knee(d) || stretch == PASSES_KNEE + 1;
+}
+
+static void pass(struct sum *sum, const struct mc_demand *d, uint8_t *stretch,
+                 enum breakpoint_kind kind)
+{
+    bool was_above = is_above_knee(d, *stretch);
+    bool is_above;
+
+    if (kind == LEAVES_MIN)
+        sum->fixed -= d->min;
+    if (kind != LEAVES_MIN) {
+        sum->rate -= rate_of(d, was_above);
+        sum->offset -= offset_of(d, was_above);
+    }
+    *stretch = (uint8_t)(kind + 1);
+    if (kind == REACHES_MAX) {
+        sum->fixed += d->max;
+        return;
+    }
+    is_above = is_above_knee(d, *stretch);
+    sum->rate += rate_of(d, is_above);
+    sum->offset += offset_of(d, is_above);
+}
+
+/* Does the sum at this price still stay within the budget? */
+static bool within_budget(const struct sum *sum, struct price price, uint64_t budget)
+{
+    u128 left = (u128)MC_RATE_ONE * budget;
+    u128 fixed = sum->fixed * MC_RATE_ONE + sum->offset;
+    u128 room, whole, rest;
+
+    if (fixed > left)
+        return false;
+    room = left - fixed;
+    /* rate * num / den <= room, without overflow: rate < 2^60, num < 2^61 */
+    whole = sum->rate * price.num;
+    rest = room * price.den;
+    return whole <= rest;
+}
+
+/* Pages of one guest at mu = room / rate, rounded down. */
+static uint64_t pages_at(const struct mc_demand *d, uint8_t stretch, u128 room, u128 rate)
+{
+    bool above;
+
+    if (stretch == 0)
+        return d->min;
+    if (stretch == REACHES_MAX + 1)
+        return d->max;
+    above = is_above_knee(d, stretch);
+    return (uint64_t)((room * rate_of(d, above) + rate * offset_of(d, above)) /
+                      (rate * MC_RATE_ONE));
+}
+
+/* A min-heap of guests, ordered by the price of the next page of each. */
+struct next_pages {
+    const struct mc_demand *demands;
+    const struct price *next;
+    uint32_t *heap;
+    size_t count;
+};
+
+static bool cheaper(const struct next_pages *q, uint32_t a, uint32_t b)
+{
+    int order = compare_prices(q->next[a], q->next[b]);
+
+    if (order)
+        return order < 0;
+    if (q->demands[a].key != q->demands[b].key)
+        return q->demands[a].key < q->demands[b].key;
+    return a < b;
+}
+
+static void sift_down(struct next_pages *q, size_t at)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        uint32_t moved = q->heap[at];
+
+        if (child >= q->count)
+            return;
+        if (child + 1 < q->count && cheaper(q, q->heap[child + 1], q->heap[child]))
+            child++;
+        if (!cheaper(q, q->heap[child], moved))
+            return;
+        q->heap[at] = q->heap[child];
+        q->heap[child] = moved;
+        at = child;
+    }
+}
+
+static void hand_out_rest(struct mc_solver *solver, const struct mc_demand *demands, size_t count,
+                          uint64_t rest, uint64_t *pages)
+{
+    struct next_pages q = {.demands = demands, .next = solver->b.next, .heap = solver->b.heap};
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (pages[i] == demands[i].max)
+            continue;
+        solver->b.next[i] = price_of(&demands[i], pages[i] + 1);
+        q.heap[q.count++] = i;
+    }
+    for (size_t i = q.count / 2; i-- > 0;)
+        sift_down(&q, i);
+    for (; rest && q.count; rest--) {
+        uint32_t winner = q.heap[0];
+
+        pages[winner]++;
+        if (pages[winner] == demands[winner].max)
+            q.heap[0] = q.heap[--q.count];
+        else
+            solver->b.next[winner] = price_of(&demands[winner], pages[winner] + 1);
+        sift_down(&q, 0);
+    }
+}
+
+static bool in_range(const struct mc_demand *d)
+{
+    return d->min <= d->max && d->max <= MC_ALLOCATE_PAGES_MAX && d->weight >= 1 &&
+           d->weight <= MC_ALLOCATE_WEIGHT_MAX && d->rate_above >= 1 &&
+           d->rate_above <= MC_RATE_ONE;
+}
+
+/* min > budget or max <= budget in sum: nothing to solve. Returns whether that was so. */
+static bool take_simple_case(const struct mc_demand *demands, size_t count, uint64_t budget,
+                             uint64_t *pages, struct mc_allocation *outcome)
+{
+    uint64_t min = 0, max = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        min += demands[i].min;
+        max += demands[i].max;
+    }
+    outcome->deficit = min > budget ? min - budget : 0;
+    outcome->surplus = max < budget ? budget - max : 0;
+    if (min < budget && max > budget)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        pages[i] = min >= budget ? demands[i].min : demands[i].max;
+    return true;
+}
+
+int mc_allocate(struct mc_solver *solver, const struct mc_demand *demands, size_t count,
+                uint64_t budget, uint64_t *pages, struct mc_allocation *outcome)
+{
+    struct sum sum = {0};
+    struct breakpoint *points;
+    size_t point_count;
+    uint64_t given = 0;
+    u128 room;
+
+    if (count > MC_ALLOCATE_COUNT_MAX)
+        return -ERANGE;
+    for (size_t i = 0; i < count; i++)
+        if (!in_range(&demands[i]))
+            return -ERANGE;
+    if (take_simple_case(demands, count, budget, pages, outcome))
+        return 0;
+    if (make_room(solver, count) < 0)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < count; i++) {
+        solver->b.stretch[i] = demands[i].min == demands[i].max ? REACHES_MAX + 1 : 0;
+        sum.fixed += demands[i].min;
+    }
+    point_count = collect_points(solver->b.points, demands, count);
+    points = sort_points(solver->b.points, solver->b.scratch, point_count);
+    for (size_t i = 0; i < point_count && within_budget(&sum, points[i].price, budget); i++) {
+        uint32_t guest = points[i].guest;
+
+        pass(&sum, &demands[guest], &solver->b.stretch[guest], points[i].kind);
+    }
+
+    room = (u128)MC_RATE_ONE * budget - sum.fixed * MC_RATE_ONE - sum.offset;
+    for (size_t i = 0; i < count; i++) {
+        pages[i] = pages_at(&demands[i], solver->b.stretch[i], room, sum.rate);
+        given += pages[i];
+    }
+    hand_out_rest(solver, demands, count, budget - given, pages);
+    return 0;
+}

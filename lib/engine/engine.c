@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <memctl/engine.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "engine/track.h"
+#include "estimate/estimate.h"
+#include "govern/govern.h"
+
+/* Statistics that did not change for this many intervals are stale. */
+#define STALE_INTERVALS 3
+
+/* The guest's driver reports whole seconds, and not more often than once a second. */
+#define STATS_PERIOD_LEAST_MS 1000
+
+/* After a command, memory is taken to be on its way for so long. */
+#define MOVE_LASTS_MS 4000
+
+struct mc_engine {
+    struct mc_engine_config config;
+    struct mc_policy_run *policy;
+    struct mc_tracks tracks;
+
+    /* What the policy sees and answers: only guests that may be moved. index leads back. */
+    struct mc_policy_guest *guests;
+    uint64_t *targets;
+    size_t *index;
+    size_t room;
+
+    uint64_t last_command_ms;
+    bool any_command;
+};
+
+struct mc_engine_config mc_engine_config_default(void)
+{
+    return (struct mc_engine_config){
+        .budget = {.automatic = true, .reserve_automatic = true},
+        .interval_ms = 2000,
+        .floor_margin = 64 * MC_MIB,
+        .floor_percent = 5,
+        .calm_bytes = 16 * MC_MIB,
+        .calm_percent = 1,
+    };
+}
+
+struct mc_engine *mc_engine_new(const struct mc_engine_config *config,
+                                struct mc_policy_run *policy)
+{
+    struct mc_engine *engine = calloc(1, sizeof(*engine));
+
+    if (engine) {
+        engine->config = *config;
+        engine->policy = policy;
+    }
+    return engine;
+}
+
+void mc_engine_free(struct mc_engine *engine)
+{
+    if (!engine)
+        return;
+    mc_tracks_free(&engine->tracks);
+    free(engine->guests);
+    free(engine->targets);
+    free(engine->index);
+    free(engine);
+}
+
+void mc_engine_configure(struct mc_engine *engine, const struct mc_engine_config *config,
+                         struct mc_policy_run *policy)
+{
+    engine->config = *config;
+    engine->policy = policy;
+    mc_engine_unsettle(engine);
+}
+
+void mc_engine_unsettle(struct mc_engine *engine)
+{
+    for (size_t i = 0; i < engine->tracks.count; i++)
+        engine->tracks.list[i].moving = true;
+}
+
+static int make_room(struct mc_engine *engine, size_t count)
+{
+    struct mc_policy_guest *guests;
+    uint64_t *targets;
+    size_t *index;
+
+    if (count <= engine->room)
+        return 0;
+    guests = reallocarray(engine->guests, count, sizeof(*guests));
+    if (!guests)
+        return -ENOMEM;
+    engine->guests = guests;
+    targets = reallocarray(engine->targets, count, sizeof(*targets));
+    if (!targets)
+        return -ENOMEM;
+    engine->targets = targets;
+    index = reallocarray(engine->index, count, sizeof(*index));
+    if (!index)
+        return -ENOMEM;
+    engine->index = index;
+    engine->room = count;
+    return 0;
+}
+
+static uint64_t whole_pages(uint64_t bytes)
+{
+    return bytes / MC_PAGE * MC_PAGE;
+}
+
+static struct mc_policy_guest policy_view(const struct mc_guest *guest)
+{
+    return (struct mc_policy_guest){
+        .shares = guest->terms.shares,
+        .min = whole_pages(guest->terms.min),
+        .max = whole_pages(guest->terms.max),
+        .current = whole_pages(guest->actual),
+        .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
+        .key = XXH3_64bits(guest->uuid, sizeof(guest->uuid) - 1),
+    };
+}
+
+static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
+                  struct mc_plan *plan, struct mc_error *err)
+{
+    struct mc_policy_input input = {.now_ms = snapshot->now_ms,
+                                    .budget = whole_pages(plan->divided)};
+    uint64_t sum_min = 0, sum_max = 0;
+    int rc;
+
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+
+        plan->steps[i].wish = guest->actual;
+        if (guest->exempt != MC_EXEMPT_NO)
+            continue;
+        sum_min += guest->terms.min;
+        sum_max += guest->terms.max;
+        engine->index[input.count] = i;
+        engine->guests[input.count++] = policy_view(guest);
+    }
+    plan->deficit = mc_less_u64(sum_min, plan->divided);
+    plan->surplus = mc_less_u64(plan->divided, sum_max);
+    input.guests = engine->guests;
+    rc = mc_policy_decide(engine->policy, &input, engine->targets, err);
+    for (size_t i = 0; rc == 0 && i < input.count; i++)
+        plan->steps[engine->index[i]].wish = engine->targets[i];
+    return rc;
+}
+
+int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struct mc_plan *plan,
+                   struct mc_error *err)
+{
+    uint64_t stale_ms =
+        STALE_INTERVALS * mc_max_u64(engine->config.interval_ms, STATS_PERIOD_LEAST_MS);
+    int rc;
+
+    if (mc_plan_reset(plan, snapshot->count) < 0 || make_room(engine, snapshot->count) < 0 ||
+        mc_tracks_follow(&engine->tracks, snapshot) < 0)
+        return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);
+
+    mc_estimate(snapshot, &engine->tracks, stale_ms);
+    mc_budget_divide(&engine->config.budget, snapshot, plan);
+    rc = decide(engine, snapshot, plan, err);
+    if (rc < 0)
+        return rc;
+    mc_govern(&engine->config, snapshot, &engine->tracks, plan);
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->steps[i].send) {
+            engine->any_command = true;
+            engine->last_command_ms = snapshot->now_ms;
+        }
+    }
+    return 0;
+}
+
+void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
+{
+    for (size_t i = 0; i < engine->tracks.count; i++)
+        if (strcmp(engine->tracks.list[i].uuid, uuid) == 0)
+            mc_track_lost(&engine->tracks.list[i], now_ms);
+}
+
+bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)
+{
+    return engine->any_command && now_ms - engine->last_command_ms < MOVE_LASTS_MS;
+}

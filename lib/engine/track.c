@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/track.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * How long after a lower target the balloon may be larger than reported: libvirt passes on its
+ * changes at most once a second.
+ */
+#define BALLOON_REPORT_LAG_MS 1500
+
+void mc_tracks_free(struct mc_tracks *tracks)
+{
+    free(tracks->list);
+    free(tracks->spare);
+    *tracks = (struct mc_tracks){0};
+}
+
+static int make_room(struct mc_tracks *tracks, size_t count)
+{
+    struct mc_track *list, *spare;
+
+    if (count <= tracks->room)
+        return 0;
+    list = reallocarray(tracks->list, count, sizeof(*list));
+    if (!list)
+        return -ENOMEM;
+    tracks->list = list;
+    spare = reallocarray(tracks->spare, count, sizeof(*spare));
+    if (!spare)
+        return -ENOMEM;
+    tracks->spare = spare;
+    tracks->room = count;
+    return 0;
+}
+
+static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
+{
+    struct mc_track track = {
+        .run_id = guest->run_id,
+        .target = MC_UNKNOWN,
+        .last_update = guest->stats.last_update,
+        .updated_ms = now_ms,
+        .actual_before = guest->actual,
+        .actual_at_update = guest->actual,
+    };
+
+    memcpy(track.uuid, guest->uuid, sizeof(track.uuid));
+    return track;
+}
+
+static void note_update(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    if (guest->stats.last_update != track->last_update) {
+        track->updated = guest->stats.last_update > track->last_update;
+        track->last_update = guest->stats.last_update;
+        track->updated_ms = now_ms;
+        track->actual_at_update = mc_max_u64(track->actual_before, guest->actual);
+    }
+    track->actual_before = guest->actual;
+}
+
+int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot)
+{
+    struct mc_track *old;
+    size_t kept = 0;
+
+    if (make_room(tracks, snapshot->count) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+
+        while (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) < 0)
+            kept++;
+        if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0 &&
+            tracks->list[kept].run_id == guest->run_id) {
+            tracks->spare[i] = tracks->list[kept];
+            note_update(&tracks->spare[i], guest, snapshot->now_ms);
+        } else {
+            tracks->spare[i] = begin(guest, snapshot->now_ms);
+        }
+    }
+    old = tracks->list;
+    tracks->list = tracks->spare;
+    tracks->spare = old;
+    tracks->count = snapshot->count;
+    return 0;
+}
+
+uint64_t mc_track_promised(const struct mc_track *track, const struct mc_guest *guest,
+                           uint64_t now_ms)
+{
+    uint64_t promised = guest->actual;
+
+    if (track->target != MC_UNKNOWN)
+        promised = mc_max_u64(promised, track->target);
+    if (now_ms < track->ceiling_until_ms)
+        promised = mc_max_u64(promised, track->ceiling);
+    return promised;
+}
+
+void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_t target,
+                   uint64_t now_ms)
+{
+    uint64_t promised = mc_track_promised(track, guest, now_ms);
+
+    if (target < promised) {
+        track->ceiling = promised;
+        track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+    }
+    track->target = target;
+}
+
+void mc_track_lost(struct mc_track *track, uint64_t now_ms)
+{
+    if (track->target == MC_UNKNOWN)
+        return;
+    if (now_ms >= track->ceiling_until_ms || track->ceiling < track->target)
+        track->ceiling = track->target;
+    track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+    track->target = MC_UNKNOWN;
+}

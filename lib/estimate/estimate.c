@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the balloon driver's statistics to what a guest uses.
+ *
+ * `usable` (the guest's MemAvailable) is what it could still give without swapping, and the balloon
+ * takes exactly that away. So what it cannot give up is actual - usable. The other formula that
+ * offers itself, available - usable, is wrong with deflate-on-OOM: then `available` does not shrink
+ * with the balloon, and the balloon itself would count as used.
+ *
+ * A guest is not believed further than its memory goes, and not at all when its numbers are old,
+ * run backwards or contradict each other.
+ */
+#include "estimate/estimate.h"
+
+static bool possible(const struct mc_guest *guest)
+{
+    const struct mc_balloon_stats *stats = &guest->stats;
+
+    if (stats->last_update == 0 || stats->usable == MC_UNKNOWN || stats->available == MC_UNKNOWN)
+        return false;
+    if (stats->available > guest->memory || stats->usable > stats->available)
+        return false;
+    return stats->unused == MC_UNKNOWN || stats->unused <= stats->available;
+}
+
+static bool is_fresh(const struct mc_guest *guest, const struct mc_track *track, uint64_t now_ms,
+                     uint64_t stale_ms)
+{
+    return guest->answers && track->updated && now_ms - track->updated_ms <= stale_ms &&
+           possible(guest);
+}
+
+static void estimate_guest(struct mc_guest *guest, const struct mc_track *track, uint64_t now_ms,
+                           uint64_t stale_ms)
+{
+    guest->held = guest->actual;
+    if (guest->rss != MC_UNKNOWN)
+        guest->held = mc_min_u64(mc_less_u64(guest->rss, guest->overhead), guest->actual);
+
+    guest->fresh = is_fresh(guest, track, now_ms, stale_ms);
+    guest->used = MC_UNKNOWN;
+    guest->active = guest->actual;
+    guest->active_source = MC_SOURCE_NONE;
+    if (!possible(guest))
+        return;
+    guest->used = mc_less_u64(track->actual_at_update, guest->stats.usable);
+    guest->active = mc_min_u64(guest->used, guest->memory);
+    guest->active_source = MC_SOURCE_BALLOON;
+}
+
+void mc_estimate(struct mc_snapshot *snapshot, const struct mc_tracks *tracks, uint64_t stale_ms)
+{
+    for (size_t i = 0; i < snapshot->count; i++)
+        estimate_guest(&snapshot->guests[i], &tracks->list[i], snapshot->now_ms, stale_ms);
+}

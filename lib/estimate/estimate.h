@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The second step: what the observed numbers mean. Fills the estimated part of every guest.
+ */
+#ifndef MEMCTL_ESTIMATE_H
+#define MEMCTL_ESTIMATE_H
+
+#include "engine/track.h"
+
+/* stale_ms: statistics that did not change for that long are not believed. */
+void mc_estimate(struct mc_snapshot *snapshot, const struct mc_tracks *tracks, uint64_t stale_ms);
+
+#endif

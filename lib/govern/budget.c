@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How much memory there is to divide.
+ *
+ * The budget is what all guests together may occupy. QEMU's own memory comes out of it first (it is
+ * not small: 30 to 300 MiB for each guest), then whatever guests hold that memctl does not manage;
+ * the rest is divided.
+ */
+#include "govern/govern.h"
+
+#define RESERVE_LEAST (512 * MC_MIB)
+#define RESERVE_PERCENT 5
+
+static uint64_t amount_of(const struct mc_amount *amount, uint64_t whole)
+{
+    if (!amount->percent)
+        return amount->value;
+    return (uint64_t)((unsigned __int128)whole * amount->value / 10000);
+}
+
+static uint64_t budget_of(const struct mc_budget_config *config, const struct mc_host *host)
+{
+    uint64_t reserve;
+
+    if (!config->automatic)
+        return amount_of(&config->size, host->total);
+    if (config->reserve_automatic)
+        reserve = mc_max_u64(RESERVE_LEAST, host->total / 100 * RESERVE_PERCENT);
+    else
+        reserve = amount_of(&config->reserve, host->total);
+    return mc_less_u64(host->total, reserve);
+}
+
+void mc_budget_divide(const struct mc_budget_config *config, const struct mc_snapshot *snapshot,
+                      struct mc_plan *plan)
+{
+    plan->budget = budget_of(config, &snapshot->host);
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+
+        if (guest->exempt == MC_EXEMPT_NO)
+            plan->overheads += guest->overhead;
+        else
+            plan->exempt += mc_guest_footprint(guest);
+    }
+    plan->divided = mc_less_u64(plan->budget, plan->overheads + plan->exempt);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The governor. A policy says where memory should be; the governor says which step is safe now.
+ *
+ * Each rule below is a function that gets the target as the rules before it left it, and may change
+ * it; every change is written down under the rule's name, and that chain is what people are shown.
+ * Most rules look at one guest alone. The last one, shrink before grow, looks at all: what every
+ * guest could take if it took the worst end of its range (its size now, a target still on its way)
+ * is promised already, and only what the promises leave of the divided memory can be given. So in
+ * every interleaving of slow, stuck and vanished guests the promises stay inside what there is.
+ */
+#include "govern/govern.h"
+
+#include <assert.h>
+
+/* What the rules for one guest may look at. */
+struct view {
+    const struct mc_engine_config *config;
+    const struct mc_guest *guest;
+    const struct mc_track *track;
+    uint64_t now_ms;
+    bool short_of_memory; /* more is promised than there is */
+};
+
+/* Where the guest stands: the target it was given, if it can still be believed to follow it. */
+static uint64_t standing(const struct view *view)
+{
+    return view->track->target == MC_UNKNOWN ? view->guest->actual : view->track->target;
+}
+
+static uint64_t percent_of(uint64_t bytes, unsigned percent)
+{
+    return bytes / 100 * percent;
+}
+
+/* Guests that must not be touched stay as they are. */
+static uint64_t keep_exempt(const struct view *view, uint64_t target)
+{
+    return view->guest->exempt == MC_EXEMPT_NO ? target : view->guest->actual;
+}
+
+/* A reservation and a limit hold whatever the policy says. */
+static uint64_t keep_promise(const struct view *view, uint64_t target)
+{
+    if (view->guest->exempt != MC_EXEMPT_NO)
+        return target;
+    return mc_clamp_u64(target, view->guest->terms.min, view->guest->terms.max);
+}
+
+/* Never take what the guest cannot give up: that swaps or kills inside it. */
+static uint64_t keep_floor(const struct view *view, uint64_t target)
+{
+    const struct mc_engine_config *config = view->config;
+    const struct mc_guest *guest = view->guest;
+    uint64_t margin, floor;
+
+    if (target >= guest->actual || guest->used == MC_UNKNOWN)
+        return target;
+    margin = mc_max_u64(config->floor_margin, percent_of(guest->actual, config->floor_percent));
+    floor = (guest->used + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
+    return mc_max_u64(target, mc_min_u64(floor, guest->actual));
+}
+
+/* Never shrink a guest whose state is not known; a shrink on its way is called back. */
+static uint64_t need_fresh(const struct view *view, uint64_t target)
+{
+    return view->guest->fresh ? target : mc_max_u64(target, view->guest->actual);
+}
+
+/* A small change does not begin a move; one that was begun is carried to its end. */
+static uint64_t stay_calm(const struct view *view, uint64_t target)
+{
+    uint64_t now = standing(view);
+    uint64_t change = target > now ? target - now : now - target;
+    uint64_t least = mc_max_u64(view->config->calm_bytes,
+                                percent_of(view->guest->actual, view->config->calm_percent));
+
+    if (view->track->moving || change >= least || (view->short_of_memory && target < now))
+        return target;
+    return now;
+}
+
+static const struct {
+    enum mc_rule rule;
+    uint64_t (*apply)(const struct view *view, uint64_t target);
+} guest_rules[] = {
+    {MC_RULE_EXEMPT, keep_exempt},   {MC_RULE_PROMISE, keep_promise},
+    {MC_RULE_FLOOR, keep_floor},     {MC_RULE_FRESHNESS, need_fresh},
+    {MC_RULE_CALM, stay_calm},
+};
+
+static void change_target(struct mc_step *step, enum mc_rule rule, uint64_t target)
+{
+    if (target == step->target)
+        return;
+    assert(step->change_count < MC_RULE_COUNT);
+    step->changes[step->change_count++] =
+        (struct mc_change){.rule = rule, .from = step->target, .to = target};
+    step->target = target;
+}
+
+static bool managed(const struct mc_guest *guest)
+{
+    return guest->exempt == MC_EXEMPT_NO;
+}
+
+static uint64_t sum_promised(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++)
+        if (managed(&snapshot->guests[i]))
+            sum += mc_track_promised(&tracks->list[i], &snapshot->guests[i], snapshot->now_ms);
+    return sum;
+}
+
+static void apply_guest_rules(const struct view *view, struct mc_step *step)
+{
+    step->target = step->wish;
+    for (size_t i = 0; i < sizeof(guest_rules) / sizeof(*guest_rules); i++)
+        change_target(step, guest_rules[i].rule, guest_rules[i].apply(view, step->target));
+}
+
+/*
+ * Growth is paid only out of what is free now. Where it does not reach, everybody waiting gets the
+ * same part of what is missing; the rest follows when the reclaim was seen.
+ */
+static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+                         struct mc_plan *plan)
+{
+    uint64_t free_now = mc_less_u64(plan->divided, plan->promised);
+    uint64_t wanted = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++)
+        if (managed(&snapshot->guests[i]))
+            wanted += mc_less_u64(plan->steps[i].target,
+                                  mc_track_promised(&tracks->list[i], &snapshot->guests[i],
+                                                    snapshot->now_ms));
+    if (wanted <= free_now)
+        return;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        uint64_t has = mc_track_promised(&tracks->list[i], &snapshot->guests[i], snapshot->now_ms);
+        uint64_t want = mc_less_u64(plan->steps[i].target, has);
+        uint64_t share;
+
+        if (!want || !managed(&snapshot->guests[i]))
+            continue;
+        share = (uint64_t)((unsigned __int128)free_now * want / wanted) / MC_PAGE * MC_PAGE;
+        change_target(&plan->steps[i], MC_RULE_SHRINK_FIRST, has + share);
+    }
+}
+
+/* What the rules decided becomes the state that the next pass starts from. */
+static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
+                   struct mc_plan *plan)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        struct mc_track *track = &tracks->list[i];
+        struct mc_step *step = &plan->steps[i];
+        uint64_t now = track->target == MC_UNKNOWN ? guest->actual : track->target;
+
+        step->send = managed(guest) && guest->answers && step->target != now;
+        if (step->send)
+            mc_track_sent(track, guest, step->target, snapshot->now_ms);
+        /* Cut short by a rule that means "later": the rest follows however small it is. */
+        track->moving = mc_step_reason(step) == MC_RULE_SHRINK_FIRST;
+    }
+}
+
+void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+               struct mc_tracks *tracks, struct mc_plan *plan)
+{
+    plan->promised = sum_promised(snapshot, tracks);
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct view view = {
+            .config = config,
+            .guest = &snapshot->guests[i],
+            .track = &tracks->list[i],
+            .now_ms = snapshot->now_ms,
+            .short_of_memory = plan->promised > plan->divided,
+        };
+
+        apply_guest_rules(&view, &plan->steps[i]);
+    }
+    shrink_first(snapshot, tracks, plan);
+    settle(snapshot, tracks, plan);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The fourth step: which part of the policy's wish is safe now. See govern.c.
+ */
+#ifndef MEMCTL_GOVERN_H
+#define MEMCTL_GOVERN_H
+
+#include <memctl/engine.h>
+
+#include "engine/track.h"
+
+/* Fill budget, overheads, exempt and divided of the plan from the snapshot. Pure. */
+void mc_budget_divide(const struct mc_budget_config *config, const struct mc_snapshot *snapshot,
+                      struct mc_plan *plan);
+
+/* Turn the wishes in the plan's steps into safe targets with their reasons. */
+void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+               struct mc_tracks *tracks, struct mc_plan *plan);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a backend implements. Every function is called without locks held. */
+#ifndef MEMCTL_BACKEND_H
+#define MEMCTL_BACKEND_H
+
+#include <memctl/hypervisor.h>
+
+struct mc_backend {
+    void (*free)(struct mc_hypervisor *hypervisor);
+    int (*open)(struct mc_hypervisor *hypervisor, bool events, struct mc_session **session,
+                struct mc_error *err);
+    void (*close)(struct mc_session *session);
+    /* snapshot->now_ms is set */
+    int (*observe)(struct mc_session *session, struct mc_snapshot *snapshot, struct mc_error *err);
+    int (*set_balloon)(struct mc_session *session, const char *uuid, uint64_t bytes,
+                       struct mc_error *err);
+    int (*set_stats_period)(struct mc_session *session, const char *uuid, unsigned seconds,
+                            struct mc_error *err);
+    int (*save_settings)(struct mc_session *session, const char *uuid,
+                         const struct mc_settings *settings, struct mc_error *err);
+};
+
+/* Both are the first member of the backend's own structures. */
+struct mc_hypervisor {
+    const struct mc_backend *backend;
+    void (*changed)(void *);
+    void *opaque;
+};
+
+struct mc_session {
+    struct mc_hypervisor *hypervisor;
+};
+
+int mc_libvirt_new(const char *uri, struct mc_hypervisor **hypervisor, struct mc_error *err);
+int mc_sim_new(const char *file, struct mc_hypervisor **hypervisor, struct mc_error *err);
+
+#endif

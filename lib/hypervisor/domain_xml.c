@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hypervisor/domain_xml.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+
+#define AGENT_CHANNEL "org.memctl.guest.0"
+
+static bool is_element(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+/* The first child element of that name; NULL if parent is NULL or has none. */
+static xmlNode *child(const xmlNode *parent, const char *name)
+{
+    for (xmlNode *node = parent ? parent->children : NULL; node; node = node->next)
+        if (is_element(node, name))
+            return node;
+    return NULL;
+}
+
+/* Copy an attribute; returns whether it is there and fits. */
+static bool attribute(xmlNode *node, const char *name, char *value, size_t size)
+{
+    xmlChar *text = node ? xmlGetProp(node, (const xmlChar *)name) : NULL;
+    bool fits = text && strlen((const char *)text) < size;
+
+    if (fits)
+        memcpy(value, text, strlen((const char *)text) + 1);
+    xmlFree(text);
+    return fits;
+}
+
+static bool attribute_is(xmlNode *node, const char *name, const char *wanted)
+{
+    char value[64];
+
+    return attribute(node, name, value, sizeof(value)) && strcmp(value, wanted) == 0;
+}
+
+/* <memory unit='KiB'>524288</memory> in bytes; libvirt's own output always says KiB or bytes. */
+static uint64_t memory_of(const xmlNode *parent, const char *name)
+{
+    xmlNode *node = child(parent, name);
+    xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
+    uint64_t value = text ? strtoull((const char *)text, NULL, 10) : 0;
+
+    xmlFree(text);
+    if (value > MC_SIZE_MAX / MC_KIB)
+        return 0;
+    return node && attribute_is(node, "unit", "bytes") ? value : value * MC_KIB;
+}
+
+static void add_backend(struct mc_domain_description *description, uint64_t bytes)
+{
+    if (bytes && description->backend_count < MC_BACKENDS_MAX)
+        description->backends[description->backend_count++] = bytes;
+}
+
+/* One backend per NUMA cell, or one for all; one for each memory device. */
+static void read_backends(const xmlNode *domain, struct mc_domain_description *description)
+{
+    const xmlNode *numa = child(child(domain, "cpu"), "numa");
+    const xmlNode *devices = child(domain, "devices");
+
+    for (xmlNode *cell = numa ? numa->children : NULL; cell; cell = cell->next) {
+        char value[32];
+
+        if (is_element(cell, "cell") && attribute(cell, "memory", value, sizeof(value)))
+            add_backend(description, strtoull(value, NULL, 10) * MC_KIB);
+    }
+    if (!description->backend_count)
+        add_backend(description, memory_of(domain, "memory"));
+    for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
+        if (is_element(node, "memory"))
+            add_backend(description, memory_of(child(node, "target"), "size"));
+}
+
+static bool has_vfio(const xmlNode *devices)
+{
+    for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+        if (is_element(node, "hostdev") &&
+            (attribute_is(node, "type", "pci") || attribute_is(node, "type", "mdev")))
+            return true;
+        if (is_element(node, "interface") && attribute_is(node, "type", "hostdev"))
+            return true;
+    }
+    return false;
+}
+
+static enum mc_exempt read_exempt(const xmlNode *domain)
+{
+    const xmlNode *devices = child(domain, "devices");
+    const xmlNode *backing = child(domain, "memoryBacking");
+    xmlNode *balloon = child(devices, "memballoon");
+
+    if (!balloon || attribute_is(balloon, "model", "none"))
+        return MC_EXEMPT_NO_BALLOON;
+    if (has_vfio(devices))
+        return MC_EXEMPT_PASSTHROUGH;
+    if (child(backing, "hugepages"))
+        return MC_EXEMPT_HUGE_PAGES;
+    if (child(backing, "locked"))
+        return MC_EXEMPT_LOCKED;
+    return MC_EXEMPT_NO;
+}
+
+static void read_agent_socket(const xmlNode *devices, struct mc_domain_description *description)
+{
+    for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+        if (!is_element(node, "channel") || !attribute_is(node, "type", "unix") ||
+            !attribute_is(child(node, "target"), "name", AGENT_CHANNEL))
+            continue;
+        if (!attribute(child(node, "source"), "path", description->agent_socket,
+                       sizeof(description->agent_socket)))
+            description->agent_socket[0] = '\0';
+        return;
+    }
+}
+
+static int read_settings(const xmlNode *domain, struct mc_settings *own, struct mc_error *err)
+{
+    const xmlNode *metadata = child(domain, "metadata");
+    int rc = 0;
+
+    for (xmlNode *node = metadata ? metadata->children : NULL; node; node = node->next) {
+        if (!is_element(node, "guest") || !node->ns ||
+            strcmp((const char *)node->ns->href, MC_METADATA_URI) != 0)
+            continue;
+        for (xmlAttr *attr = node->properties; attr; attr = attr->next) {
+            char value[MC_SETTING_TEXT];
+
+            if (!attribute(node, (const char *)attr->name, value, sizeof(value)) ||
+                mc_settings_say(own, (const char *)attr->name, value, err) < 0)
+                rc = 1;
+        }
+    }
+    return rc;
+}
+
+int mc_domain_xml_parse(const char *xml, struct mc_domain_description *description,
+                        struct mc_error *err)
+{
+    xmlDoc *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
+                                XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    xmlNode *domain = doc ? xmlDocGetRootElement(doc) : NULL;
+    char period[16];
+    int rc;
+
+    *description = (struct mc_domain_description){0};
+    if (!domain || !is_element(domain, "domain")) {
+        xmlFreeDoc(doc);
+        return mc_error_set(err, -EBADMSG, "libvirt's description of the guest is no domain XML");
+    }
+    description->exempt = read_exempt(domain);
+    read_backends(domain, description);
+    read_agent_socket(child(domain, "devices"), description);
+    if (attribute(child(child(child(domain, "devices"), "memballoon"), "stats"), "period", period,
+                  sizeof(period)))
+        description->stats_period_s = (unsigned)strtoul(period, NULL, 10);
+    rc = read_settings(domain, &description->own, err);
+    xmlFreeDoc(doc);
+    return rc;
+}
+
+/* Every value comes from mc_settings_text(): digits, a point, a unit or a word. Nothing to escape. */
+char *mc_settings_xml(const struct mc_settings *settings)
+{
+    char *xml = NULL;
+    size_t size;
+    FILE *out = open_memstream(&xml, &size);
+
+    if (!out)
+        return NULL;
+    fputs("<guest", out);
+    for (unsigned i = 0; i < MC_SETTING_COUNT; i++) {
+        char text[MC_SETTING_TEXT];
+
+        if (mc_settings_text(settings, i, text))
+            fprintf(out, " %s='%s'", mc_setting_name(i), text);
+    }
+    fputs("/>", out);
+    if (fclose(out) != 0) {
+        free(xml);
+        return NULL;
+    }
+    return xml;
+}

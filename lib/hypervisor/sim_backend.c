@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The simulated host as a hypervisor: the same calls, answered by sim_physics.c. */
+#include "hypervisor/backend.h"
+#include "hypervisor/sim.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sim_hypervisor {
+    struct mc_hypervisor base;
+    pthread_mutex_t lock; /* of everything below */
+    struct mc_sim sim;
+    uint64_t began_ms; /* when the first snapshot was taken */
+    bool began;
+};
+
+static struct sim_hypervisor *of(struct mc_session *session)
+{
+    return (struct sim_hypervisor *)session->hypervisor;
+}
+
+static void free_sim(struct mc_hypervisor *hypervisor)
+{
+    struct sim_hypervisor *hv = (struct sim_hypervisor *)hypervisor;
+
+    mc_sim_free(&hv->sim);
+    pthread_mutex_destroy(&hv->lock);
+    free(hv);
+}
+
+static int open_session(struct mc_hypervisor *hypervisor, bool events, struct mc_session **session,
+                        struct mc_error *err)
+{
+    struct mc_session *opened = calloc(1, sizeof(*opened));
+
+    (void)events; /* the physics has none: its guests are polled */
+    if (!opened)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    opened->hypervisor = hypervisor;
+    *session = opened;
+    return 0;
+}
+
+static void close_session(struct mc_session *session)
+{
+    free(session);
+}
+
+static int add_guest(const struct mc_sim_guest *from, struct mc_snapshot *snapshot)
+{
+    struct mc_guest *guest = mc_snapshot_add(snapshot);
+
+    if (!guest)
+        return -ENOMEM;
+    memcpy(guest->uuid, from->config.uuid, sizeof(guest->uuid));
+    memcpy(guest->name, from->config.name, sizeof(guest->name));
+    guest->run_id = from->run_id;
+    guest->state = MC_GUEST_RUNNING;
+    guest->exempt = from->config.balloon ? MC_EXEMPT_NO : MC_EXEMPT_NO_BALLOON;
+    guest->memory = from->config.memory;
+    guest->actual = from->actual;
+    guest->overhead = from->config.overhead;
+    guest->rss = from->held + from->config.overhead;
+    guest->answers = true;
+    guest->stats_period_s = from->stats_period_s;
+    guest->stats = from->stats;
+    guest->own = from->config.own;
+    return 0;
+}
+
+static int observe(struct mc_session *session, struct mc_snapshot *snapshot, struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    uint64_t used;
+    int rc = 0;
+
+    pthread_mutex_lock(&hv->lock);
+    if (!hv->began) {
+        hv->began = true;
+        hv->began_ms = snapshot->now_ms;
+    }
+    mc_sim_advance(&hv->sim, snapshot->now_ms - hv->began_ms);
+    used = mc_trace_at(&hv->sim.host_used, hv->sim.now_ms);
+    for (size_t i = 0; i < hv->sim.count && rc == 0; i++) {
+        const struct mc_sim_guest *guest = &hv->sim.guests[i];
+
+        if (!guest->running)
+            continue;
+        used += guest->held + guest->config.overhead;
+        rc = add_guest(guest, snapshot);
+    }
+    snapshot->host = (struct mc_host){
+        .total = hv->sim.host_memory,
+        .available = mc_less_u64(hv->sim.host_memory, used),
+    };
+    pthread_mutex_unlock(&hv->lock);
+    return rc < 0 ? mc_error_set(err, rc, "out of memory") : 0;
+}
+
+/* The running guest, with the lock taken; NULL, lock released and err set if there is none. */
+static struct mc_sim_guest *lock_guest(struct sim_hypervisor *hv, const char *uuid,
+                                       struct mc_error *err)
+{
+    pthread_mutex_lock(&hv->lock);
+    for (size_t i = 0; i < hv->sim.count; i++)
+        if (hv->sim.guests[i].running && strcmp(hv->sim.guests[i].config.uuid, uuid) == 0)
+            return &hv->sim.guests[i];
+    pthread_mutex_unlock(&hv->lock);
+    mc_error_set(err, -ENOENT, "the guest is gone");
+    return NULL;
+}
+
+static int set_balloon(struct mc_session *session, const char *uuid, uint64_t bytes,
+                       struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_guest(hv, uuid, err);
+
+    if (!guest)
+        return -ENOENT;
+    guest->target = mc_min_u64(bytes / MC_PAGE * MC_PAGE, guest->config.memory);
+    guest->target_since_ms = hv->sim.now_ms;
+    pthread_mutex_unlock(&hv->lock);
+    return 0;
+}
+
+static int set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
+                            struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_guest(hv, uuid, err);
+
+    if (!guest)
+        return -ENOENT;
+    guest->stats_period_s = seconds;
+    pthread_mutex_unlock(&hv->lock);
+    return 0;
+}
+
+static int save_settings(struct mc_session *session, const char *uuid,
+                         const struct mc_settings *settings, struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_guest(hv, uuid, err);
+
+    if (!guest)
+        return -ENOENT;
+    guest->config.own = *settings;
+    pthread_mutex_unlock(&hv->lock);
+    return 0;
+}
+
+static const struct mc_backend backend = {
+    .free = free_sim,
+    .open = open_session,
+    .close = close_session,
+    .observe = observe,
+    .set_balloon = set_balloon,
+    .set_stats_period = set_stats_period,
+    .save_settings = save_settings,
+};
+
+int mc_sim_new(const char *file, struct mc_hypervisor **hypervisor, struct mc_error *err)
+{
+    struct sim_hypervisor *hv = calloc(1, sizeof(*hv));
+    int rc;
+
+    if (!hv)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    rc = mc_sim_load(file, &hv->sim, err);
+    if (rc < 0) {
+        free(hv);
+        return rc;
+    }
+    hv->base.backend = &backend;
+    pthread_mutex_init(&hv->lock, NULL);
+    *hypervisor = &hv->base;
+    return 0;
+}

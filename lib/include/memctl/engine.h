@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pure middle of memctl: estimate -> decide -> govern, from a snapshot to a plan. No I/O, no
+ * clock, no globals: the daemon, the simulator and the tests run this same code, and the same
+ * snapshots in the same order give the same plans.
+ */
+#ifndef MEMCTL_ENGINE_H
+#define MEMCTL_ENGINE_H
+
+#include <memctl/error.h>
+#include <memctl/model.h>
+#include <memctl/policy.h>
+#include <memctl/settings.h>
+#include <memctl/visibility.h>
+
+/* How much of the host the guests may have. */
+struct mc_budget_config {
+    bool automatic;           /* host memory less the reserve */
+    struct mc_amount size;    /* otherwise: bytes, or a part of the host's memory */
+    bool reserve_automatic;   /* the larger of 512 MiB and 5 % of the host's memory */
+    struct mc_amount reserve; /* otherwise; only asked when the budget is automatic */
+};
+
+struct mc_engine_config {
+    struct mc_budget_config budget;
+    uint64_t interval_ms;     /* between two snapshots; statistics older than 3 are stale */
+    uint64_t floor_margin;    /* least distance kept above what a guest uses, bytes */
+    unsigned floor_percent;   /* the same as a part of its current size; the larger holds */
+    uint64_t calm_bytes;      /* a smaller change does not begin a move */
+    unsigned calm_percent;    /* the same as a part of the guest's size; the larger holds */
+};
+
+/* budget and reserve automatic, 2 s, 64 MiB / 5 %, 16 MiB / 1 %. */
+MC_PUBLIC struct mc_engine_config mc_engine_config_default(void);
+
+struct mc_engine;
+
+/* The engine borrows the policy, which must outlive it or be replaced. */
+MC_PUBLIC struct mc_engine *mc_engine_new(const struct mc_engine_config *config,
+                                          struct mc_policy_run *policy);
+MC_PUBLIC void mc_engine_free(struct mc_engine *engine);
+
+/* Take another configuration or policy; the guests' state stays, and no change is held as small. */
+MC_PUBLIC void mc_engine_configure(struct mc_engine *engine, const struct mc_engine_config *config,
+                                   struct mc_policy_run *policy);
+
+/* An operator changed something: the next targets are carried out even if the change is small. */
+MC_PUBLIC void mc_engine_unsettle(struct mc_engine *engine);
+
+/*
+ * One pass. Fills the estimated part of the snapshot's guests and the plan. The plan's commands
+ * (steps with `send`) count as given from here on, unless mc_engine_failed() says otherwise.
+ *
+ * Returns 0, or -ENOMEM, or what the policy failed with; then the plan is empty of commands.
+ */
+MC_PUBLIC int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot,
+                             struct mc_plan *plan, struct mc_error *err);
+
+/*
+ * A command was refused or got lost: nothing is known of that guest's target any more, and for a
+ * while it is taken to have been obeyed where that is the worse case.
+ */
+MC_PUBLIC void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms);
+
+/* Is memory on its way between guests? Then it pays to look again soon. */
+MC_PUBLIC bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The outside world: what can be seen of the guests, and what can be done to them. Two backends:
+ * libvirt (any libvirt URI) and a simulated host ("sim:FILE").
+ *
+ * A hypervisor is shared by all threads. A session is one connection to it, used by one thread at a
+ * time; every call on a session may block for as long as the hypervisor pleases, so nothing that
+ * has to be on time may call one.
+ */
+#ifndef MEMCTL_HYPERVISOR_H
+#define MEMCTL_HYPERVISOR_H
+
+#include <memctl/error.h>
+#include <memctl/model.h>
+#include <memctl/settings.h>
+#include <memctl/visibility.h>
+
+struct mc_hypervisor;
+struct mc_session;
+
+/* Prepare a backend; connects to nothing yet. -EINVAL, -ENOENT with a sentence for a bad URI. */
+MC_PUBLIC int mc_hypervisor_open(const char *uri, struct mc_hypervisor **hypervisor,
+                                 struct mc_error *err);
+
+/* All its sessions must be closed before. */
+MC_PUBLIC void mc_hypervisor_free(struct mc_hypervisor *hypervisor);
+
+/*
+ * Call `changed` whenever a guest starts, stops or changes. It is called from whatever thread runs
+ * the hypervisor's events (for libvirt: the event loop that the process registered). Set it before
+ * the first session is opened.
+ */
+MC_PUBLIC void mc_hypervisor_on_change(struct mc_hypervisor *hypervisor, void (*changed)(void *),
+                                       void *opaque);
+
+/* Connect. `events` asks for notices of changes on this connection; one session suffices. */
+MC_PUBLIC int mc_session_open(struct mc_hypervisor *hypervisor, bool events,
+                              struct mc_session **session, struct mc_error *err);
+MC_PUBLIC void mc_session_close(struct mc_session *session);
+
+/*
+ * Take a snapshot at now_ms (a simulation advances to that time). Fills the host and the observed
+ * part of all running guests, sorted. -ENOTCONN: the connection is lost, close the session.
+ */
+MC_PUBLIC int mc_session_observe(struct mc_session *session, uint64_t now_ms,
+                                 struct mc_snapshot *snapshot, struct mc_error *err);
+
+/* Tell the balloon how much the guest may keep. Returns when the target is set, not reached. */
+MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uuid, uint64_t bytes,
+                                     struct mc_error *err);
+
+/* Have the balloon's driver report its statistics every so many seconds (1 or more). */
+MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
+                                          unsigned seconds, struct mc_error *err);
+
+/* Keep settings with the guest, so that they outlive it and this process. */
+MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
+                                       const struct mc_settings *settings, struct mc_error *err);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The values that travel through memctl, once per tick and in one direction:
+ *
+ *   observe -> estimate -> decide -> govern -> act -> record
+ *
+ * A snapshot is what was seen of the host and its guests at one moment; a plan is what shall be
+ * done about it, and why. Both are plain data: they can be printed, stored and replayed.
+ */
+#ifndef MEMCTL_MODEL_H
+#define MEMCTL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <memctl/error.h>
+#include <memctl/settings.h>
+#include <memctl/units.h>
+#include <memctl/visibility.h>
+
+#define MC_UUID_TEXT 37
+#define MC_NAME_TEXT 256
+
+enum mc_guest_state {
+    MC_GUEST_RUNNING,
+    MC_GUEST_PAUSED,
+    MC_GUEST_MIGRATING,
+    MC_GUEST_STOPPING,
+    MC_GUEST_CRASHED,
+};
+
+/* Why a guest is counted but never touched; MC_EXEMPT_NO for one that memctl manages. */
+enum mc_exempt {
+    MC_EXEMPT_NO,
+    MC_EXEMPT_UNMANAGED,
+    MC_EXEMPT_NO_BALLOON,
+    MC_EXEMPT_LOCKED,
+    MC_EXEMPT_HUGE_PAGES,
+    MC_EXEMPT_PASSTHROUGH,
+    MC_EXEMPT_NOT_RUNNING,
+};
+
+/* What the guest's balloon driver reported; bytes or counts since boot, MC_UNKNOWN if missing. */
+struct mc_balloon_stats {
+    uint64_t available; /* the guest's MemTotal; shrinks with the balloon unless deflate-on-OOM */
+    uint64_t unused;    /* MemFree */
+    uint64_t usable;    /* MemAvailable */
+    uint64_t disk_caches;
+    uint64_t swap_in, swap_out;
+    uint64_t major_faults, minor_faults;
+    uint64_t last_update; /* seconds of the host's real-time clock; 0: no driver has answered */
+};
+
+/* Where the figure for active memory comes from. */
+enum mc_source {
+    MC_SOURCE_NONE,
+    MC_SOURCE_BALLOON, /* the balloon driver's statistics */
+    MC_SOURCE_AGENT,   /* the agent inside the guest */
+};
+
+/* What the agent inside the guest said last; present only while it is connected and fresh. */
+struct mc_agent_report {
+    bool present;
+    char version[32];
+    uint64_t received_ms;
+    uint64_t total, free, available; /* its own meminfo, bytes */
+};
+
+struct mc_guest {
+    /* observed */
+    char uuid[MC_UUID_TEXT]; /* the key: names can be reused */
+    char name[MC_NAME_TEXT];
+    int run_id; /* libvirt's id of this run; a new one after every start */
+    pid_t pid;  /* of QEMU on this host, 0 if unknown */
+    enum mc_guest_state state;
+    enum mc_exempt exempt;
+    uint64_t memory;   /* what the guest was configured with */
+    uint64_t actual;   /* what the balloon leaves it now */
+    uint64_t rss;      /* QEMU's resident memory, MC_UNKNOWN if it cannot be seen */
+    uint64_t overhead; /* of that, what is not guest memory; 0 until measured */
+    bool answers;      /* its monitor answered this time */
+    unsigned stats_period_s; /* how often its balloon reports, 0 for never */
+    char agent_socket[108];  /* the host end of its agent channel, "" without one */
+    struct mc_balloon_stats stats;
+    struct mc_agent_report agent;
+    struct mc_settings own; /* what its metadata says */
+    struct mc_terms terms;  /* what holds, configuration included */
+
+    /* estimated */
+    bool fresh;      /* the statistics are recent and possible */
+    uint64_t used;   /* what it cannot give up now, MC_UNKNOWN without statistics */
+    uint64_t active; /* what it works with */
+    uint64_t held;   /* what of its memory is resident on the host */
+    enum mc_source active_source;
+};
+
+/* Pressure stall information: share of time in hundredths of a percent over the last 10 s. */
+struct mc_pressure {
+    bool present;
+    unsigned some_avg10, full_avg10;
+};
+
+struct mc_host {
+    uint64_t total;
+    uint64_t available; /* what could be used without swapping, as the kernel estimates it */
+    uint64_t swap_total, swap_free;
+    struct mc_pressure pressure;
+};
+
+struct mc_snapshot {
+    uint64_t now_ms; /* monotonic; virtual in a simulation */
+    int64_t wall_s;  /* the host's real-time clock, seconds */
+    struct mc_host host;
+    struct mc_guest *guests; /* sorted by UUID */
+    size_t count, room;
+};
+
+/* A snapshot owns its guests. Start from {0}; reset keeps the memory for the next observation. */
+MC_PUBLIC void mc_snapshot_reset(struct mc_snapshot *snapshot);
+MC_PUBLIC void mc_snapshot_free(struct mc_snapshot *snapshot);
+
+/* Append a zeroed guest; NULL when memory is out. Pointers to earlier guests become invalid. */
+MC_PUBLIC struct mc_guest *mc_snapshot_add(struct mc_snapshot *snapshot);
+
+/* Bring the guests into the order of their UUIDs; every reader relies on it. */
+MC_PUBLIC void mc_snapshot_sort(struct mc_snapshot *snapshot);
+
+/* The guest with this UUID, or NULL. */
+MC_PUBLIC struct mc_guest *mc_snapshot_find(const struct mc_snapshot *snapshot, const char *uuid);
+
+/* The guest with this name, or else this UUID, or NULL. */
+MC_PUBLIC struct mc_guest *mc_snapshot_find_named(const struct mc_snapshot *snapshot,
+                                                  const char *name_or_uuid);
+
+/* What a guest can take from the host without asking: its size now and QEMU's own memory. */
+static inline uint64_t mc_guest_footprint(const struct mc_guest *guest)
+{
+    return guest->actual + guest->overhead;
+}
+
+/* The governor's rules, in the order in which they are asked. */
+enum mc_rule {
+    MC_RULE_POLICY, /* not a rule: the policy's own wish */
+    MC_RULE_EXEMPT,
+    MC_RULE_PROMISE,
+    MC_RULE_FLOOR,
+    MC_RULE_FRESHNESS,
+    MC_RULE_CALM,
+    MC_RULE_SHRINK_FIRST,
+    MC_RULE_COUNT,
+};
+
+/* One link of the chain from the policy's wish to what is sent. */
+struct mc_change {
+    enum mc_rule rule;
+    uint64_t from, to;
+};
+
+/* What shall happen to the guest at the same index of the snapshot. */
+struct mc_step {
+    uint64_t wish;   /* the policy's target */
+    uint64_t target; /* the balloon target that is safe now */
+    bool send;       /* the hypervisor has to be told */
+    struct mc_change changes[MC_RULE_COUNT];
+    unsigned change_count;
+};
+
+struct mc_plan {
+    uint64_t budget;    /* what all guests together may occupy, QEMU's own memory included */
+    uint64_t overheads; /* QEMU's own memory of the managed guests */
+    uint64_t exempt;    /* what exempt guests may take */
+    uint64_t divided;   /* what is left for the managed guests' memory */
+    uint64_t promised;  /* what managed guests can take already, whatever happens */
+    uint64_t surplus;   /* of `divided`, what all limits together cannot use */
+    uint64_t deficit;   /* what the reservations exceed `divided` by */
+    struct mc_step *steps;
+    size_t count, room;
+};
+
+/* A plan owns its steps. Sets count zeroed steps; returns 0 or -ENOMEM. */
+MC_PUBLIC int mc_plan_reset(struct mc_plan *plan, size_t count);
+MC_PUBLIC void mc_plan_free(struct mc_plan *plan);
+
+/* The rule that set the target last: the reason to show; MC_RULE_POLICY where none objected. */
+MC_PUBLIC enum mc_rule mc_step_reason(const struct mc_step *step);
+
+/* Stable names for people, JSON and metrics. */
+MC_PUBLIC const char *mc_guest_state_name(enum mc_guest_state state);
+MC_PUBLIC const char *mc_exempt_name(enum mc_exempt exempt);
+MC_PUBLIC const char *mc_source_name(enum mc_source source);
+MC_PUBLIC const char *mc_rule_name(enum mc_rule rule);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an operator may say about a guest. The same keys are read from the configuration file, from
+ * `memctl set` and from the guest's libvirt metadata; every place uses this one table of keys.
+ */
+#ifndef MEMCTL_SETTINGS_H
+#define MEMCTL_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <memctl/error.h>
+#include <memctl/visibility.h>
+
+#define MC_SHARES_DEFAULT 1000
+#define MC_SHARES_MAX 1000000
+
+/* A size that was said in bytes or as a share of the guest's memory. */
+struct mc_amount {
+    uint64_t value; /* bytes, or hundredths of a percent */
+    bool percent;
+};
+
+enum mc_setting {
+    MC_SETTING_SHARES,
+    MC_SETTING_MIN,
+    MC_SETTING_MAX,
+    MC_SETTING_MANAGED,
+    MC_SETTING_COUNT,
+};
+
+/* What was said; what was not said is left to whoever is asked next. */
+struct mc_settings {
+    unsigned present; /* bit 1 << enum mc_setting */
+    uint64_t shares;
+    struct mc_amount min, max;
+    bool managed;
+};
+
+/* What holds for one guest, everything filled in; min <= max <= memory always. */
+struct mc_terms {
+    uint64_t shares; /* 1 .. MC_SHARES_MAX */
+    uint64_t min;    /* the reservation, bytes */
+    uint64_t max;    /* the limit, bytes */
+    bool managed;
+};
+
+#define MC_SETTING_TEXT 32
+
+/* The key as people write it: "shares", "min", "max", "managed". */
+MC_PUBLIC const char *mc_setting_name(enum mc_setting which);
+
+/*
+ * Say one thing. An empty value takes the setting back. -EINVAL or -ERANGE with a sentence that
+ * lists the known keys or the range; settings are then as before.
+ */
+MC_PUBLIC int mc_settings_say(struct mc_settings *settings, const char *key, const char *value,
+                              struct mc_error *err);
+
+/* The value of one setting as mc_settings_say() reads it; NULL where it was not said. */
+MC_PUBLIC const char *mc_settings_text(const struct mc_settings *settings, enum mc_setting which,
+                                       char text[MC_SETTING_TEXT]);
+
+/* Everything that `over` says, put over `settings`. */
+MC_PUBLIC void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *over);
+
+/* What holds where nobody said anything: shares 1000, min 25 %, max all of it, managed. */
+MC_PUBLIC struct mc_settings mc_settings_default(void);
+
+/*
+ * Would these settings hold for a guest of `memory` bytes? Says the first thing that is wrong (min
+ * above max, above the memory); for use before they are stored.
+ */
+MC_PUBLIC int mc_settings_check(const struct mc_settings *settings, uint64_t memory,
+                                struct mc_error *err);
+
+/* The terms of a guest of `memory` bytes; what does not fit (the memory was lowered) is clamped. */
+MC_PUBLIC struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t memory);
+
+#endif

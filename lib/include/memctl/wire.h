@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The control protocol: one JSON object per line over a Unix socket; docs/protocol.md describes it.
+ *
+ *   -> {"memctl": 1, "verb": "set", "args": {"guest": "web1", "settings": {"shares": "2000"}}}
+ *   <- {"memctl": 1, "ok": true, "result": {...}}
+ *   <- {"memctl": 1, "ok": false, "error": {"code": "not-found", "message": "..."}}
+ */
+#ifndef MEMCTL_WIRE_H
+#define MEMCTL_WIRE_H
+
+#include <jansson.h>
+
+#include <memctl/error.h>
+#include <memctl/model.h>
+#include <memctl/visibility.h>
+
+#define MC_WIRE_VERSION 1
+#define MC_WIRE_REQUEST_MAX ((size_t)64 * 1024)
+#define MC_WIRE_REPLY_MAX ((size_t)16 * 1024 * 1024)
+
+#define MC_SOCKET_DEFAULT "/run/memctl/memctld.sock"
+
+/* Errors travel as words: "invalid", "not-found", "denied", "busy", "timeout", "failed". */
+MC_PUBLIC const char *mc_wire_code(int negative_errno);
+MC_PUBLIC int mc_wire_errno(const char *code);
+
+/* Each returns a new reference, or NULL when out of memory; args and result are taken over. */
+MC_PUBLIC json_t *mc_wire_request(const char *verb, json_t *args);
+MC_PUBLIC json_t *mc_wire_reply(json_t *result);
+MC_PUBLIC json_t *mc_wire_failure(const struct mc_error *err);
+
+/*
+ * Take a request apart; verb and args stay owned by message (args may be NULL). -EBADMSG or -EPROTO
+ * (another version) with a sentence.
+ */
+MC_PUBLIC int mc_wire_read_request(const json_t *message, const char **verb, json_t **args,
+                                   struct mc_error *err);
+
+/* The result of a reply as a new reference, or the error that it carries. */
+MC_PUBLIC int mc_wire_read_reply(json_t *message, json_t **result, struct mc_error *err);
+
+/* A guest and what the last plan says about it (step may be NULL), as `list` and `show` give it. */
+MC_PUBLIC json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *step);
+MC_PUBLIC json_t *mc_settings_to_json(const struct mc_settings *settings);
+MC_PUBLIC json_t *mc_host_to_json(const struct mc_host *host);
+MC_PUBLIC json_t *mc_plan_to_json(const struct mc_plan *plan);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <memctl/model.h>
+
+const char *mc_guest_state_name(enum mc_guest_state state)
+{
+    static const char *const names[] = {
+        [MC_GUEST_RUNNING] = "running",   [MC_GUEST_PAUSED] = "paused",
+        [MC_GUEST_MIGRATING] = "migrating", [MC_GUEST_STOPPING] = "stopping",
+        [MC_GUEST_CRASHED] = "crashed",
+    };
+
+    return names[state];
+}
+
+const char *mc_exempt_name(enum mc_exempt exempt)
+{
+    static const char *const names[] = {
+        [MC_EXEMPT_NO] = "no",
+        [MC_EXEMPT_UNMANAGED] = "unmanaged",
+        [MC_EXEMPT_NO_BALLOON] = "no-balloon",
+        [MC_EXEMPT_LOCKED] = "locked-memory",
+        [MC_EXEMPT_HUGE_PAGES] = "huge-pages",
+        [MC_EXEMPT_PASSTHROUGH] = "passthrough",
+        [MC_EXEMPT_NOT_RUNNING] = "not-running",
+    };
+
+    return names[exempt];
+}
+
+const char *mc_source_name(enum mc_source source)
+{
+    static const char *const names[] = {
+        [MC_SOURCE_NONE] = "none",
+        [MC_SOURCE_BALLOON] = "balloon",
+        [MC_SOURCE_AGENT] = "agent",
+    };
+
+    return names[source];
+}
+
+const char *mc_rule_name(enum mc_rule rule)
+{
+    static const char *const names[] = {
+        [MC_RULE_POLICY] = "policy",       [MC_RULE_EXEMPT] = "exempt",
+        [MC_RULE_PROMISE] = "promise",     [MC_RULE_FLOOR] = "floor",
+        [MC_RULE_FRESHNESS] = "freshness", [MC_RULE_CALM] = "calm",
+        [MC_RULE_SHRINK_FIRST] = "shrink-before-grow",
+    };
+
+    return names[rule];
+}

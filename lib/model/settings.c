@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <memctl/settings.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <memctl/units.h>
+
+#define PERCENT_WHOLE 10000 /* hundredths of a percent */
+
+/* Below this a size in bytes is surely a forgotten unit: no Linux guest runs in a megabyte. */
+#define LEAST_SIZE MC_MIB
+
+static int say_shares(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    return mc_number_parse("shares", value, 1, MC_SHARES_MAX, &settings->shares, err);
+}
+
+static int parse_amount(struct mc_amount *amount, const char *value, struct mc_error *err)
+{
+    size_t length = strlen(value);
+    bool percent = length && value[length - 1] == '%';
+    uint64_t size;
+    int rc = mc_size_parse(value, percent ? PERCENT_WHOLE : 0, &size, err);
+
+    if (rc < 0)
+        return rc;
+    if (percent && size > PERCENT_WHOLE)
+        return mc_error_set(err, -ERANGE, "%s is more than the whole guest; the most is 100%%",
+                            value);
+    if (!percent && size && size < LEAST_SIZE)
+        return mc_error_set(err, -ERANGE, "%s is %" PRIu64 " bytes; is a unit missing, as in 512M?",
+                            value, size);
+    *amount = (struct mc_amount){.value = size, .percent = percent};
+    return 0;
+}
+
+static int say_min(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    return parse_amount(&settings->min, value, err);
+}
+
+static int say_max(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    int rc = parse_amount(&settings->max, value, err);
+
+    if (rc == 0 && settings->max.value == 0)
+        return mc_error_set(err, -ERANGE, "a limit of 0 leaves the guest nothing; use a size");
+    return rc;
+}
+
+static int say_managed(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    int managed;
+    int rc = mc_bool_parse(value, &managed, err);
+
+    if (rc == 0)
+        settings->managed = managed;
+    return rc;
+}
+
+static void print_amount(const struct mc_amount *amount, char text[MC_SETTING_TEXT])
+{
+    if (amount->percent)
+        snprintf(text, MC_SETTING_TEXT, "%" PRIu64 ".%02" PRIu64 "%%", amount->value / 100,
+                 amount->value % 100);
+    else if (amount->value % MC_MIB == 0)
+        snprintf(text, MC_SETTING_TEXT, "%" PRIu64 "M", amount->value / MC_MIB);
+    else
+        snprintf(text, MC_SETTING_TEXT, "%" PRIu64, amount->value);
+}
+
+static void print_shares(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%" PRIu64, settings->shares);
+}
+
+static void print_min(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    print_amount(&settings->min, text);
+}
+
+static void print_max(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    print_amount(&settings->max, text);
+}
+
+static void print_managed(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%s", settings->managed ? "yes" : "no");
+}
+
+static const struct {
+    const char *name;
+    int (*say)(struct mc_settings *settings, const char *value, struct mc_error *err);
+    void (*print)(const struct mc_settings *settings, char text[MC_SETTING_TEXT]);
+} keys[MC_SETTING_COUNT] = {
+    [MC_SETTING_SHARES] = {"shares", say_shares, print_shares},
+    [MC_SETTING_MIN] = {"min", say_min, print_min},
+    [MC_SETTING_MAX] = {"max", say_max, print_max},
+    [MC_SETTING_MANAGED] = {"managed", say_managed, print_managed},
+};
+
+const char *mc_setting_name(enum mc_setting which)
+{
+    return keys[which].name;
+}
+
+int mc_settings_say(struct mc_settings *settings, const char *key, const char *value,
+                    struct mc_error *err)
+{
+    for (unsigned i = 0; i < MC_SETTING_COUNT; i++) {
+        struct mc_settings changed = *settings;
+        int rc;
+
+        if (strcmp(key, keys[i].name) != 0)
+            continue;
+        if (!*value) {
+            settings->present &= ~(1U << i);
+            return 0;
+        }
+        rc = keys[i].say(&changed, value, err);
+        if (rc < 0) {
+            mc_error_prefix(err, "%s: ", key);
+            return rc;
+        }
+        changed.present |= 1U << i;
+        *settings = changed;
+        return 0;
+    }
+    return mc_error_set(err, -EINVAL,
+                        "unknown setting '%s'; known are shares, min, max and managed", key);
+}
+
+const char *mc_settings_text(const struct mc_settings *settings, enum mc_setting which,
+                             char text[MC_SETTING_TEXT])
+{
+    if (!(settings->present & (1U << which)))
+        return NULL;
+    keys[which].print(settings, text);
+    return text;
+}
+
+void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *over)
+{
+    if (over->present & (1U << MC_SETTING_SHARES))
+        settings->shares = over->shares;
+    if (over->present & (1U << MC_SETTING_MIN))
+        settings->min = over->min;
+    if (over->present & (1U << MC_SETTING_MAX))
+        settings->max = over->max;
+    if (over->present & (1U << MC_SETTING_MANAGED))
+        settings->managed = over->managed;
+    settings->present |= over->present;
+}
+
+struct mc_settings mc_settings_default(void)
+{
+    return (struct mc_settings){
+        .present = (1U << MC_SETTING_COUNT) - 1,
+        .shares = MC_SHARES_DEFAULT,
+        .min = {.value = PERCENT_WHOLE / 4, .percent = true},
+        .max = {.value = PERCENT_WHOLE, .percent = true},
+        .managed = true,
+    };
+}
+
+static uint64_t amount_of(const struct mc_amount *amount, uint64_t memory)
+{
+    if (!amount->percent)
+        return amount->value;
+    return (uint64_t)((unsigned __int128)memory * amount->value / PERCENT_WHOLE);
+}
+
+int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struct mc_error *err)
+{
+    uint64_t min = amount_of(&settings->min, memory);
+    uint64_t max = amount_of(&settings->max, memory);
+    char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT];
+
+    if (min > memory)
+        return mc_error_set(err, -ERANGE,
+                            "min %s is above its memory %s; choose min <= %s or raise <memory>",
+                            mc_size_format(a, min), mc_size_format(b, memory), b);
+    if (max > memory)
+        return mc_error_set(err, -ERANGE,
+                            "max %s is above its memory %s; choose max <= %s or raise <memory>",
+                            mc_size_format(a, max), mc_size_format(b, memory), b);
+    if (min > max)
+        return mc_error_set(err, -ERANGE, "min %s is above max %s; lower min or raise max",
+                            mc_size_format(a, min), mc_size_format(b, max));
+    return 0;
+}
+
+struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t memory)
+{
+    uint64_t max = mc_min_u64(amount_of(&settings->max, memory), memory) / MC_PAGE * MC_PAGE;
+
+    return (struct mc_terms){
+        .shares = settings->shares,
+        .min = mc_min_u64(amount_of(&settings->min, memory) / MC_PAGE * MC_PAGE, max),
+        .max = max,
+        .managed = settings->managed,
+    };
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "observe/qemu_process.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <memctl/units.h>
+
+/* QEMU's command line names the UUID as an argument of its own. */
+static bool runs_with(pid_t pid, const char *uuid)
+{
+    char path[64], *argument = NULL;
+    size_t size = 0;
+    bool found = false;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && getdelim(&argument, &size, '\0', file) > 0)
+        found = strcmp(argument, uuid) == 0;
+    free(argument);
+    fclose(file);
+    return found;
+}
+
+pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid)
+{
+    char path[4096];
+    FILE *file;
+    int pid = 0;
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/qemu/%s.pid", runtime_folder, name) >=
+        sizeof(path))
+        return 0;
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%d", &pid) != 1)
+        pid = 0;
+    fclose(file);
+    return pid > 0 && runs_with(pid, uuid) ? pid : 0;
+}
+
+/* Adjoining mappings of one kind, added up: the kernel splits one where its flags differ. */
+struct run {
+    uint64_t end;
+    uint64_t size, resident;
+    bool writable;
+    bool whole; /* one mapping as large as a backend: what adjoins it is something else */
+};
+
+struct search {
+    const uint64_t *backends;
+    size_t count;
+    uint64_t found;    /* backends matched, as bits */
+    uint64_t total;    /* resident, all mappings */
+    uint64_t in_guest; /* resident, in guest RAM */
+};
+
+static void close_run(struct search *search, const struct run *run)
+{
+    for (size_t i = 0; run->writable && i < search->count; i++) {
+        if (run->size == search->backends[i] && !(search->found & (UINT64_C(1) << i))) {
+            search->found |= UINT64_C(1) << i;
+            search->in_guest += run->resident;
+            return;
+        }
+    }
+}
+
+static bool is_backend_size(const struct search *search, uint64_t size)
+{
+    for (size_t i = 0; i < search->count; i++)
+        if (search->backends[i] == size)
+            return true;
+    return false;
+}
+
+static void read_line(struct search *search, struct run *run, const char *line)
+{
+    uint64_t start, end, kib;
+    char permissions[5];
+
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, permissions) == 3) {
+        bool writable = permissions[0] == 'r' && permissions[1] == 'w';
+
+        bool whole = writable && is_backend_size(search, end - start);
+
+        if (start != run->end || writable != run->writable || run->whole || whole) {
+            close_run(search, run);
+            *run = (struct run){.whole = whole};
+        }
+        run->writable = writable;
+        run->size += end - start;
+        run->end = end;
+    } else if (sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
+        run->resident += kib * MC_KIB;
+        search->total += kib * MC_KIB;
+    }
+}
+
+int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count,
+                     uint64_t *overhead)
+{
+    struct search search = {.backends = backends, .count = count < 64 ? count : 64};
+    struct run run = {0};
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = fopen(smaps, "re");
+    int rc;
+
+    if (!file)
+        return -errno;
+    while (getline(&line, &size, file) > 0)
+        read_line(&search, &run, line);
+    rc = ferror(file) ? -EIO : 0;
+    close_run(&search, &run);
+    free(line);
+    fclose(file);
+    if (rc < 0)
+        return rc;
+    if (search.found != (search.count == 64 ? UINT64_MAX : (UINT64_C(1) << search.count) - 1))
+        return -ENODATA;
+    *overhead = search.total - search.in_guest;
+    return 0;
+}

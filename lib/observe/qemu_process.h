@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A QEMU as a process of this host. */
+#ifndef MEMCTL_QEMU_PROCESS_H
+#define MEMCTL_QEMU_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <memctl/error.h>
+
+/* The pid that libvirt wrote down, if that process runs with this UUID; else 0. */
+pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid);
+
+/*
+ * QEMU's own memory: what is resident and is not guest RAM. Guest RAM is recognised by its size:
+ * a run of adjoining mappings that is exactly as large as one of the memory backends. Walks page
+ * tables: a millisecond for each GiB of small pages, so not to be called every tick.
+ *
+ * smaps is the path of the process's smaps. Returns 0; -ENODATA if a backend was not found (then
+ * the caller must estimate); other negative errno if the file cannot be read.
+ */
+int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count,
+                     uint64_t *overhead);
+
+#endif

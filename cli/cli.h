@@ -30,8 +30,8 @@ extern const struct command command_list, command_reload, command_set, command_s
     command_version;
 
 /*
- * Ask the daemon once. Prints the error and returns an exit code, or EXIT_OK with a new reference in
- * result. args is taken over.
+ * Ask the daemon once. Prints the error and returns an exit code, or EXIT_OK with a new reference
+ * in result. args is taken over.
  */
 int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **result);
 

@@ -34,7 +34,7 @@ static int run(const struct cli *cli, int argc, char **argv)
     }
     printf("%-16s %-8s %7s %7s %7s %7s %7s %7s  %s\n", "GUEST", "STATE", "SHARES", "MIN", "MAX",
            "ACTUAL", "USED", "TARGET", "WHY");
-    json_array_foreach(guests, i, guest)
+    json_array_foreach (guests, i, guest)
         print_guest(guest);
     if (!json_is_true(json_object_get(result, "connected")))
         fputs("memctl: the daemon has no connection to the hypervisor; 'memctl status' says why\n",
@@ -47,8 +47,9 @@ const struct command command_list = {
     .name = "list",
     .arguments = "",
     .summary = "list the running guests with their memory and why it is what it is",
-    .help = "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, TARGET what\n"
-            "memctl wants it to have now; WHY is the rule that decided the target, or why the guest\n"
-            "is left alone.",
+    .help =
+        "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, TARGET what\n"
+        "memctl wants it to have now; WHY is the rule that decided the target, or why the guest\n"
+        "is left alone.",
     .run = run,
 };

@@ -83,8 +83,7 @@ int main(int argc, char **argv)
     }
     command = find(argv[optind]);
     if (!command) {
-        fprintf(stderr, "memctl: unknown command '%s'; 'memctl --help' lists them\n",
-                argv[optind]);
+        fprintf(stderr, "memctl: unknown command '%s'; 'memctl --help' lists them\n", argv[optind]);
         return EXIT_USAGE;
     }
     if (help) {

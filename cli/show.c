@@ -31,12 +31,9 @@ static void print_memory(const json_t *guest)
     static const struct {
         const char *key, *meaning;
     } rows[] = {
-        {"memory", "what it is configured with"},
-        {"actual", "what the balloon leaves it"},
-        {"used", "what it cannot give up"},
-        {"active", "what it works with"},
-        {"held", "resident on the host"},
-        {"overhead", "QEMU's own memory"},
+        {"memory", "what it is configured with"}, {"actual", "what the balloon leaves it"},
+        {"used", "what it cannot give up"},       {"active", "what it works with"},
+        {"held", "resident on the host"},         {"overhead", "QEMU's own memory"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
@@ -55,7 +52,7 @@ static void print_plan(const json_t *plan)
     if (!json_is_object(plan))
         return;
     printf("target\n  %-20s %s\n", "policy", cli_size(plan, "wish"));
-    json_array_foreach(changes, i, change)
+    json_array_foreach (changes, i, change)
         printf("  %-20s %s\n", json_text(change, "rule"), cli_size(change, "to"));
 }
 

@@ -157,16 +157,11 @@ static const struct {
     const char *section, *name;
     int (*read)(struct config *config, const char *value, struct mc_error *err);
 } keys[] = {
-    {"memctld", "connect", read_connect},
-    {"memctld", "interval", read_interval},
-    {"memctld", "socket", read_socket},
-    {"memctld", "socket-group", read_socket_group},
-    {"memctld", "metrics", read_metrics},
-    {"budget", "budget", read_budget},
-    {"budget", "reserve", read_reserve},
-    {"budget", "overcommit", read_overcommit},
-    {"policy", "name", read_policy},
-    {"governor", "floor-margin", read_margin},
+    {"memctld", "connect", read_connect}, {"memctld", "interval", read_interval},
+    {"memctld", "socket", read_socket},   {"memctld", "socket-group", read_socket_group},
+    {"memctld", "metrics", read_metrics}, {"budget", "budget", read_budget},
+    {"budget", "reserve", read_reserve},  {"budget", "overcommit", read_overcommit},
+    {"policy", "name", read_policy},      {"governor", "floor-margin", read_margin},
     {"governor", "calm", read_calm},
 };
 
@@ -223,8 +218,9 @@ int config_set(struct config *config, const char *section, const char *name, con
         return add_policy_param(config, name, value, err);
     if (section_known)
         return mc_error_set(err, -EINVAL, "unknown key; see memctld.conf(5)");
-    return mc_error_set(err, -EINVAL, "unknown section; known are memctld, budget, policy, "
-                                      "governor, guests and guests PATTERN");
+    return mc_error_set(err, -EINVAL,
+                        "unknown section; known are memctld, budget, policy, "
+                        "governor, guests and guests PATTERN");
 }
 
 static int on_key(void *opaque, const char *section, const char *name, const char *value)

@@ -44,7 +44,8 @@ int config_load(const char *file, struct config *config, struct mc_error *err);
 int config_set(struct config *config, const char *section, const char *name, const char *value,
                struct mc_error *err);
 
-/* The settings of a guest: defaults, then every matching pattern in the file's order, then its own. */
+/* The settings of a guest: defaults, then every matching pattern in the file's order, then its own.
+ */
 struct mc_settings config_settings_for(const struct config *config, const char *name,
                                        const struct mc_settings *own);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control socket: lines of JSON in and out. Everything about a client is bounded: how many there
- * are, how long a line is, how long one may be silent, how much it may leave unread.
+ * The control socket: lines of JSON in and out. Everything about a client is bounded: how many
+ * there are, how long a line is, how long one may be silent, how much it may leave unread.
  */
 #include "control.h"
 

@@ -8,7 +8,8 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus). Everything here runs on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus). Everything here runs
+ * on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -30,10 +31,10 @@ struct metrics;
 /* Counters since the start; each is a metric. */
 struct counters {
     uint64_t ticks;
-    uint64_t ticks_late;      /* the observation was not back in time */
+    uint64_t ticks_late; /* the observation was not back in time */
     uint64_t observe_failures;
     uint64_t policy_failures;
-    uint64_t commands;        /* balloon targets sent */
+    uint64_t commands; /* balloon targets sent */
     uint64_t command_failures;
     uint64_t bytes_reclaimed; /* sum of all lowered targets */
     uint64_t bytes_granted;   /* sum of all raised targets */

@@ -5,6 +5,10 @@
  * here may wait for a running callback: events are removed with event_del_noblock(), and what
  * belongs to a watch is freed later, from the loop itself.
  *
+ * Descriptors are watched through an epoll set of their own, which the main loop watches as one
+ * descriptor: libvirt switches a connection's watch off and on around every call, and in this way
+ * that is one system call and does not wake the main loop.
+ *
  * libvirt's interface has no argument for its user's data, hence the one global of this file.
  */
 #include "libvirt_loop.h"
@@ -13,15 +17,17 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <libvirt/libvirt.h>
 
+#define READY_AT_ONCE 16
+
 struct watch {
     int id;
-    struct event *readable, *writable; /* of a descriptor */
-    struct event *timer;               /* of a timeout */
-    int fd;
-    int interval_ms;
+    int fd;              /* of a descriptor, or -1 */
+    struct event *timer; /* of a timeout, or NULL */
     virEventHandleCallback on_handle;
     virEventTimeoutCallback on_timeout;
     void *opaque;
@@ -32,10 +38,12 @@ struct watch {
 
 static struct {
     struct event_base *base;
+    int epoll;
+    struct event *ready; /* some descriptor in the set is */
     pthread_mutex_t lock;
     struct watch *watches;
     int last_id;
-} loop = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} loop = {.epoll = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct watch *find(int id)
 {
@@ -45,41 +53,61 @@ static struct watch *find(int id)
     return NULL;
 }
 
-static bool is_removed(struct watch *watch)
+/* The watch's callback and argument, if it was not removed meanwhile. */
+static bool look_up(int id, struct watch *copy)
 {
-    bool removed;
+    struct watch *watch;
 
     pthread_mutex_lock(&loop.lock);
-    removed = watch->removed;
+    watch = find(id);
+    if (watch)
+        *copy = *watch;
     pthread_mutex_unlock(&loop.lock);
-    return removed;
+    return watch;
 }
 
-static void on_handle(evutil_socket_t fd, short what, void *opaque)
+static int to_libvirt(uint32_t events)
 {
-    struct watch *watch = opaque;
-    int events = what & EV_WRITE ? VIR_EVENT_HANDLE_WRITABLE : VIR_EVENT_HANDLE_READABLE;
+    return (events & EPOLLIN ? VIR_EVENT_HANDLE_READABLE : 0) |
+           (events & EPOLLOUT ? VIR_EVENT_HANDLE_WRITABLE : 0) |
+           (events & EPOLLERR ? VIR_EVENT_HANDLE_ERROR : 0) |
+           (events & EPOLLHUP ? VIR_EVENT_HANDLE_HANGUP : 0);
+}
 
-    if (!is_removed(watch))
-        watch->on_handle(watch->id, fd, events, watch->opaque);
+static uint32_t to_epoll(int events)
+{
+    return (events & VIR_EVENT_HANDLE_READABLE ? (uint32_t)EPOLLIN : 0) |
+           (events & VIR_EVENT_HANDLE_WRITABLE ? (uint32_t)EPOLLOUT : 0);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *opaque)
+{
+    struct epoll_event ready[READY_AT_ONCE];
+    int count = epoll_wait(fd, ready, READY_AT_ONCE, 0);
+
+    (void)what;
+    (void)opaque;
+    for (int i = 0; i < count; i++) {
+        struct watch watch;
+
+        if (look_up((int)ready[i].data.u32, &watch))
+            watch.on_handle(watch.id, watch.fd, to_libvirt(ready[i].events), watch.opaque);
+    }
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *opaque)
 {
-    struct watch *watch = opaque;
+    const struct watch *watch = opaque;
+    struct watch copy;
 
     (void)fd;
     (void)what;
-    if (!is_removed(watch))
-        watch->on_timeout(watch->id, watch->opaque);
+    if (look_up(watch->id, &copy))
+        copy.on_timeout(copy.id, copy.opaque);
 }
 
 static void free_watch(struct watch *watch)
 {
-    if (watch->readable)
-        event_free(watch->readable);
-    if (watch->writable)
-        event_free(watch->writable);
     if (watch->timer)
         event_free(watch->timer);
     free(watch);
@@ -126,25 +154,25 @@ static int remove_watch(int id)
     if (!watch)
         return -1;
     watch->removed = true;
-    if (watch->readable)
-        event_del_noblock(watch->readable);
-    if (watch->writable)
-        event_del_noblock(watch->writable);
+    if (watch->fd >= 0)
+        epoll_ctl(loop.epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     if (watch->timer)
         event_del_noblock(watch->timer);
     return event_base_once(loop.base, -1, EV_TIMEOUT, release_watch, watch, &now);
 }
 
+/*
+ * Descriptors without wanted events are taken out of the set: epoll reports hang-ups whatever was
+ * asked for, and one that nobody handles would be reported for ever. With the lock held.
+ */
 static void listen_to(struct watch *watch, int events)
 {
-    if (events & (VIR_EVENT_HANDLE_READABLE | VIR_EVENT_HANDLE_ERROR | VIR_EVENT_HANDLE_HANGUP))
-        event_add(watch->readable, NULL);
-    else
-        event_del_noblock(watch->readable);
-    if (events & VIR_EVENT_HANDLE_WRITABLE)
-        event_add(watch->writable, NULL);
-    else
-        event_del_noblock(watch->writable);
+    struct epoll_event wanted = {.events = to_epoll(events), .data.u32 = (uint32_t)watch->id};
+
+    if (!wanted.events)
+        epoll_ctl(loop.epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    else if (epoll_ctl(loop.epoll, EPOLL_CTL_MOD, watch->fd, &wanted) < 0)
+        epoll_ctl(loop.epoll, EPOLL_CTL_ADD, watch->fd, &wanted);
 }
 
 static int add_handle(int fd, int events, virEventHandleCallback callback, void *opaque,
@@ -159,15 +187,10 @@ static int add_handle(int fd, int events, virEventHandleCallback callback, void 
     watch->on_handle = callback;
     watch->opaque = opaque;
     watch->release = release;
-    watch->readable = event_new(loop.base, fd, EV_READ | EV_PERSIST, on_handle, watch);
-    watch->writable = event_new(loop.base, fd, EV_WRITE | EV_PERSIST, on_handle, watch);
-    if (!watch->readable || !watch->writable) {
-        free_watch(watch);
-        return -1;
-    }
     id = keep(watch);
-    if (events)
-        listen_to(watch, events);
+    pthread_mutex_lock(&loop.lock);
+    listen_to(watch, events);
+    pthread_mutex_unlock(&loop.lock);
     return id;
 }
 
@@ -201,6 +224,7 @@ static int add_timeout(int interval_ms, virEventTimeoutCallback callback, void *
 
     if (!watch)
         return -1;
+    watch->fd = -1;
     watch->on_timeout = callback;
     watch->opaque = opaque;
     watch->release = release;
@@ -239,6 +263,12 @@ static int remove_locked(int id)
 int libvirt_loop_register(struct event_base *base)
 {
     loop.base = base;
+    loop.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop.epoll < 0)
+        return -errno;
+    loop.ready = event_new(base, loop.epoll, EV_READ | EV_PERSIST, on_ready, NULL);
+    if (!loop.ready || event_add(loop.ready, NULL) < 0)
+        return -ENOMEM;
     virEventRegisterImpl(add_handle, update_handle, remove_locked, add_timeout, update_timeout,
                          remove_locked);
     return virInitialize() < 0 ? -EIO : 0;
@@ -254,5 +284,11 @@ void libvirt_loop_unregister(void)
         free_watch(loop.watches);
         loop.watches = next;
     }
+    if (loop.ready)
+        event_free(loop.ready);
+    if (loop.epoll >= 0)
+        close(loop.epoll);
+    loop.ready = NULL;
+    loop.epoll = -1;
     loop.base = NULL;
 }

@@ -119,8 +119,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-static int apply_options(const struct options *options, struct config *config,
-                         struct mc_error *err)
+static int apply_options(const struct options *options, struct config *config, struct mc_error *err)
 {
     const struct {
         const char *section, *name, *option, *value;
@@ -173,8 +172,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *opaque)
 
     (void)signal_number;
     (void)what;
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-               (unsigned long long)daemon_now_ms() * 1000);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)daemon_now_ms() * 1000);
     if (daemon_reload(daemon, &err) < 0)
         log_error("not reloaded, the old configuration stays: %s", err.text);
     sd_notify(0, "READY=1");
@@ -208,14 +206,12 @@ static int start_signals(struct daemon *daemon)
     static const struct {
         int number;
         event_callback_fn handle;
-    } wanted[SIGNAL_COUNT] = {
-        {SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_reload}};
+    } wanted[SIGNAL_COUNT] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_reload}};
     const struct timeval heartbeat = {.tv_sec = 5};
 
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        daemon->signals[i] =
-            evsignal_new(daemon->base, wanted[i].number, wanted[i].handle, daemon);
+        daemon->signals[i] = evsignal_new(daemon->base, wanted[i].number, wanted[i].handle, daemon);
         if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
             return -ENOMEM;
     }
@@ -286,7 +282,8 @@ static void stop(struct daemon *daemon)
     config_free(&daemon->config);
 }
 
-/* Few threads, little memory: arenas per thread and lazy trimming would cost more than they bring. */
+/* Few threads, little memory: arenas per thread and lazy trimming would cost more than they bring.
+ */
 static void tame_malloc(void)
 {
     mallopt(M_ARENA_MAX, 1);

@@ -25,9 +25,18 @@ struct family {
     size_t offset;
 };
 
-#define COUNTER(field, name, help) {name, "counter", help, offsetof(struct daemon, counters.field)}
-#define PLAN(field, name, help) {name, "gauge", help, offsetof(struct daemon, plan.field)}
-#define HOST(field, name, help) {name, "gauge", help, offsetof(struct daemon, snapshot.host.field)}
+#define COUNTER(field, name, help)                                                                 \
+    {                                                                                              \
+        name, "counter", help, offsetof(struct daemon, counters.field)                             \
+    }
+#define PLAN(field, name, help)                                                                    \
+    {                                                                                              \
+        name, "gauge", help, offsetof(struct daemon, plan.field)                                   \
+    }
+#define HOST(field, name, help)                                                                    \
+    {                                                                                              \
+        name, "gauge", help, offsetof(struct daemon, snapshot.host.field)                          \
+    }
 
 static const struct family always[] = {
     COUNTER(ticks, "memctl_ticks_total", "Passes from observation to plan."),
@@ -58,7 +67,10 @@ static const struct family with_plan[] = {
     PLAN(deficit, "memctl_deficit_bytes", "What the reservations exceed the divided memory by."),
 };
 
-#define GUEST(field, name, help) {name, "gauge", help, offsetof(struct mc_guest, field)}
+#define GUEST(field, name, help)                                                                   \
+    {                                                                                              \
+        name, "gauge", help, offsetof(struct mc_guest, field)                                      \
+    }
 
 static const struct family per_guest[] = {
     GUEST(memory, "memctl_guest_memory_bytes", "Memory that the guest is configured with."),
@@ -72,7 +84,10 @@ static const struct family per_guest[] = {
     GUEST(terms.max, "memctl_guest_max_bytes", "The guest's limit."),
 };
 
-#define STEP(field, name, help) {name, "gauge", help, offsetof(struct mc_step, field)}
+#define STEP(field, name, help)                                                                    \
+    {                                                                                              \
+        name, "gauge", help, offsetof(struct mc_step, field)                                       \
+    }
 
 static const struct family per_step[] = {
     STEP(wish, "memctl_guest_wish_bytes", "The policy's target."),
@@ -115,8 +130,7 @@ static void add_label(struct evbuffer *out, const char *name, const char *value)
     evbuffer_add(out, "\"", 1);
 }
 
-static void add_guest_labels(struct evbuffer *out, const char *family,
-                             const struct mc_guest *guest)
+static void add_guest_labels(struct evbuffer *out, const char *family, const struct mc_guest *guest)
 {
     evbuffer_add_printf(out, "%s{", family);
     add_label(out, "domain", guest->name);
@@ -130,8 +144,8 @@ static void add_guest_family(struct evbuffer *out, const struct daemon *daemon,
     add_head(out, family->name, family->type, family->help);
     for (size_t i = 0; i < daemon->snapshot.count; i++) {
         const struct mc_guest *guest = &daemon->snapshot.guests[i];
-        uint64_t value = of_step ? field(&daemon->plan.steps[i], family->offset)
-                                 : field(guest, family->offset);
+        uint64_t value =
+            of_step ? field(&daemon->plan.steps[i], family->offset) : field(guest, family->offset);
 
         if (value == MC_UNKNOWN)
             continue; /* a sample that is not there says "unknown" */
@@ -142,8 +156,9 @@ static void add_guest_family(struct evbuffer *out, const struct daemon *daemon,
 
 static void add_guest_info(struct evbuffer *out, const struct daemon *daemon)
 {
-    add_head(out, "memctl_guest_info", "gauge",
-             "Why the guest is not managed (exempt), its state and the source of its active memory.");
+    add_head(
+        out, "memctl_guest_info", "gauge",
+        "Why the guest is not managed (exempt), its state and the source of its active memory.");
     for (size_t i = 0; i < daemon->snapshot.count; i++) {
         const struct mc_guest *guest = &daemon->snapshot.guests[i];
 
@@ -231,8 +246,8 @@ static int listen_at(struct metrics *metrics, const char *where, struct mc_error
     }
     if (evhttp_bind_socket(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10)) < 0)
         return mc_error_set(err, -EADDRINUSE,
-                            "cannot serve metrics at %s: %s; choose another 'metrics' or off", where,
-                            strerror(errno));
+                            "cannot serve metrics at %s: %s; choose another 'metrics' or off",
+                            where, strerror(errno));
     return 0;
 }
 

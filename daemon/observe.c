@@ -39,8 +39,8 @@ int observe_start(struct daemon *daemon, void (*on_done)(struct observation *),
 
     if (!observation)
         return -ENOMEM;
-    observation->job = (struct job){
-        .run = run, .done = done, .late = late, .within_ms = OBSERVE_WITHIN_MS};
+    observation->job =
+        (struct job){.run = run, .done = done, .late = late, .within_ms = OBSERVE_WITHIN_MS};
     observation->daemon = daemon;
     observation->done = on_done;
     observation->late = on_late;

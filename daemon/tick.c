@@ -51,8 +51,8 @@ static void fall_behind(struct daemon *daemon, const struct mc_error *err)
 
     daemon->counters.observe_failures++;
     record_link(daemon, err);
-    link->pause_ms = link->pause_ms ? mc_min_u64(link->pause_ms * 2, PAUSE_MOST_MS)
-                                    : PAUSE_FIRST_MS;
+    link->pause_ms =
+        link->pause_ms ? mc_min_u64(link->pause_ms * 2, PAUSE_MOST_MS) : PAUSE_FIRST_MS;
     schedule(daemon, daemon_now_ms() + link->pause_ms);
 }
 

@@ -102,17 +102,17 @@ static void handle_show(struct request *request, struct daemon *daemon, const js
     struct mc_guest *guest = named_guest(request, daemon, args);
 
     if (guest)
-        request_reply(request,
-                      mc_guest_to_json(guest,
-                                       step_of(daemon, (size_t)(guest - daemon->snapshot.guests))));
+        request_reply(
+            request,
+            mc_guest_to_json(guest, step_of(daemon, (size_t)(guest - daemon->snapshot.guests))));
 }
 
 static void handle_version(struct request *request, struct daemon *daemon, const json_t *args)
 {
     (void)daemon;
     (void)args;
-    request_reply(request, json_pack("{s:s, s:i}", "version", MEMCTL_VERSION, "protocol",
-                                     MC_WIRE_VERSION));
+    request_reply(request,
+                  json_pack("{s:s, s:i}", "version", MEMCTL_VERSION, "protocol", MC_WIRE_VERSION));
 }
 
 /* ---- changing ---- */
@@ -174,8 +174,7 @@ static int read_changes(const json_t *changes, struct mc_settings *settings, str
 
     if (!json_is_object(changes) || json_object_size(changes) == 0)
         return mc_error_set(err, -EINVAL, "nothing to set; give shares=N, min=SIZE or max=SIZE");
-    json_object_foreach((json_t *)changes, key, value)
-    {
+    json_object_foreach ((json_t *)changes, key, value) {
         int rc;
 
         if (!json_is_string(value))
@@ -243,9 +242,9 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
-    {"list", false, handle_list},       {"reload", true, handle_reload},
-    {"set", true, handle_set},          {"show", false, handle_show},
-    {"status", false, handle_status},   {"version", false, handle_version},
+    {"list", false, handle_list},     {"reload", true, handle_reload},
+    {"set", true, handle_set},        {"show", false, handle_show},
+    {"status", false, handle_status}, {"version", false, handle_version},
 };
 
 const struct verb *verb_find(const char *name)

@@ -179,8 +179,8 @@ static struct breakpoint *sort_points(struct breakpoint *from, struct breakpoint
             size_t left = start, right = middle;
 
             for (size_t out = start; out < end; out++) {
-                bool take_right = left == middle ||
-                                  (right < end && comes_after(&from[left], &from[right]));
+                bool take_right =
+                    left == middle || (right < end && comes_after(&from[left], &from[right]));
 
                 to[out] = take_right ? from[right++] : from[left++];
             }

@@ -47,8 +47,7 @@ struct mc_engine_config mc_engine_config_default(void)
     };
 }
 
-struct mc_engine *mc_engine_new(const struct mc_engine_config *config,
-                                struct mc_policy_run *policy)
+struct mc_engine *mc_engine_new(const struct mc_engine_config *config, struct mc_policy_run *policy)
 {
     struct mc_engine *engine = calloc(1, sizeof(*engine));
 

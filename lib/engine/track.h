@@ -22,11 +22,11 @@ struct mc_track {
     uint64_t ceiling_until_ms;
 
     /* About the balloon's statistics, which the guest sends when it likes. */
-    uint64_t last_update;       /* as reported */
-    uint64_t updated_ms;        /* when that last changed, as seen from here */
-    bool updated;               /* it has changed at least once in this run */
-    uint64_t actual_before;     /* balloon at the previous snapshot */
-    uint64_t actual_at_update;  /* the larger of before and after the update */
+    uint64_t last_update;      /* as reported */
+    uint64_t updated_ms;       /* when that last changed, as seen from here */
+    bool updated;              /* it has changed at least once in this run */
+    uint64_t actual_before;    /* balloon at the previous snapshot */
+    uint64_t actual_at_update; /* the larger of before and after the update */
 };
 
 struct mc_tracks {

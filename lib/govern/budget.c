@@ -11,6 +11,12 @@
 #define RESERVE_LEAST (512 * MC_MIB)
 #define RESERVE_PERCENT 5
 
+/*
+ * QEMU's own memory is counted in steps of this size, rounded up: it changes by a few pages all the
+ * time, and no guest should be moved for that.
+ */
+#define OVERHEAD_STEP (4 * MC_MIB)
+
 static uint64_t amount_of(const struct mc_amount *amount, uint64_t whole)
 {
     if (!amount->percent)
@@ -39,7 +45,8 @@ void mc_budget_divide(const struct mc_budget_config *config, const struct mc_sna
         const struct mc_guest *guest = &snapshot->guests[i];
 
         if (guest->exempt == MC_EXEMPT_NO)
-            plan->overheads += guest->overhead;
+            plan->overheads +=
+                (guest->overhead + OVERHEAD_STEP - 1) / OVERHEAD_STEP * OVERHEAD_STEP;
         else
             plan->exempt += mc_guest_footprint(guest);
     }

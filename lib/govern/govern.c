@@ -84,9 +84,8 @@ static const struct {
     enum mc_rule rule;
     uint64_t (*apply)(const struct view *view, uint64_t target);
 } guest_rules[] = {
-    {MC_RULE_EXEMPT, keep_exempt},   {MC_RULE_PROMISE, keep_promise},
-    {MC_RULE_FLOOR, keep_floor},     {MC_RULE_FRESHNESS, need_fresh},
-    {MC_RULE_CALM, stay_calm},
+    {MC_RULE_EXEMPT, keep_exempt},   {MC_RULE_PROMISE, keep_promise}, {MC_RULE_FLOOR, keep_floor},
+    {MC_RULE_FRESHNESS, need_fresh}, {MC_RULE_CALM, stay_calm},
 };
 
 static void change_target(struct mc_step *step, enum mc_rule rule, uint64_t target)
@@ -133,9 +132,9 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
 
     for (size_t i = 0; i < snapshot->count; i++)
         if (managed(&snapshot->guests[i]))
-            wanted += mc_less_u64(plan->steps[i].target,
-                                  mc_track_promised(&tracks->list[i], &snapshot->guests[i],
-                                                    snapshot->now_ms));
+            wanted += mc_less_u64(
+                plan->steps[i].target,
+                mc_track_promised(&tracks->list[i], &snapshot->guests[i], snapshot->now_ms));
     if (wanted <= free_now)
         return;
     for (size_t i = 0; i < snapshot->count; i++) {

@@ -170,7 +170,8 @@ int mc_domain_xml_parse(const char *xml, struct mc_domain_description *descripti
     return rc;
 }
 
-/* Every value comes from mc_settings_text(): digits, a point, a unit or a word. Nothing to escape. */
+/* Every value comes from mc_settings_text(): digits, a point, a unit or a word. Nothing to escape.
+ */
 char *mc_settings_xml(const struct mc_settings *settings)
 {
     char *xml = NULL;

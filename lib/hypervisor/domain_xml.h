@@ -19,8 +19,8 @@ struct mc_domain_description {
     enum mc_exempt exempt;   /* what its devices and memory forbid */
     unsigned stats_period_s; /* of the balloon, 0 for never */
     uint64_t backends[MC_BACKENDS_MAX];
-    size_t backend_count;    /* memory backends by size, bytes */
-    char agent_socket[108];  /* the host's end of the agent's channel, "" without one */
+    size_t backend_count;   /* memory backends by size, bytes */
+    char agent_socket[108]; /* the host's end of the agent's channel, "" without one */
     struct mc_settings own;
 };
 

@@ -7,9 +7,9 @@
  * changed, and kept in a cache that all sessions share.
  *
  * A QEMU that hangs blocks the first call that needs its monitor, for ever, and the calls after it
- * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is made
- * for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The first
- * call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
+ * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is
+ * made for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The
+ * first call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
  */
 #include "hypervisor/backend.h"
 #include "hypervisor/domain_xml.h"
@@ -26,7 +26,7 @@
 #include <libvirt/virterror.h>
 
 /* QEMU's own memory is measured again after so long; less at first, while it still grows. */
-#define OVERHEAD_LASTS_MS 60000
+#define OVERHEAD_LASTS_MS 300000
 #define OVERHEAD_FIRST_MS 2000
 
 /* A description is read again after so long even if no event came. */
@@ -41,7 +41,6 @@ struct domain {
     struct mc_domain_description description;
     pid_t pid;
     uint64_t overhead;
-    bool overhead_measured;
     uint64_t overhead_next_ms, overhead_pause_ms;
     struct domain *next;
 };
@@ -49,9 +48,10 @@ struct domain {
 struct libvirt_hypervisor {
     struct mc_hypervisor base;
     char *uri;
-    char runtime_folder[4096]; /* where libvirtd keeps its pid files */
-    bool local;                /* the guests run on this host */
-    pthread_mutex_t lock;      /* of everything below */
+    char runtime_folder[4096];  /* where libvirtd keeps its pid files */
+    bool local;                 /* the guests run on this host */
+    struct mc_host_reader host; /* if so */
+    pthread_mutex_t lock;       /* of everything below */
     struct domain *domains;
 };
 
@@ -214,6 +214,7 @@ static void free_libvirt(struct mc_hypervisor *hypervisor)
         free(hv->domains);
         hv->domains = next;
     }
+    mc_host_close(&hv->host);
     pthread_mutex_destroy(&hv->lock);
     free(hv->uri);
     free(hv);
@@ -326,9 +327,9 @@ static int check_idle(virDomainPtr dom, struct mc_error *err)
     virDomainControlInfo info;
 
     if (virDomainGetControlInfo(dom, &info, 0) == 0 && info.state != VIR_DOMAIN_CONTROL_OK)
-        return mc_error_set(err, -EBUSY, "guest '%s' does not answer now (control is %s); try again",
-                            virDomainGetName(dom),
-                            info.state == VIR_DOMAIN_CONTROL_ERROR ? "broken" : "occupied");
+        return mc_error_set(
+            err, -EBUSY, "guest '%s' does not answer now (control is %s); try again",
+            virDomainGetName(dom), info.state == VIR_DOMAIN_CONTROL_ERROR ? "broken" : "occupied");
     return 0;
 }
 
@@ -344,8 +345,8 @@ static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
 
     pthread_mutex_lock(&hv->lock);
     domain = get_domain(hv, guest->uuid, guest->run_id);
-    due = domain && (!domain->known || domain->stale ||
-                     now_ms - domain->read_ms > DESCRIPTION_LASTS_MS);
+    due = domain &&
+          (!domain->known || domain->stale || now_ms - domain->read_ms > DESCRIPTION_LASTS_MS);
     if (due)
         domain->stale = false;
     pthread_mutex_unlock(&hv->lock);
@@ -389,9 +390,8 @@ static void refresh_overhead(struct libvirt_hypervisor *hv, uint64_t now_ms)
         memcpy(backends, domain->description.backends, sizeof(backends));
         snprintf(smaps, sizeof(smaps), "/proc/%d/smaps", (int)domain->pid);
         domain->overhead_pause_ms =
-            domain->overhead_pause_ms
-                ? mc_min_u64(domain->overhead_pause_ms * 2, OVERHEAD_LASTS_MS)
-                : OVERHEAD_FIRST_MS;
+            domain->overhead_pause_ms ? mc_min_u64(domain->overhead_pause_ms * 2, OVERHEAD_LASTS_MS)
+                                      : OVERHEAD_FIRST_MS;
         domain->overhead_next_ms = now_ms + domain->overhead_pause_ms;
         break;
     }
@@ -401,10 +401,8 @@ static void refresh_overhead(struct libvirt_hypervisor *hv, uint64_t now_ms)
     rc = mc_qemu_overhead(smaps, backends, count, &overhead);
     pthread_mutex_lock(&hv->lock);
     domain = find_domain(hv, uuid);
-    if (domain && rc == 0) {
+    if (domain && rc == 0)
         domain->overhead = overhead;
-        domain->overhead_measured = true;
-    }
     pthread_mutex_unlock(&hv->lock);
 }
 
@@ -422,12 +420,10 @@ static void apply_description(struct libvirt_hypervisor *hv, struct mc_guest *gu
         guest->own = domain->description.own;
         guest->stats_period_s = domain->description.stats_period_s;
         guest->pid = domain->pid;
-        memcpy(guest->agent_socket, domain->description.agent_socket,
-               sizeof(guest->agent_socket));
-        if (domain->overhead_measured)
-            guest->overhead = domain->overhead;
-        else if (guest->rss != MC_UNKNOWN)
-            guest->overhead = mc_less_u64(guest->rss, guest->actual); /* at the least */
+        memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
+        guest->overhead = domain->overhead;
+        if (guest->rss != MC_UNKNOWN) /* it is never less than what guest memory cannot be */
+            guest->overhead = mc_max_u64(guest->overhead, mc_less_u64(guest->rss, guest->actual));
     }
     pthread_mutex_unlock(&hv->lock);
     if (guest->state != MC_GUEST_RUNNING)
@@ -467,7 +463,7 @@ static int observe_host(struct mc_session *session, struct mc_host *host, struct
     int count = 16;
 
     if (of(session)->local)
-        return mc_host_read("/proc", host, err);
+        return mc_host_read(&of(session)->host, host, err);
     if (virNodeGetMemoryStats(connection_of(session), VIR_NODE_MEMORY_STATS_ALL_CELLS, stats,
                               &count, 0) < 0)
         return fail(session, err, "cannot read the host's memory");
@@ -647,7 +643,13 @@ int mc_libvirt_new(const char *uri, struct mc_hypervisor **hypervisor, struct mc
     }
     virSetErrorFunc(NULL, keep_silent);
     hv->base.backend = &backend;
+    hv->host = (struct mc_host_reader){.meminfo = -1, .pressure = -1};
     hv->local = is_local(uri);
+    if (hv->local && mc_host_open("/proc", &hv->host, err) < 0) {
+        free(hv->uri);
+        free(hv);
+        return err ? err->code : -EIO;
+    }
     find_runtime_folder(hv);
     pthread_mutex_init(&hv->lock, NULL);
     *hypervisor = &hv->base;

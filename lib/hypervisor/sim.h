@@ -17,7 +17,7 @@ struct mc_trace {
     struct mc_trace_point {
         uint64_t at_ms;
         uint64_t bytes;
-    } *points;
+    } * points;
     size_t count;
 };
 
@@ -26,11 +26,11 @@ struct mc_sim_guest_config {
     char name[MC_NAME_TEXT];
     char uuid[MC_UUID_TEXT];
     uint64_t memory;
-    uint64_t overhead;    /* of its QEMU */
-    uint64_t kernel;      /* what it never gives up */
+    uint64_t overhead; /* of its QEMU */
+    uint64_t kernel;   /* what it never gives up */
     struct mc_trace working_set;
     uint64_t inflate_per_s, deflate_per_s; /* bytes a second */
-    uint64_t lag_ms;      /* from a command to the first movement */
+    uint64_t lag_ms;                       /* from a command to the first movement */
     bool deflate_on_oom;
     bool balloon;
     uint64_t start_ms, stop_ms; /* stop 0: never */

@@ -28,8 +28,8 @@ uint64_t mc_sim_need(const struct mc_sim *sim, const struct mc_sim_guest *guest)
 static void start_or_stop(struct mc_sim *sim, struct mc_sim_guest *guest)
 {
     const struct mc_sim_guest_config *config = &guest->config;
-    bool run = sim->now_ms >= config->start_ms &&
-               (!config->stop_ms || sim->now_ms < config->stop_ms);
+    bool run =
+        sim->now_ms >= config->start_ms && (!config->stop_ms || sim->now_ms < config->stop_ms);
 
     if (run == guest->running)
         return;
@@ -45,8 +45,8 @@ static void start_or_stop(struct mc_sim *sim, struct mc_sim_guest *guest)
 
 static bool is_stuck(const struct mc_sim *sim, const struct mc_sim_guest *guest)
 {
-    return !guest->config.balloon || (sim->now_ms >= guest->config.stuck_from_ms &&
-                                      sim->now_ms < guest->config.stuck_to_ms);
+    return !guest->config.balloon ||
+           (sim->now_ms >= guest->config.stuck_from_ms && sim->now_ms < guest->config.stuck_to_ms);
 }
 
 static void move_balloon(const struct mc_sim *sim, struct mc_sim_guest *guest, uint64_t used)

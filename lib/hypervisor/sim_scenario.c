@@ -213,8 +213,7 @@ int mc_sim_load(const char *file, struct mc_sim *sim, struct mc_error *err)
 
     *sim = (struct mc_sim){0};
     if (!root)
-        return mc_error_set(err, -EINVAL, "scenario %s: line %d: %s", file, error.line,
-                            error.text);
+        return mc_error_set(err, -EINVAL, "scenario %s: line %d: %s", file, error.line, error.text);
     rc = read_scenario(root, sim, err);
     json_decref(root);
     if (rc < 0) {

@@ -4,7 +4,7 @@
 const char *mc_guest_state_name(enum mc_guest_state state)
 {
     static const char *const names[] = {
-        [MC_GUEST_RUNNING] = "running",   [MC_GUEST_PAUSED] = "paused",
+        [MC_GUEST_RUNNING] = "running",     [MC_GUEST_PAUSED] = "paused",
         [MC_GUEST_MIGRATING] = "migrating", [MC_GUEST_STOPPING] = "stopping",
         [MC_GUEST_CRASHED] = "crashed",
     };
@@ -41,9 +41,12 @@ const char *mc_source_name(enum mc_source source)
 const char *mc_rule_name(enum mc_rule rule)
 {
     static const char *const names[] = {
-        [MC_RULE_POLICY] = "policy",       [MC_RULE_EXEMPT] = "exempt",
-        [MC_RULE_PROMISE] = "promise",     [MC_RULE_FLOOR] = "floor",
-        [MC_RULE_FRESHNESS] = "freshness", [MC_RULE_CALM] = "calm",
+        [MC_RULE_POLICY] = "policy",
+        [MC_RULE_EXEMPT] = "exempt",
+        [MC_RULE_PROMISE] = "promise",
+        [MC_RULE_FLOOR] = "floor",
+        [MC_RULE_FRESHNESS] = "freshness",
+        [MC_RULE_CALM] = "calm",
         [MC_RULE_SHRINK_FIRST] = "shrink-before-grow",
     };
 

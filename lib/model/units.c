@@ -112,8 +112,8 @@ int mc_span_parse(const char *text, uint64_t *milliseconds, struct mc_error *err
         const char *name;
         uint64_t ms;
     } units[] = {
-        {"", 1000},      {"s", 1000},     {"sec", 1000},     {"ms", 1},
-        {"m", 60000},    {"min", 60000},  {"h", 3600000},    {"d", 86400000},
+        {"", 1000},   {"s", 1000},    {"sec", 1000},  {"ms", 1},
+        {"m", 60000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000},
     };
     uint64_t mantissa, divisor;
     const char *unit = read_decimal(text, &mantissa, &divisor);

@@ -8,21 +8,42 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Read a small proc file whole; returns its length or a negative errno. */
-static ssize_t slurp(const char *folder, const char *name, char *text, size_t size)
+static int open_file(const char *folder, const char *name)
 {
     char path[256];
-    ssize_t length;
     int fd;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    length = read(fd, text, size - 1);
+    return fd < 0 ? -errno : fd;
+}
+
+int mc_host_open(const char *proc, struct mc_host_reader *reader, struct mc_error *err)
+{
+    reader->meminfo = open_file(proc, "meminfo");
+    if (reader->meminfo < 0)
+        return mc_error_set(err, reader->meminfo, "%s/meminfo cannot be read: %s", proc,
+                            strerror(-reader->meminfo));
+    reader->pressure = open_file(proc, "pressure/memory");
+    return 0;
+}
+
+void mc_host_close(struct mc_host_reader *reader)
+{
+    if (reader->meminfo >= 0)
+        close(reader->meminfo);
+    if (reader->pressure >= 0)
+        close(reader->pressure);
+    reader->meminfo = reader->pressure = -1;
+}
+
+/* Read a small file whole; returns its length or a negative errno. */
+static ssize_t slurp(int fd, char *text, size_t size)
+{
+    ssize_t length = pread(fd, text, size - 1, 0);
+
     if (length < 0)
         length = -errno;
-    close(fd);
     text[length < 0 ? 0 : length] = '\0';
     return length;
 }
@@ -53,14 +74,13 @@ static bool pressure_field(const char *text, const char *kind, unsigned *hundred
     return true;
 }
 
-int mc_host_read(const char *proc, struct mc_host *host, struct mc_error *err)
+int mc_host_read(const struct mc_host_reader *reader, struct mc_host *host, struct mc_error *err)
 {
     char text[8192];
-    ssize_t length = slurp(proc, "meminfo", text, sizeof(text));
+    ssize_t length = slurp(reader->meminfo, text, sizeof(text));
 
     if (length < 0)
-        return mc_error_set(err, (int)length, "%s/meminfo cannot be read: %s", proc,
-                            strerror((int)-length));
+        return mc_error_set(err, -EIO, "meminfo cannot be read: %s", strerror((int)-length));
     *host = (struct mc_host){
         .total = meminfo_field(text, "MemTotal"),
         .available = meminfo_field(text, "MemAvailable"),
@@ -68,8 +88,8 @@ int mc_host_read(const char *proc, struct mc_host *host, struct mc_error *err)
         .swap_free = meminfo_field(text, "SwapFree"),
     };
     if (host->total == MC_UNKNOWN || host->available == MC_UNKNOWN)
-        return mc_error_set(err, -EBADMSG, "%s/meminfo has no MemTotal or no MemAvailable", proc);
-    if (slurp(proc, "pressure/memory", text, sizeof(text)) > 0)
+        return mc_error_set(err, -EBADMSG, "meminfo has no MemTotal or no MemAvailable");
+    if (reader->pressure >= 0 && slurp(reader->pressure, text, sizeof(text)) > 0)
         host->pressure.present = pressure_field(text, "some", &host->pressure.some_avg10) &&
                                  pressure_field(text, "full", &host->pressure.full_avg10);
     return 0;

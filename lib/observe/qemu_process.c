@@ -87,7 +87,10 @@ static void read_line(struct search *search, struct run *run, const char *line)
     uint64_t start, end, kib;
     char permissions[5];
 
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, permissions) == 3) {
+    /* Twenty lines a mapping and hundreds of mappings: look before parsing. */
+    bool is_field = *line >= 'A' && *line <= 'Z';
+
+    if (!is_field && sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, permissions) == 3) {
         bool writable = permissions[0] == 'r' && permissions[1] == 'w';
 
         bool whole = writable && is_backend_size(search, end - start);
@@ -99,14 +102,13 @@ static void read_line(struct search *search, struct run *run, const char *line)
         run->writable = writable;
         run->size += end - start;
         run->end = end;
-    } else if (sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
+    } else if (strncmp(line, "Rss:", 4) == 0 && sscanf(line + 4, "%" SCNu64, &kib) == 1) {
         run->resident += kib * MC_KIB;
         search->total += kib * MC_KIB;
     }
 }
 
-int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count,
-                     uint64_t *overhead)
+int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count, uint64_t *overhead)
 {
     struct search search = {.backends = backends, .count = count < 64 ? count : 64};
     struct run run = {0};

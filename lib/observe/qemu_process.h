@@ -20,7 +20,6 @@ pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid
  * smaps is the path of the process's smaps. Returns 0; -ENODATA if a backend was not found (then
  * the caller must estimate); other negative errno if the file cannot be read.
  */
-int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count,
-                     uint64_t *overhead);
+int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count, uint64_t *overhead);
 
 #endif

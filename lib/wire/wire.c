@@ -40,8 +40,8 @@ json_t *mc_wire_reply(json_t *result)
 
 json_t *mc_wire_failure(const struct mc_error *err)
 {
-    return json_pack("{s:i, s:b, s:{s:s, s:s}}", "memctl", MC_WIRE_VERSION, "ok", 0, "error", "code",
-                     mc_wire_code(err->code), "message", err->text);
+    return json_pack("{s:i, s:b, s:{s:s, s:s}}", "memctl", MC_WIRE_VERSION, "ok", 0, "error",
+                     "code", mc_wire_code(err->code), "message", err->text);
 }
 
 static int check_version(const json_t *message, struct mc_error *err)
@@ -81,8 +81,7 @@ int mc_wire_read_reply(json_t *message, json_t **result, struct mc_error *err)
     if (rc < 0)
         return rc;
     if (!json_is_true(json_object_get(message, "ok")))
-        return mc_error_set(err,
-                            mc_wire_errno(json_string_value(json_object_get(error, "code"))),
+        return mc_error_set(err, mc_wire_errno(json_string_value(json_object_get(error, "code"))),
                             "%s", text ? text : "memctld refused without a reason");
     *result = json_incref(json_object_get(message, "result"));
     return 0;

@@ -76,11 +76,11 @@ struct mc_guest {
     pid_t pid;  /* of QEMU on this host, 0 if unknown */
     enum mc_guest_state state;
     enum mc_exempt exempt;
-    uint64_t memory;   /* what the guest was configured with */
-    uint64_t actual;   /* what the balloon leaves it now */
-    uint64_t rss;      /* QEMU's resident memory, MC_UNKNOWN if it cannot be seen */
-    uint64_t overhead; /* of that, what is not guest memory; 0 until measured */
-    bool answers;      /* its monitor answered this time */
+    uint64_t memory;         /* what the guest was configured with */
+    uint64_t actual;         /* what the balloon leaves it now */
+    uint64_t rss;            /* QEMU's resident memory, MC_UNKNOWN if it cannot be seen */
+    uint64_t overhead;       /* of that, what is not guest memory; 0 until measured */
+    bool answers;            /* its monitor answered this time */
     unsigned stats_period_s; /* how often its balloon reports, 0 for never */
     char agent_socket[108];  /* the host end of its agent channel, "" without one */
     struct mc_balloon_stats stats;

@@ -28,9 +28,9 @@
 #define MC_SIZE_TEXT 24
 
 /*
- * Read a size: "512M", "1.5G", "1GiB", "4096", "25%". Units are powers of 1024, upper or lower case.
- * A percentage is of `whole` bytes; whole 0 means that none makes sense here. Returns 0, or -EINVAL
- * (not a size) or -ERANGE (above MC_SIZE_MAX) with a sentence in err.
+ * Read a size: "512M", "1.5G", "1GiB", "4096", "25%". Units are powers of 1024, upper or lower
+ * case. A percentage is of `whole` bytes; whole 0 means that none makes sense here. Returns 0, or
+ * -EINVAL (not a size) or -ERANGE (above MC_SIZE_MAX) with a sentence in err.
  */
 MC_PUBLIC int mc_size_parse(const char *text, uint64_t whole, uint64_t *bytes,
                             struct mc_error *err);

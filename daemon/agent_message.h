@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an agent inside a guest may say, docs/agent-protocol.md. A guest is never trusted: a message
+ * is taken whole, or not at all.
+ */
+#ifndef MEMCTLD_AGENT_MESSAGE_H
+#define MEMCTLD_AGENT_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <memctl/agent_protocol.h>
+
+enum agent_message_type {
+    AGENT_HELLO,
+    AGENT_REPORT,
+};
+
+/* Bits of a hello's capabilities; words that are not known here are passed over. */
+enum agent_capability {
+    AGENT_CAN_MEMORY = 1 << 0,
+};
+
+struct agent_hello {
+    char version[MC_AGENT_VERSION_MAX + 1];
+    char kernel[MC_AGENT_KERNEL_MAX + 1];
+    unsigned capabilities;
+};
+
+/*
+ * Bytes, each at most MC_SIZE_MAX and none above its total; counters since the guest booted. What
+ * the agent did not tell is MC_UNKNOWN.
+ */
+struct agent_report {
+    uint64_t total, free, available; /* always there */
+    uint64_t cached;
+    uint64_t swap_total, swap_free; /* both or none */
+    uint64_t swap_in, major_faults, refault_anon, refault_file, oom_kill;
+};
+
+struct agent_message {
+    enum agent_message_type type;
+    uint64_t seq;
+    union {
+        struct agent_hello hello;
+        struct agent_report report;
+    };
+};
+
+/*
+ * Take one line apart, without its newline; it need not end in a NUL. Returns 0; -EBADMSG for what
+ * is no message of the protocol, -EPROTO for another version of it, -ENOTSUP for a type that is not
+ * known here, -EINVAL for a message with a field that is missing, of the wrong type or impossible.
+ */
+int agent_message_parse(const char *line, size_t length, struct agent_message *message);
+
+#endif

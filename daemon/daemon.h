@@ -8,7 +8,8 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus). Everything here runs
+ * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus), agents.c (the host's
+ * ends of the channels to the agents in the guests). Everything here runs
  * on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
@@ -25,6 +26,7 @@
 #include "config.h"
 #include "lanes.h"
 
+struct agents;
 struct control;
 struct metrics;
 
@@ -86,6 +88,7 @@ struct daemon {
     struct link_state link;
     struct tick tick;
     struct act *act;
+    struct agents *agents;
     struct control *control;
     struct metrics *metrics;
     struct counters counters;

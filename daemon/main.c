@@ -15,6 +15,7 @@
 #include <event2/thread.h>
 #include <systemd/sd-daemon.h>
 
+#include "agents.h"
 #include "libvirt_loop.h"
 #include "log.h"
 
@@ -239,7 +240,8 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policy);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor);
     daemon->act = act_new();
-    if (!daemon->engine || !daemon->lanes || !daemon->act)
+    daemon->agents = agents_new(daemon->base);
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents)
         return mc_error_set(err, -ENOMEM, "out of memory");
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
@@ -255,6 +257,7 @@ static int start(struct daemon *daemon, struct mc_error *err)
 static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
+    agents_free(daemon->agents);
     control_stop(daemon->control);
     metrics_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {

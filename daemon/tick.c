@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "agents.h"
 #include "log.h"
 
 #define MOVING_INTERVAL_MS 500
@@ -62,6 +63,7 @@ static void decide_and_act(struct daemon *daemon)
     uint64_t began = daemon_now_ms();
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
+    agents_follow(daemon->agents, &daemon->snapshot);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, &err) < 0) {
         daemon->counters.policy_failures++;

@@ -60,7 +60,8 @@ static int make_room(struct mc_divider *divider, size_t count)
 struct mc_demand *mc_divider_demands(struct mc_divider *divider,
                                      const struct mc_policy_input *input)
 {
-    if (make_room(divider, input->count) < 0)
+    /* Room for one at least: NULL means out of memory, not "no guests". */
+    if (make_room(divider, input->count ? input->count : 1) < 0)
         return NULL;
     for (size_t i = 0; i < input->count; i++) {
         const struct mc_policy_guest *guest = &input->guests[i];

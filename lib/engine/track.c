@@ -11,6 +11,15 @@
  */
 #define BALLOON_REPORT_LAG_MS 1500
 
+/*
+ * A balloon is there when it is within this of its target. One that stays further away was moved by
+ * another hand, or by the guest in distress, or the command was lost: its target is forgotten and a
+ * new one begins from where it stands. Each time the patience is longer.
+ */
+#define THERE (4 * MC_MIB)
+#define PATIENCE_FIRST_MS 5000
+#define PATIENCE_MOST_MS 60000
+
 void mc_tracks_free(struct mc_tracks *tracks)
 {
     free(tracks->list);
@@ -41,10 +50,13 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
     struct mc_track track = {
         .run_id = guest->run_id,
         .target = MC_UNKNOWN,
+        .patience_ms = PATIENCE_FIRST_MS,
         .last_update = guest->stats.last_update,
         .updated_ms = now_ms,
         .actual_before = guest->actual,
-        .actual_at_update = guest->actual,
+        .actual_low = guest->actual,
+        .actual_high = guest->actual,
+        .active = MC_UNKNOWN,
     };
 
     memcpy(track.uuid, guest->uuid, sizeof(track.uuid));
@@ -57,9 +69,25 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
         track->updated = guest->stats.last_update > track->last_update;
         track->last_update = guest->stats.last_update;
         track->updated_ms = now_ms;
-        track->actual_at_update = mc_max_u64(track->actual_before, guest->actual);
+        track->actual_low = mc_min_u64(track->actual_before, guest->actual);
+        track->actual_high = mc_max_u64(track->actual_before, guest->actual);
     }
     track->actual_before = guest->actual;
+}
+
+static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    uint64_t away = mc_max_u64(mc_less_u64(track->target, guest->actual),
+                               mc_less_u64(guest->actual, track->target));
+
+    if (track->target == MC_UNKNOWN)
+        return;
+    if (away <= THERE) {
+        track->patience_ms = PATIENCE_FIRST_MS;
+    } else if (now_ms - track->sent_ms >= track->patience_ms) {
+        track->patience_ms = mc_min_u64(track->patience_ms * 2, PATIENCE_MOST_MS);
+        mc_track_lost(track, now_ms);
+    }
 }
 
 int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot)
@@ -78,6 +106,7 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             tracks->list[kept].run_id == guest->run_id) {
             tracks->spare[i] = tracks->list[kept];
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
+            note_obedience(&tracks->spare[i], guest, snapshot->now_ms);
         } else {
             tracks->spare[i] = begin(guest, snapshot->now_ms);
         }
@@ -111,6 +140,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
         track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
     }
     track->target = target;
+    track->sent_ms = now_ms;
 }
 
 void mc_track_lost(struct mc_track *track, uint64_t now_ms)

@@ -7,6 +7,12 @@
  * offers itself, available - usable, is wrong with deflate-on-OOM: then `available` does not shrink
  * with the balloon, and the balloon itself would count as used.
  *
+ * The guest took its numbers at some moment between two snapshots, and if the balloon moved in that
+ * time, nobody knows which of its sizes they belong to. What must not be taken away is then the
+ * larger possibility. What the guest works with stays what it was, as far as both possibilities
+ * allow: an estimate that followed the balloon's own movements would make a policy that follows the
+ * estimate move the balloon again, for ever.
+ *
  * A guest is not believed further than its memory goes, and not at all when its numbers are old,
  * run backwards or contradict each other.
  */
@@ -30,9 +36,11 @@ static bool is_fresh(const struct mc_guest *guest, const struct mc_track *track,
            possible(guest);
 }
 
-static void estimate_guest(struct mc_guest *guest, const struct mc_track *track, uint64_t now_ms,
+static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint64_t now_ms,
                            uint64_t stale_ms)
 {
+    uint64_t least, most;
+
     guest->held = guest->actual;
     if (guest->rss != MC_UNKNOWN)
         guest->held = mc_min_u64(mc_less_u64(guest->rss, guest->overhead), guest->actual);
@@ -43,12 +51,15 @@ static void estimate_guest(struct mc_guest *guest, const struct mc_track *track,
     guest->active_source = MC_SOURCE_NONE;
     if (!possible(guest))
         return;
-    guest->used = mc_less_u64(track->actual_at_update, guest->stats.usable);
-    guest->active = mc_min_u64(guest->used, guest->memory);
+    least = mc_less_u64(track->actual_low, guest->stats.usable);
+    most = mc_less_u64(track->actual_high, guest->stats.usable);
+    guest->used = most;
+    guest->active = track->active == MC_UNKNOWN ? most : mc_clamp_u64(track->active, least, most);
+    track->active = guest->active;
     guest->active_source = MC_SOURCE_BALLOON;
 }
 
-void mc_estimate(struct mc_snapshot *snapshot, const struct mc_tracks *tracks, uint64_t stale_ms)
+void mc_estimate(struct mc_snapshot *snapshot, struct mc_tracks *tracks, uint64_t stale_ms)
 {
     for (size_t i = 0; i < snapshot->count; i++)
         estimate_guest(&snapshot->guests[i], &tracks->list[i], snapshot->now_ms, stale_ms);

@@ -8,6 +8,6 @@
 #include "engine/track.h"
 
 /* stale_ms: statistics that did not change for that long are not believed. */
-void mc_estimate(struct mc_snapshot *snapshot, const struct mc_tracks *tracks, uint64_t stale_ms);
+void mc_estimate(struct mc_snapshot *snapshot, struct mc_tracks *tracks, uint64_t stale_ms);
 
 #endif

@@ -22,7 +22,7 @@ struct view {
     bool short_of_memory; /* more is promised than there is */
 };
 
-/* Where the guest stands: the target it was given, if it can still be believed to follow it. */
+/* The target in force: the one it was given, if it can still be believed to follow it. */
 static uint64_t standing(const struct view *view)
 {
     return view->track->target == MC_UNKNOWN ? view->guest->actual : view->track->target;
@@ -120,6 +120,22 @@ static void apply_guest_rules(const struct view *view, struct mc_step *step)
         change_target(step, guest_rules[i].rule, guest_rules[i].apply(view, step->target));
 }
 
+/* A balloon this close to its target has arrived. */
+#define ARRIVED (4 * MC_MIB)
+
+/*
+ * What a guest stands at: growth begins above it. While more is promised than there is, growth that
+ * was granted and not taken yet does not count: it is called back.
+ */
+static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, bool is_short)
+{
+    if (track->target == MC_UNKNOWN || track->target < guest->actual)
+        return guest->actual;
+    if (is_short && track->target - guest->actual > ARRIVED)
+        return guest->actual;
+    return track->target;
+}
+
 /*
  * Growth is paid only out of what is free now. Where it does not reach, everybody waiting gets the
  * same part of what is missing; the rest follows when the reclaim was seen.
@@ -128,24 +144,24 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
                          struct mc_plan *plan)
 {
     uint64_t free_now = mc_less_u64(plan->divided, plan->promised);
+    bool is_short = plan->promised > plan->divided;
     uint64_t wanted = 0;
 
     for (size_t i = 0; i < snapshot->count; i++)
         if (managed(&snapshot->guests[i]))
-            wanted += mc_less_u64(
-                plan->steps[i].target,
-                mc_track_promised(&tracks->list[i], &snapshot->guests[i], snapshot->now_ms));
+            wanted += mc_less_u64(plan->steps[i].target,
+                                  has(&snapshot->guests[i], &tracks->list[i], is_short));
     if (wanted <= free_now)
         return;
     for (size_t i = 0; i < snapshot->count; i++) {
-        uint64_t has = mc_track_promised(&tracks->list[i], &snapshot->guests[i], snapshot->now_ms);
-        uint64_t want = mc_less_u64(plan->steps[i].target, has);
+        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], is_short);
+        uint64_t want = mc_less_u64(plan->steps[i].target, base);
         uint64_t share;
 
         if (!want || !managed(&snapshot->guests[i]))
             continue;
         share = (uint64_t)((unsigned __int128)free_now * want / wanted) / MC_PAGE * MC_PAGE;
-        change_target(&plan->steps[i], MC_RULE_SHRINK_FIRST, has + share);
+        change_target(&plan->steps[i], MC_RULE_SHRINK_FIRST, base + share);
     }
 }
 

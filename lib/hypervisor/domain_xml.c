@@ -10,7 +10,7 @@
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 
-#define AGENT_CHANNEL "org.memctl.guest.0"
+#include <memctl/agent_protocol.h>
 
 static bool is_element(const xmlNode *node, const char *name)
 {
@@ -116,7 +116,7 @@ static void read_agent_socket(const xmlNode *devices, struct mc_domain_descripti
 {
     for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
         if (!is_element(node, "channel") || !attribute_is(node, "type", "unix") ||
-            !attribute_is(child(node, "target"), "name", AGENT_CHANNEL))
+            !attribute_is(child(node, "target"), "name", MC_AGENT_PORT))
             continue;
         if (!attribute(child(node, "source"), "path", description->agent_socket,
                        sizeof(description->agent_socket)))

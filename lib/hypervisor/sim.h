@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <memctl/error.h>
+#include <memctl/hypervisor.h>
 #include <memctl/model.h>
 
 /* A size that changes in steps: from each time on, the size beside it. */
@@ -67,6 +68,12 @@ void mc_sim_advance(struct mc_sim *sim, uint64_t until_ms);
 
 /* What the guest needs to run without trouble now. */
 uint64_t mc_sim_need(const struct mc_sim *sim, const struct mc_sim_guest *guest);
+
+/* A hypervisor made of a simulation, which it takes over. 0 or -ENOMEM. */
+int mc_sim_adopt(struct mc_sim *sim, struct mc_hypervisor **hypervisor);
+
+/* The simulation inside; only while no session is in a call. */
+struct mc_sim *mc_sim_of(struct mc_hypervisor *hypervisor);
 
 uint64_t mc_trace_at(const struct mc_trace *trace, uint64_t at_ms);
 

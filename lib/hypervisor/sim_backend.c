@@ -163,20 +163,36 @@ static const struct mc_backend backend = {
     .save_settings = save_settings,
 };
 
-int mc_sim_new(const char *file, struct mc_hypervisor **hypervisor, struct mc_error *err)
+int mc_sim_adopt(struct mc_sim *sim, struct mc_hypervisor **hypervisor)
 {
     struct sim_hypervisor *hv = calloc(1, sizeof(*hv));
-    int rc;
 
     if (!hv)
-        return mc_error_set(err, -ENOMEM, "out of memory");
-    rc = mc_sim_load(file, &hv->sim, err);
-    if (rc < 0) {
-        free(hv);
-        return rc;
-    }
+        return -ENOMEM;
     hv->base.backend = &backend;
+    hv->sim = *sim;
     pthread_mutex_init(&hv->lock, NULL);
+    *sim = (struct mc_sim){0};
     *hypervisor = &hv->base;
+    return 0;
+}
+
+struct mc_sim *mc_sim_of(struct mc_hypervisor *hypervisor)
+{
+    return &((struct sim_hypervisor *)hypervisor)->sim;
+}
+
+int mc_sim_new(const char *file, struct mc_hypervisor **hypervisor, struct mc_error *err)
+{
+    struct mc_sim sim;
+    int rc = mc_sim_load(file, &sim, err);
+
+    if (rc < 0)
+        return rc;
+    rc = mc_sim_adopt(&sim, hypervisor);
+    if (rc < 0) {
+        mc_sim_free(&sim);
+        return mc_error_set(err, rc, "out of memory");
+    }
     return 0;
 }

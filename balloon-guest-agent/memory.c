@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the guest's kernel says about its memory: /proc/meminfo and /proc/vmstat, both lines of a
+ * name and a number. Reading them allocates nothing, since it happens when memory is short.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Larger than either file on any kernel so far (vmstat of 6.18: 5 KiB). */
+#define FILE_MAX 16384
+
+struct wanted {
+    const char *kernel; /* the kernel's name for it */
+    size_t value;
+};
+
+static const struct wanted in_meminfo[] = {
+    {"MemTotal", MEMORY_TOTAL},         {"MemFree", MEMORY_FREE},
+    {"MemAvailable", MEMORY_AVAILABLE}, {"Cached", MEMORY_CACHED},
+    {"SwapTotal", MEMORY_SWAP_TOTAL},   {"SwapFree", MEMORY_SWAP_FREE},
+};
+
+static const struct wanted in_vmstat[] = {
+    {"pswpin", COUNTER_SWAP_IN},
+    {"pgmajfault", COUNTER_MAJOR_FAULTS},
+    {"workingset_refault_anon", COUNTER_REFAULT_ANON},
+    {"workingset_refault_file", COUNTER_REFAULT_FILE},
+    {"workingset_refault", COUNTER_REFAULT_FILE}, /* before Linux 5.9, which refaulted only files */
+    {"oom_kill", COUNTER_OOM_KILL},
+};
+
+const char *const memory_names[MEMORY_COUNT] = {
+    [MEMORY_TOTAL] = "total",           [MEMORY_FREE] = "free",
+    [MEMORY_AVAILABLE] = "available",   [MEMORY_CACHED] = "cached",
+    [MEMORY_SWAP_TOTAL] = "swap_total", [MEMORY_SWAP_FREE] = "swap_free",
+};
+
+const char *const counter_names[COUNTER_COUNT] = {
+    [COUNTER_SWAP_IN] = "swap_in",           [COUNTER_MAJOR_FAULTS] = "major_faults",
+    [COUNTER_REFAULT_ANON] = "refault_anon", [COUNTER_REFAULT_FILE] = "refault_file",
+    [COUNTER_OOM_KILL] = "oom_kill",
+};
+
+/* The kernel hands these files out in pieces. */
+static int read_file(const char *path, char text[FILE_MAX])
+{
+    size_t length = 0;
+    ssize_t piece;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    while (length < FILE_MAX - 1 && (piece = read(fd, text + length, FILE_MAX - 1 - length)) > 0)
+        length += (size_t)piece;
+    close(fd);
+    text[length] = '\0';
+    return 0;
+}
+
+/* One line, `name 123` or `name:   123 kB`, into the value that wants it. */
+static void take_line(const char *line, const struct wanted *wanted, size_t count, uint64_t *values)
+{
+    size_t length = strcspn(line, ": \n");
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number;
+        char *end;
+
+        if (strlen(wanted[i].kernel) != length || strncmp(line, wanted[i].kernel, length) != 0)
+            continue;
+        number = strtoull(line + length + strspn(line + length, ": "), &end, 10);
+        values[wanted[i].value] = strncmp(end, " kB", 3) == 0 ? number * 1024 : number;
+        return;
+    }
+}
+
+static void take_file(const char *path, const struct wanted *wanted, size_t count, uint64_t *values)
+{
+    char text[FILE_MAX];
+    const char *line = text;
+
+    if (read_file(path, text) < 0)
+        return;
+    while (*line) {
+        take_line(line, wanted, count, values);
+        line += strcspn(line, "\n");
+        line += *line == '\n';
+    }
+}
+
+int memory_read(struct memory *memory)
+{
+    for (size_t i = 0; i < MEMORY_COUNT; i++)
+        memory->memory[i] = UNTOLD;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        memory->counters[i] = UNTOLD;
+    take_file("/proc/meminfo", in_meminfo, sizeof(in_meminfo) / sizeof(*in_meminfo),
+              memory->memory);
+    take_file("/proc/vmstat", in_vmstat, sizeof(in_vmstat) / sizeof(*in_vmstat), memory->counters);
+    if (memory->memory[MEMORY_TOTAL] == UNTOLD || memory->memory[MEMORY_FREE] == UNTOLD)
+        return -ENODATA;
+    /* Before Linux 3.14. Too little is the safe side: the host then takes less away. */
+    if (memory->memory[MEMORY_AVAILABLE] == UNTOLD)
+        memory->memory[MEMORY_AVAILABLE] = memory->memory[MEMORY_FREE];
+    return 0;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "testing.h"
+
+struct mc_trace host_trace(uint64_t bytes)
+{
+    struct mc_trace trace = {.points = calloc(1, sizeof(*trace.points)), .count = 1};
+
+    trace.points[0].bytes = bytes;
+    return trace;
+}
+
+struct mc_sim_guest_config host_guest(const char *name, uint64_t memory, uint64_t working_set)
+{
+    struct mc_sim_guest_config config = {
+        .memory = memory,
+        .overhead = 28 * MC_MIB,
+        .kernel = 40 * MC_MIB,
+        .working_set = host_trace(working_set),
+        .inflate_per_s = 500 * MC_MIB,
+        .deflate_per_s = 1500 * MC_MIB,
+        .balloon = true,
+    };
+
+    snprintf(config.name, sizeof(config.name), "%s", name);
+    snprintf(config.uuid, sizeof(config.uuid), "00000000-0000-0000-0000-%012lx",
+             (unsigned long)strtoul(name, NULL, 36));
+    return config;
+}
+
+void host_open(struct host *host, const char *policy, uint64_t budget,
+               const struct mc_sim_guest_config *guests, size_t count)
+{
+    struct mc_sim sim = {.host_memory = 64 * MC_GIB, .count = count};
+    struct mc_error err;
+
+    setenv("MEMCTL_POLICY_PATH", BUILT_POLICIES, 0); /* so that a test runs alone as well */
+    *host = (struct host){.config = mc_engine_config_default()};
+    host->config.interval_ms = 1000;
+    host->config.budget.automatic = false;
+    host->config.budget.size.value = budget;
+    sim.guests = calloc(count + 1, sizeof(*sim.guests));
+    sim.host_used = host_trace(MC_GIB);
+    for (size_t i = 0; i < count; i++)
+        sim.guests[i].config = guests[i];
+    assert_int_equal(mc_sim_adopt(&sim, &host->hypervisor), 0);
+    host->sim = mc_sim_of(host->hypervisor);
+    assert_int_equal(mc_session_open(host->hypervisor, false, &host->session, &err), 0);
+    if (mc_policy_load(policy, &host->policy, &err) < 0)
+        fail_msg("%s", err.text);
+    host->engine = mc_engine_new(&host->config, host->policy);
+    assert_non_null(host->engine);
+}
+
+void host_close(struct host *host)
+{
+    mc_engine_free(host->engine);
+    mc_policy_unload(host->policy);
+    mc_session_close(host->session);
+    mc_hypervisor_free(host->hypervisor);
+    mc_snapshot_free(&host->snapshot);
+    mc_plan_free(&host->plan);
+}
+
+static void apply_terms(struct mc_snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct mc_guest *guest = &snapshot->guests[i];
+        struct mc_settings settings = mc_settings_default();
+
+        mc_settings_merge(&settings, &guest->own);
+        guest->terms = mc_settings_resolve(&settings, guest->memory);
+        if (!guest->terms.managed)
+            guest->exempt = MC_EXEMPT_UNMANAGED;
+    }
+}
+
+void host_tick(struct host *host, uint64_t ms)
+{
+    struct mc_error err;
+
+    host->now_ms += ms;
+    if (mc_session_observe(host->session, host->now_ms, &host->snapshot, &err) < 0)
+        fail_msg("%s", err.text);
+    apply_terms(&host->snapshot);
+    if (mc_engine_step(host->engine, &host->snapshot, &host->plan, &err) < 0)
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < host->plan.count; i++) {
+        const struct mc_guest *guest = &host->snapshot.guests[i];
+
+        if (host->plan.steps[i].send)
+            mc_session_set_balloon(host->session, guest->uuid, host->plan.steps[i].target, NULL);
+        if (!guest->stats_period_s)
+            mc_session_set_stats_period(host->session, guest->uuid, 1, NULL);
+    }
+}
+
+size_t host_index(const struct host *host, const char *name)
+{
+    const struct mc_guest *guest = mc_snapshot_find_named(&host->snapshot, name);
+
+    if (!guest)
+        fail_msg("guest '%s' does not run", name);
+    return (size_t)(guest - host->snapshot.guests);
+}
+
+const struct mc_guest *host_see(const struct host *host, const char *name)
+{
+    return &host->snapshot.guests[host_index(host, name)];
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The engine on a simulated host: what an operator expects of memctl in a dozen sentences. */
+#include "testing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+
+#define PERCENT_OF(bytes, percent) ((bytes) / 100 * (percent))
+
+static void assert_near(uint64_t value, uint64_t wanted)
+{
+    assert_in_range(value, wanted - PERCENT_OF(wanted, 1), wanted + PERCENT_OF(wanted, 1));
+}
+
+static void run(struct host *host, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++)
+        host_tick(host, 1000);
+}
+
+/* Three guests of 1 GiB under 1.5 GiB for their memory; QEMU's own comes on top. */
+static void open_three(struct host *host, uint64_t working_set)
+{
+    struct mc_sim_guest_config guests[] = {
+        host_guest("a", MC_GIB, working_set),
+        host_guest("b", MC_GIB, working_set),
+        host_guest("c", MC_GIB, working_set),
+    };
+
+    mc_settings_say(&guests[2].own, "shares", "2000", NULL);
+    for (int i = 0; i < 3; i++)
+        mc_settings_say(&guests[i].own, "min", "128M", NULL);
+    host_open(host, "shares", 1536 * MC_MIB + 3 * 28 * MC_MIB, guests, 3);
+}
+
+static void holds_the_ratio_of_shares(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
+    assert_near(host_see(&host, "b")->actual, 384 * MC_MIB);
+    assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
+    host_close(&host);
+}
+
+static void follows_new_shares(void **state)
+{
+    struct mc_settings own = {0};
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    mc_settings_say(&own, "shares", "2000", NULL);
+    mc_settings_say(&own, "min", "128M", NULL);
+    mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
+    mc_engine_unsettle(host.engine);
+    run(&host, 5);
+    assert_near(host_see(&host, "a")->actual, PERCENT_OF(1536 * MC_MIB, 40));
+    assert_near(host_see(&host, "b")->actual, PERCENT_OF(1536 * MC_MIB, 20));
+    host_close(&host);
+}
+
+static void gives_a_stopped_guests_memory_to_the_others(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    host.sim->guests[2].config.stop_ms = 15000;
+    run(&host, 25);
+    assert_int_equal(host.snapshot.count, 2);
+    /* 1536 MiB and the third QEMU's own memory between two */
+    assert_near(host_see(&host, "a")->actual, 782 * MC_MIB);
+    host_close(&host);
+}
+
+static void takes_in_a_new_guest(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    host.sim->guests[2].config.start_ms = 15000;
+    run(&host, 14);
+    assert_near(host_see(&host, "a")->actual, 782 * MC_MIB);
+    run(&host, 16);
+    assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
+    assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
+    host_close(&host);
+}
+
+static void never_shrinks_below_what_is_used(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 500 * MC_MIB);
+    run(&host, 20);
+    for (size_t i = 0; i < 3; i++) {
+        const struct mc_guest *guest = &host.snapshot.guests[i];
+
+        assert_true(guest->actual >= guest->used + 60 * MC_MIB);
+        assert_int_equal(mc_step_reason(&host.plan.steps[i]),
+                         i == 2 ? MC_RULE_POLICY : MC_RULE_FLOOR);
+    }
+    host_close(&host);
+}
+
+static void does_not_shrink_a_guest_without_statistics(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    host_tick(&host, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(host.plan.steps[i].target, MC_GIB);
+        assert_int_equal(mc_step_reason(&host.plan.steps[i]), MC_RULE_FRESHNESS);
+        assert_false(host.plan.steps[i].send);
+    }
+    host_close(&host);
+}
+
+static void calls_a_shrink_back_when_statistics_go_stale(void **state)
+{
+    struct host host;
+    size_t c;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    for (int i = 0; i < 3; i++) {
+        host.sim->guests[i].config.inflate_per_s = 20 * MC_MIB; /* slow */
+        mc_settings_say(&host.sim->guests[i].config.own, "min", "128M", NULL);
+    }
+    run(&host, 4);
+    c = host_index(&host, "c");
+    assert_true(host.plan.steps[c].target < host.snapshot.guests[c].actual);
+    mc_session_set_stats_period(host.session, host.snapshot.guests[c].uuid, 3600, NULL);
+    run(&host, 6);
+    assert_int_equal(mc_step_reason(&host.plan.steps[c]), MC_RULE_FRESHNESS);
+    assert_true(host.plan.steps[c].target >= host.snapshot.guests[c].actual);
+    host_close(&host);
+}
+
+static void grows_only_into_what_was_given_back(void **state)
+{
+    struct host host;
+    uint64_t a_before;
+    struct mc_settings own = {0};
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    a_before = host_see(&host, "a")->actual;
+    /* b and c do not give anything back any more; a is promised more by its shares. */
+    for (int i = 1; i < 3; i++) {
+        host.sim->guests[i].config.stuck_from_ms = 0;
+        host.sim->guests[i].config.stuck_to_ms = UINT64_MAX;
+    }
+    mc_settings_say(&own, "shares", "9000", NULL);
+    mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
+    mc_engine_unsettle(host.engine);
+    run(&host, 10);
+    assert_in_range(host_see(&host, "a")->actual, a_before, a_before + 8 * MC_MIB);
+    assert_int_equal(mc_step_reason(&host.plan.steps[host_index(&host, "a")]),
+                     MC_RULE_SHRINK_FIRST);
+    host_close(&host);
+}
+
+static void leaves_unmanaged_guests_alone_and_counts_them(void **state)
+{
+    struct host host;
+    size_t b;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    mc_settings_say(&host.sim->guests[1].config.own, "managed", "no", NULL);
+    run(&host, 15);
+    b = host_index(&host, "b");
+    assert_int_equal(host.snapshot.guests[b].actual, MC_GIB);
+    assert_false(host.plan.steps[b].send);
+    assert_int_equal(host.plan.exempt, MC_GIB + 28 * MC_MIB);
+    host_close(&host);
+}
+
+static void is_quiet_when_nothing_changes(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    for (int second = 0; second < 60; second++) {
+        host_tick(&host, 1000);
+        for (size_t i = 0; i < host.plan.count; i++)
+            assert_false(host.plan.steps[i].send);
+    }
+    host_close(&host);
+}
+
+/* A fresh engine over guests that are where they should be is a daemon that was killed. */
+static void moves_nothing_after_a_restart(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    mc_engine_free(host.engine);
+    host.engine = mc_engine_new(&host.config, host.policy);
+    for (int second = 0; second < 10; second++) {
+        host_tick(&host, 1000);
+        for (size_t i = 0; i < host.plan.count; i++)
+            assert_false(host.plan.steps[i].send);
+    }
+    host_close(&host);
+}
+
+static void counts_reservations_above_the_budget_as_a_deficit(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    for (int i = 0; i < 3; i++)
+        mc_settings_say(&host.sim->guests[i].config.own, "min", "600M", NULL);
+    run(&host, 15);
+    assert_int_equal(host.plan.deficit, 1800 * MC_MIB - 1536 * MC_MIB);
+    for (int i = 0; i < 3; i++)
+        assert_near(host.snapshot.guests[i].actual, 600 * MC_MIB);
+    host_close(&host);
+}
+
+static void works_the_same_with_deflate_on_oom(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    for (int i = 0; i < 3; i++)
+        host.sim->guests[i].config.deflate_on_oom = true;
+    run(&host, 15);
+    assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
+    assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
+    host_close(&host);
+}
+
+static void budget_auto_leaves_the_reserve(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    host.config.budget.automatic = true;
+    mc_engine_configure(host.engine, &host.config, host.policy);
+    run(&host, 2);
+    assert_int_equal(host.plan.budget, 64 * MC_GIB - 64 * MC_GIB / 100 * 5);
+    assert_true(host.plan.surplus > 0);
+    host_close(&host);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holds_the_ratio_of_shares),
+        cmocka_unit_test(follows_new_shares),
+        cmocka_unit_test(gives_a_stopped_guests_memory_to_the_others),
+        cmocka_unit_test(takes_in_a_new_guest),
+        cmocka_unit_test(never_shrinks_below_what_is_used),
+        cmocka_unit_test(does_not_shrink_a_guest_without_statistics),
+        cmocka_unit_test(calls_a_shrink_back_when_statistics_go_stale),
+        cmocka_unit_test(grows_only_into_what_was_given_back),
+        cmocka_unit_test(leaves_unmanaged_guests_alone_and_counts_them),
+        cmocka_unit_test(is_quiet_when_nothing_changes),
+        cmocka_unit_test(moves_nothing_after_a_restart),
+        cmocka_unit_test(counts_reservations_above_the_budget_as_a_deficit),
+        cmocka_unit_test(works_the_same_with_deflate_on_oom),
+        cmocka_unit_test(budget_auto_leaves_the_reserve),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

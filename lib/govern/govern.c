@@ -13,6 +13,9 @@
 
 #include <assert.h>
 
+/* A balloon this close to its target has arrived. */
+#define ARRIVED (4 * MC_MIB)
+
 /* What the rules for one guest may look at. */
 struct view {
     const struct mc_engine_config *config;
@@ -56,7 +59,7 @@ static uint64_t keep_floor(const struct view *view, uint64_t target)
 
     if (target >= guest->actual || guest->used == MC_UNKNOWN)
         return target;
-    margin = mc_max_u64(config->floor_margin, percent_of(guest->actual, config->floor_percent));
+    margin = mc_max_u64(config->floor_margin, percent_of(guest->used, config->floor_percent));
     floor = (guest->used + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
     return mc_max_u64(target, mc_min_u64(floor, guest->actual));
 }
@@ -67,15 +70,21 @@ static uint64_t need_fresh(const struct view *view, uint64_t target)
     return view->guest->fresh ? target : mc_max_u64(target, view->guest->actual);
 }
 
-/* A small change does not begin a move; one that was begun is carried to its end. */
+/*
+ * A small change does not begin a move; one that was begun is carried to its end. When the host is
+ * short every page counts, but not while a larger shrink is still under way.
+ */
 static uint64_t stay_calm(const struct view *view, uint64_t target)
 {
     uint64_t now = standing(view);
     uint64_t change = target > now ? target - now : now - target;
     uint64_t least = mc_max_u64(view->config->calm_bytes,
                                 percent_of(view->guest->actual, view->config->calm_percent));
+    bool under_way = view->guest->actual > now + ARRIVED;
 
-    if (view->track->moving || change >= least || (view->short_of_memory && target < now))
+    if (view->track->moving || change >= least)
+        return target;
+    if (view->short_of_memory && target < now && !under_way)
         return target;
     return now;
 }
@@ -119,9 +128,6 @@ static void apply_guest_rules(const struct view *view, struct mc_step *step)
     for (size_t i = 0; i < sizeof(guest_rules) / sizeof(*guest_rules); i++)
         change_target(step, guest_rules[i].rule, guest_rules[i].apply(view, step->target));
 }
-
-/* A balloon this close to its target has arrived. */
-#define ARRIVED (4 * MC_MIB)
 
 /*
  * What a guest stands at: growth begins above it. While more is promised than there is, growth that

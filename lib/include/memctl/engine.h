@@ -25,7 +25,7 @@ struct mc_engine_config {
     struct mc_budget_config budget;
     uint64_t interval_ms;   /* between two snapshots; statistics older than 3 are stale */
     uint64_t floor_margin;  /* least distance kept above what a guest uses, bytes */
-    unsigned floor_percent; /* the same as a part of its current size; the larger holds */
+    unsigned floor_percent; /* the same as a part of what it uses; the larger holds */
     uint64_t calm_bytes;    /* a smaller change does not begin a move */
     unsigned calm_percent;  /* the same as a part of the guest's size; the larger holds */
 };

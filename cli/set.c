@@ -20,8 +20,10 @@ static int add_setting(json_t *settings, const char *text, struct mc_error *err)
     memcpy(key, text, (size_t)(equals - text));
     key[equals - text] = '\0';
     rc = mc_settings_say(&trial, key, equals + 1, err);
-    if (rc < 0)
+    if (rc < 0) {
+        mc_error_prefix(err, "%s: ", key);
         return rc;
+    }
     if (json_object_get(settings, key))
         return mc_error_set(err, -EINVAL, "%s is given twice", key);
     json_object_set_new(settings, key, json_string(equals + 1));

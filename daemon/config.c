@@ -75,7 +75,7 @@ static int read_metrics(struct config *config, const char *value, struct mc_erro
     }
     if (!colon || colon == value)
         return mc_error_set(err, -EINVAL, "'%s' is not ADDRESS:PORT, nor off", value);
-    if (mc_number_parse("port", colon + 1, 1, 65535, &port, err) < 0)
+    if (mc_number_parse(colon + 1, 1, 65535, &port, err) < 0)
         return -EINVAL;
     return read_text(config->metrics, sizeof(config->metrics), value, err);
 }

@@ -13,8 +13,10 @@ int daemon_load_policy(const struct config *config, struct mc_policy_run **polic
     for (size_t i = 0; rc == 0 && i < config->policy_param_count; i++) {
         rc = mc_policy_set_param(*policy, config->policy_params[i].name,
                                  config->policy_params[i].value, err);
-        if (rc < 0)
+        if (rc < 0) {
             mc_policy_unload(*policy);
+            *policy = NULL;
+        }
     }
     return rc;
 }
@@ -34,7 +36,7 @@ static void keep_bound(const struct config *old, struct config *new)
 
 int daemon_reload(struct daemon *daemon, struct mc_error *err)
 {
-    struct mc_policy_run *policy;
+    struct mc_policy_run *policy = NULL;
     struct config config;
     int rc = daemon_read_config(daemon, &config, err);
 

@@ -180,8 +180,10 @@ static int read_changes(const json_t *changes, struct mc_settings *settings, str
         if (!json_is_string(value))
             return mc_error_set(err, -EINVAL, "%.32s: the value is not a text", key);
         rc = mc_settings_say(settings, key, json_string_value(value), err);
-        if (rc < 0)
+        if (rc < 0) {
+            mc_error_prefix(err, "%.32s: ", key);
             return rc;
+        }
     }
     return 0;
 }

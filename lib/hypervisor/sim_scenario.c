@@ -102,8 +102,10 @@ static int read_settings(const json_t *object, struct mc_settings *own, struct m
             return mc_error_set(err, -EINVAL, "%s: is neither text nor a number",
                                 mc_setting_name(i));
         rc = mc_settings_say(own, mc_setting_name(i), text, err);
-        if (rc < 0)
+        if (rc < 0) {
+            mc_error_prefix(err, "%s: ", mc_setting_name(i));
             return rc;
+        }
     }
     return 0;
 }

@@ -30,5 +30,10 @@ void mc_plan_free(struct mc_plan *plan)
 
 enum mc_rule mc_step_reason(const struct mc_step *step)
 {
-    return step->change_count ? step->changes[step->change_count - 1].rule : MC_RULE_POLICY;
+    enum mc_rule reason = MC_RULE_POLICY;
+
+    for (unsigned i = 0; i < step->change_count; i++)
+        if (step->changes[i].rule != MC_RULE_CALM || reason == MC_RULE_POLICY)
+            reason = step->changes[i].rule;
+    return reason;
 }

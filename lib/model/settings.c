@@ -16,7 +16,7 @@
 
 static int say_shares(struct mc_settings *settings, const char *value, struct mc_error *err)
 {
-    return mc_number_parse("shares", value, 1, MC_SHARES_MAX, &settings->shares, err);
+    return mc_number_parse(value, 1, MC_SHARES_MAX, &settings->shares, err);
 }
 
 static int parse_amount(struct mc_amount *amount, const char *value, struct mc_error *err)
@@ -123,16 +123,13 @@ int mc_settings_say(struct mc_settings *settings, const char *key, const char *v
             return 0;
         }
         rc = keys[i].say(&changed, value, err);
-        if (rc < 0) {
-            mc_error_prefix(err, "%s: ", key);
+        if (rc < 0)
             return rc;
-        }
         changed.present |= 1U << i;
         *settings = changed;
         return 0;
     }
-    return mc_error_set(err, -EINVAL,
-                        "unknown setting '%s'; known are shares, min, max and managed", key);
+    return mc_error_set(err, -EINVAL, "unknown setting; known are shares, min, max and managed");
 }
 
 const char *mc_settings_text(const struct mc_settings *settings, enum mc_setting which,

@@ -146,8 +146,8 @@ int mc_bool_parse(const char *text, int *value, struct mc_error *err)
     return mc_error_set(err, -EINVAL, "'%s' is neither yes nor no", text);
 }
 
-int mc_number_parse(const char *what, const char *text, uint64_t low, uint64_t high,
-                    uint64_t *value, struct mc_error *err)
+int mc_number_parse(const char *text, uint64_t low, uint64_t high, uint64_t *value,
+                    struct mc_error *err)
 {
     char *end;
     unsigned long long number;
@@ -155,8 +155,7 @@ int mc_number_parse(const char *what, const char *text, uint64_t low, uint64_t h
     errno = 0;
     number = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)*text) || *end || errno || number < low || number > high)
-        return mc_error_set(err, errno == ERANGE ? -ERANGE : -EINVAL,
-                            "%s '%s' is not a whole number from %" PRIu64 " to %" PRIu64, what,
+        return mc_error_set(err, -EINVAL, "'%s' is not a whole number from %" PRIu64 " to %" PRIu64,
                             text, low, high);
     *value = number;
     return 0;

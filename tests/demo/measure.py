@@ -9,7 +9,7 @@ from pathlib import Path
 
 MiB = 1 << 20
 NEAR = 0.01  # "there" is within 1 % of the allocation that it ends with
-CALM = 2.5  # seconds without movement after which memory is where it should be
+CALM = 3  # seconds without movement after which memory is where it should be
 
 
 class Watch:

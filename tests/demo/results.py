@@ -17,7 +17,7 @@ PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*skip\S*\s*(.*))?$", re.I | re.M)
 TEST = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*-?[ \t]*([^#\n]*)(?:#[ \t]*(skip|todo)\S*[ \t]*(.*))?",
                   re.I | re.M)
 FINE = ("OK", "EXPECTEDFAIL", "SKIP")
-TAIL = 150  # lines shown of a failed program
+HEAD, TAIL = 80, 20  # lines shown of a failed program: a sanitizer's first words matter most
 
 
 def programs(build):
@@ -55,9 +55,11 @@ def show_failure(build, program):
           f"(exit status {program.get('returncode')})")
     for stream in ("stdout", "stderr"):
         lines = program.get(stream, "").rstrip().splitlines()
-        if len(lines) > TAIL:
-            print(f"[{len(lines) - TAIL} lines more of {stream} in {build}/meson-logs/testlog.txt]")
-        print("\n".join(lines[-TAIL:]))
+        more = len(lines) - HEAD - TAIL
+        if more > 0:
+            lines[HEAD:-TAIL] = [f"[{more} lines more in {build}/meson-logs/testlog.txt]"]
+        if lines:
+            print("\n".join(lines))
 
 
 def main():

@@ -183,7 +183,10 @@ struct mc_plan {
 MC_PUBLIC int mc_plan_reset(struct mc_plan *plan, size_t count);
 MC_PUBLIC void mc_plan_free(struct mc_plan *plan);
 
-/* The rule that set the target last: the reason to show; MC_RULE_POLICY where none objected. */
+/*
+ * The reason to show: the rule that set the target last, MC_RULE_POLICY where none objected. Calm
+ * only ever rounds off what another rule decided, and is named where it was alone.
+ */
 MC_PUBLIC enum mc_rule mc_step_reason(const struct mc_step *step);
 
 /* Stable names for people, JSON and metrics. */

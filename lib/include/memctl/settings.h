@@ -52,7 +52,7 @@ MC_PUBLIC const char *mc_setting_name(enum mc_setting which);
 
 /*
  * Say one thing. An empty value takes the setting back. -EINVAL or -ERANGE with a sentence that
- * lists the known keys or the range; settings are then as before.
+ * lists the known keys or the range, but does not repeat the key; settings are then as before.
  */
 MC_PUBLIC int mc_settings_say(struct mc_settings *settings, const char *key, const char *value,
                               struct mc_error *err);

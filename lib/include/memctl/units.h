@@ -44,9 +44,9 @@ MC_PUBLIC int mc_span_parse(const char *text, uint64_t *milliseconds, struct mc_
 /* Read "yes", "no", "true", "false", "on", "off", "1", "0". */
 MC_PUBLIC int mc_bool_parse(const char *text, int *value, struct mc_error *err);
 
-/* Read a whole number from low to high; what is how the error calls it. */
-MC_PUBLIC int mc_number_parse(const char *what, const char *text, uint64_t low, uint64_t high,
-                              uint64_t *value, struct mc_error *err);
+/* Read a whole number from low to high. */
+MC_PUBLIC int mc_number_parse(const char *text, uint64_t low, uint64_t high, uint64_t *value,
+                              struct mc_error *err);
 
 static inline uint64_t mc_min_u64(uint64_t a, uint64_t b)
 {

@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""memctld and memctl as programs, on a simulated host: test_daemon.py BUILD_DIR. Prints TAP."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+import tap  # noqa: E402
+from memctld import Memctld, wait_for  # noqa: E402
+
+MiB = 1 << 20
+SCENARIO = {
+    "host": {"memory": "8G", "used": "1G"},
+    "guests": [
+        {"name": "a", "memory": "1G", "working_set": "60M", "min": "128M"},
+        {"name": "b", "memory": "1G", "working_set": "60M", "min": "128M"},
+        {"name": "c", "memory": "1G", "working_set": "60M", "min": "128M", "shares": 2000},
+        {"name": "fixed", "memory": "256M", "working_set": "60M", "balloon": False},
+    ],
+}
+OVERHEAD = 32 * MiB  # 30 MiB in the scenario, counted in steps of 4
+BUDGET = 1536 * MiB + 3 * OVERHEAD + 256 * MiB + 30 * MiB
+
+
+def simulated(build, **options):
+    folder = Path(tempfile.mkdtemp(prefix="memctl-scenario-"))
+    (folder / "scenario.json").write_text(json.dumps(SCENARIO))
+    options.setdefault("budget", BUDGET)
+    options.setdefault("interval", "200ms")
+    return Memctld(build, f"sim:{folder / 'scenario.json'}", **options)
+
+
+def near(value, wanted, part=0.01):
+    return abs(value - wanted) <= part * wanted
+
+
+def has_ratio(memctld, a, b, c):
+    guests = memctld.guests()
+    unit = 1536 * MiB / (a + b + c)
+    return all(near(guests[name]["actual"], parts * unit)
+               for name, parts in (("a", a), ("b", b), ("c", c)))
+
+
+def memctld_program(build, *arguments):
+    return subprocess.run([Path(build) / "daemon" / "memctld", *arguments], capture_output=True,
+                          text=True, timeout=20,
+                          env=dict(os.environ, MEMCTL_POLICY_PATH=str(Path(build) / "policies")))
+
+
+# ---- the main job ----
+
+def divides_by_shares_and_follows_set(build):
+    with simulated(build) as memctld:
+        wait_for("1:1:2", lambda: has_ratio(memctld, 1, 1, 2))
+        memctld.json("set", "a", "shares=3000")
+        wait_for("3:1:2", lambda: has_ratio(memctld, 3, 1, 2))
+        assert memctld.json("show", "a")["settings"]["shares"] == "3000"
+        assert memctld.guests()["fixed"]["exempt"] == "no-balloon"
+        assert memctld.stop() == 0, memctld.log()
+
+
+def serves_metrics_for_what_it_sees(build):
+    with simulated(build) as memctld:
+        wait_for("1:1:2", lambda: has_ratio(memctld, 1, 1, 2))
+        text = memctld.metrics()
+        assert 'memctl_guest_actual_bytes{domain="c"' in text
+        assert "memctl_hypervisor_up 1\n" in text
+        assert f"memctl_budget_bytes {BUDGET}\n" in text
+        for line in text.splitlines():
+            assert line.startswith("# ") or len(line.rsplit(" ", 1)) == 2, line
+
+
+def prints_tables_for_people(build):
+    with simulated(build) as memctld:
+        wait_for("1:1:2", lambda: has_ratio(memctld, 1, 1, 2))
+        listing = memctld.run("list").stdout
+        assert listing.splitlines()[0].split() == ["GUEST", "STATE", "SHARES", "MIN", "MAX",
+                                                   "ACTUAL", "USED", "TARGET", "WHY"]
+        assert "no-balloon" in listing
+        assert "policy shares" in memctld.run("status").stdout
+        shown = memctld.run("show", "c").stdout
+        assert "(set: 2000)" in shown and "what the balloon leaves it" in shown
+        assert "memctld 0." in memctld.run("version").stdout
+
+
+def reloads_and_keeps_the_old_configuration_on_an_error(build):
+    with simulated(build, config="[guests]\nshares = 1000\n") as memctld:
+        memctld.config.write_text("[guests a]\nshares = 5000\n")
+        memctld.process.send_signal(signal.SIGHUP)
+        wait_for("the new shares", lambda: memctld.guests()["a"]["shares"] == 5000)
+        memctld.config.write_text("[guests a]\nshares = lots\n")
+        failed = memctld.run("reload")
+        assert failed.returncode == 1
+        assert "line 2: [guests a] shares: 'lots' is not a whole number" in failed.stderr
+        assert memctld.guests()["a"]["shares"] == 5000
+
+
+def goes_on_where_a_killed_daemon_was(build):
+    with simulated(build) as memctld:
+        wait_for("1:1:2", lambda: has_ratio(memctld, 1, 1, 2))
+        assert memctld.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert memctld.socket.exists()
+        memctld.start()  # over the socket that was left behind
+        assert memctld.json("status")["guests"] == 4
+
+
+# ---- bad input ----
+
+def refuses_bad_settings_and_changes_nothing(build):
+    cases = [
+        (["set", "a", "shares=0"], 2, "shares: '0' is not a whole number from 1 to 1000000"),
+        (["set", "a", "colour=red"], 2, "colour: unknown setting"),
+        (["set", "a", "min"], 2, "'min' is not KEY=VALUE"),
+        (["set", "a", "min=512"], 2, "is a unit missing"),
+        (["set", "a", "min=1M", "min=2M"], 2, "min is given twice"),
+        (["set", "a"], 2, "at least one setting"),
+        (["set", "a", "min=2G"], 1, "guest 'a': min 2.00G is above its memory 1.00G"),
+        (["set", "a", "min=800M", "max=600M"], 1, "guest 'a': min 800M is above max 600M"),
+        (["set", "nobody", "shares=5"], 1, "no running guest is named 'nobody'"),
+        (["show", "nobody"], 1, "no running guest is named 'nobody'"),
+        (["show"], 2, "one guest"),
+        (["frobnicate"], 2, "unknown command 'frobnicate'"),
+        (["list", "extra"], 2, "takes no argument"),
+        (["--nonsense"], 2, "try 'memctl --help'"),
+    ]
+    with simulated(build) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        before = memctld.json("show", "a")["settings"]
+        for arguments, code, words in cases:
+            done = memctld.run(*arguments)
+            assert done.returncode == code, (arguments, done)
+            assert words in done.stderr, (arguments, done.stderr)
+        assert memctld.json("show", "a")["settings"] == before
+
+
+def survives_hostile_clients(build):
+    with simulated(build) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        for data in (b"", b"\n", b"{}\n", b"[1,2]\n", b"\x00\xff\n", b'{"memctl":2,"verb":"list"}\n',
+                     b'{"memctl":1,"verb":7}\n', b'{"memctl":1,"verb":"set","args":[]}\n',
+                     b'{"memctl":1,"verb":"show","args":{"guest":{}}}\n',
+                     b'{"memctl":1,"verb":"set","args":{"guest":"a","settings":{"min":1}}}\n',
+                     b"[" * 60000 + b"\n", b"x" * 200000):
+            try:
+                memctld.request(data)
+            except (ConnectionResetError, BrokenPipeError):
+                pass
+            assert memctld.run("status").returncode == 0, (data[:60], memctld.log())
+        answer = json.loads(memctld.request(b'{"memctl":1,"verb":"list"}\n'))
+        assert answer["ok"] and len(answer["result"]["guests"]) == 4
+        twice = memctld.request(b'{"memctl":1,"verb":"version"}\n{"memctl":1,"verb":"list"}\n')
+        assert twice.count(b"\n") == 2
+
+
+def is_not_delayed_by_many_silent_clients(build):
+    import socket
+    with simulated(build) as memctld:
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(60)]
+        try:
+            for s in silent:
+                s.connect(str(memctld.socket))
+            assert memctld.run("status").returncode == 0
+        finally:
+            for s in silent:
+                s.close()
+
+
+def says_that_no_daemon_runs(build):
+    for command in ("status", "list"):
+        done = subprocess.run([Path(build) / "cli" / "memctl", "--socket", "/nonexistent/x",
+                               command], capture_output=True, text=True)
+        assert done.returncode == 3, done
+        assert "no memctld at /nonexistent/x" in done.stderr
+        assert "systemctl start memctld" in done.stderr
+
+
+def refuses_a_socket_in_use(build):
+    with simulated(build) as memctld:
+        second = memctld_program(build, *memctld.arguments)
+        assert second.returncode == 1
+        assert "another memctld answers at" in second.stderr
+        assert memctld.run("status").returncode == 0
+
+
+def refuses_a_metrics_port_in_use(build):
+    with simulated(build) as memctld:
+        arguments = list(memctld.arguments)
+        arguments[arguments.index("--socket") + 1] = str(memctld.socket) + "2"
+        second = memctld_program(build, *arguments)
+        assert second.returncode == 1, second
+        assert "cannot serve metrics at" in second.stderr
+
+
+def checks_configurations(build):
+    cases = [
+        ("[memctld]\ninterval = 2s\n[policy]\nname = idle-tax\ntax = 75%\n", 0, ""),
+        ("[memctld]\nintervall = 2s\n", 1, "line 2: [memctld] intervall: unknown key"),
+        ("[memctl]\ninterval = 2s\n", 1, "unknown section"),
+        ("[memctld]\ninterval = 1ms\n", 1, "is not between 200ms and 1min"),
+        ("[budget]\nbudget = plenty\n", 1, "'plenty' is not a size"),
+        ("[budget]\nbudget = 150%\n", 1, "more than it has"),
+        ("[budget]\novercommit = 2\n", 1, "promises nothing that is not there"),
+        ("[guests]\nmin = 12Q\n", 1, "[guests] min: '12Q' has no known unit"),
+        ("[guests]\nmin =\n", 1, "[guests] min: needs a value"),
+        ("[policy]\nname = nosuch\n", 1, "nosuch.so"),
+        ("[policy]\nname = idle-tax\ntax = 1\n", 1, "is not a number from 0 to"),
+        ("[policy]\nname = shares\ntax = 0.5\n", 1, "has no parameter 'tax'"),
+        ("[memctld]\nmetrics = here\n", 1, "is not ADDRESS:PORT"),
+        ("what is this\n", 1, "line 1"),
+    ]
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        for text, code, words in cases:
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+            file.flush()
+            done = memctld_program(build, "--check-config", "--config", file.name)
+            assert done.returncode == code, (text, done)
+            assert words in done.stderr, (text, done.stderr)
+    done = memctld_program(build, "--check-config", "--config", "/nonexistent.conf")
+    assert done.returncode == 1 and "cannot be read" in done.stderr
+
+
+def refuses_bad_scenarios(build):
+    cases = [
+        ("{", "line 1"),
+        ("{}", "needs an object 'host'"),
+        ('{"host": {"memory": "1G"}, "guests": [{"name": "a"}]}', "guests[0]: memory"),
+        ('{"host": {"memory": "1X"}, "guests": []}', "host: memory: '1X'"),
+        ('{"host": {"memory": "1G"}, "guests": [{"name": "a", "memory": "1G", '
+         '"working_set": [[5, "1M"], [1, "1M"]]}]}', "not in order"),
+    ]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        for text, words in cases:
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+            file.flush()
+            done = memctld_program(build, "--connect", f"sim:{file.name}", "--metrics", "off",
+                                   "--socket", file.name + ".sock")
+            assert done.returncode == 1, (text, done)
+            assert words in done.stderr, (text, done.stderr)
+
+
+def waits_for_a_libvirt_that_is_not_there(build):
+    uri = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
+    with Memctld(build, uri) as memctld:
+        wait_for("a complaint", lambda: "cannot connect to libvirt" in memctld.log())
+        status = memctld.json("status")
+        assert not status["hypervisor"]["up"]
+        assert "cannot connect to libvirt" in status["hypervisor"]["error"]
+        assert "memctl_hypervisor_up 0" in memctld.metrics()
+        shown = memctld.run("show", "web")
+        assert shown.returncode == 1 and "cannot connect" in shown.stderr, shown
+        assert memctld.log().count("cannot connect") == 1  # once, not at every try
+        assert memctld.stop() == 0
+
+
+def help_and_version_need_no_daemon(build):
+    for program in ("daemon/memctld", "cli/memctl"):
+        done = subprocess.run([Path(build) / program, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0 and "usage:" in done.stdout
+    for command in ("status", "list", "show", "set", "reload", "version"):
+        done = subprocess.run([Path(build) / "cli" / "memctl", command, "--help"],
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and f"memctl {command}:" in done.stdout
+
+
+TESTS = [
+    divides_by_shares_and_follows_set,
+    serves_metrics_for_what_it_sees,
+    prints_tables_for_people,
+    reloads_and_keeps_the_old_configuration_on_an_error,
+    goes_on_where_a_killed_daemon_was,
+    refuses_bad_settings_and_changes_nothing,
+    survives_hostile_clients,
+    is_not_delayed_by_many_silent_clients,
+    says_that_no_daemon_runs,
+    refuses_a_socket_in_use,
+    refuses_a_metrics_port_in_use,
+    checks_configurations,
+    refuses_bad_scenarios,
+    waits_for_a_libvirt_that_is_not_there,
+    help_and_version_need_no_daemon,
+]
+
+if __name__ == "__main__":
+    tap.run(TESTS, sys.argv[1])

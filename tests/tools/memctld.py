@@ -1,0 +1,115 @@
+"""A memctld from the build tree, for a test: its own socket, port and configuration."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Memctld:
+    """
+    with Memctld(build_dir, connect=lab.uri, budget="1500M") as memctld:
+        memctld.json("list")
+    """
+
+    def __init__(self, build_dir, connect, config="", wait=True, **options):
+        self.build = Path(build_dir).resolve()
+        self.folder = Path(tempfile.mkdtemp(prefix="memctld-test-"))
+        self.socket = self.folder / "memctld.sock"
+        self.config = self.folder / "memctld.conf"
+        self.log_file = self.folder / "log"
+        self.port = free_port()
+        self.config.write_text(config)
+        self.arguments = ["--config", str(self.config), "--connect", connect,
+                          "--socket", str(self.socket), "--metrics", f"127.0.0.1:{self.port}"]
+        for name, value in options.items():
+            self.arguments += [f"--{name}", str(value)]
+        self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"))
+        self.process = None
+        self.start(wait)
+
+    def start(self, wait=True):
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen([self.build / "daemon" / "memctld", *self.arguments],
+                                            stderr=log, env=self.environment)
+        if wait:
+            wait_for("memctld to answer", lambda: self.run("status").returncode == 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()
+
+    def stop(self, number=signal.SIGTERM):
+        """Returns the exit code; a daemon that has ended keeps the one it had."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"memctld did not stop\n{self.log()}") from None
+
+    def log(self):
+        return self.log_file.read_text(errors="replace")
+
+    def run(self, *arguments):
+        return subprocess.run([self.build / "cli" / "memctl", "--socket", self.socket, *arguments],
+                              capture_output=True, text=True, timeout=60)
+
+    def json(self, *arguments):
+        done = self.run("--json", *arguments)
+        assert done.returncode == 0, f"memctl {arguments}: {done.stderr}\n{self.log()}"
+        return json.loads(done.stdout)
+
+    def guests(self):
+        """What the daemon last saw, by name."""
+        return {guest["name"]: guest for guest in self.json("list")}
+
+    def metrics(self):
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.read().decode()
+
+    def request(self, data, shutdown=True):
+        """Send bytes to the control socket; returns all that comes back."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(self.socket))
+            s.sendall(data)
+            if shutdown:
+                s.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := s.recv(65536):
+                answer += chunk
+                if not shutdown and answer.endswith(b"\n"):
+                    break
+            return answer
+
+
+def wait_for(what, condition, timeout=20):
+    """Returns the condition's value as soon as it is true, and how long that took."""
+    began = time.monotonic()
+    while True:
+        value = condition()
+        if value:
+            return value, time.monotonic() - began
+        if time.monotonic() - began > timeout:
+            raise AssertionError(f"waited {timeout} s for {what}")
+        time.sleep(0.05)

@@ -62,13 +62,18 @@ static void drop_client(struct client *client)
     free(client);
 }
 
+/* Without memory, or for a text that is no UTF-8, there is still this. */
+#define LAST_RESORT                                                                                \
+    "{\"memctl\":1,\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no answer could be "  \
+    "made\"}}"
+
 static void send_message(struct client *client, json_t *message)
 {
     char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 
     json_decref(message);
     if (!text) {
-        drop_client(client);
+        bufferevent_write(client->stream, LAST_RESORT "\n", strlen(LAST_RESORT) + 1);
         return;
     }
     bufferevent_write(client->stream, text, strlen(text));

@@ -96,11 +96,18 @@ static int need_session(struct lane *lane, struct mc_error *err)
 
 static void run_job(struct lane *lane, struct job *job)
 {
+    bool was_open = lane->session;
+
     job->rc = need_session(lane, &job->err);
     if (job->rc == 0)
         job->rc = job->run(job, lane->session);
-    if (job->rc == -ENOTCONN && lane->session)
+    if (job->rc != -ENOTCONN)
+        return;
+    if (lane->session)
         drop_session(lane);
+    /* An old connection may have ended while it was idle: that is no failure of this job. */
+    if (was_open)
+        run_job(lane, job);
 }
 
 static void *lane_main(void *opaque)

@@ -20,7 +20,10 @@
 struct lanes;
 
 struct job {
-    /* On a lane. Returns 0 or a negative errno; -ENOTCONN closes the lane's session. */
+    /*
+     * On a lane. Returns 0 or a negative errno. -ENOTCONN closes the lane's session, and the job
+     * runs once more if that session was an old one; so running it twice must do no harm.
+     */
     int (*run)(struct job *job, struct mc_session *session);
     /* On the main loop, once, when run has returned or the lanes are full. Frees the job. */
     void (*done)(struct job *job);

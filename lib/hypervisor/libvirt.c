@@ -80,12 +80,14 @@ static void keep_silent(void *opaque, virErrorPtr error)
 
 static int fail(struct mc_session *session, struct mc_error *err, const char *what)
 {
-    const char *reason = virGetLastErrorMessage();
+    /* Copied, and the code kept: the next call into libvirt forgets them. */
+    char reason[MC_ERROR_TEXT / 2];
+    int code = virGetLastErrorCode();
 
+    snprintf(reason, sizeof(reason), "%s", virGetLastErrorMessage());
     if (virConnectIsAlive(connection_of(session)) != 1)
         return mc_error_set(err, -ENOTCONN, "the connection to libvirt was lost: %s", reason);
-    return mc_error_set(err, virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? -ENOENT : -EIO, "%s: %s",
-                        what, reason);
+    return mc_error_set(err, code == VIR_ERR_NO_DOMAIN ? -ENOENT : -EIO, "%s: %s", what, reason);
 }
 
 /* ---- the cache of descriptions; `lock` is held ---- */

@@ -112,8 +112,8 @@ def is_quiet_when_nothing_changes(world):
 
 def keeps_the_floor_of_a_busy_guest(world):
     guest = world.guests["a"]
-    guest.hog.alloc("180M", "random")
-    guest.hog.hot("180M", 100)
+    guest.hog.alloc("110M", "random")
+    guest.hog.hot("110M", 100)
     time.sleep(3)
     world.memctld.json("set", "a", "shares=10")  # the policy would now take nearly all of it
     time.sleep(6)
@@ -165,8 +165,8 @@ def goes_on_when_libvirtd_restarts(world):
     world.lab.restart_libvirtd()
     wait_for("the connection", lambda: world.memctld.json("status")["hypervisor"]["up"]
              and world.has_ratio(a=1, b=1, c=2), 40)
-    world.memctld.json("set", "a", "shares=3000")
-    world.wait_ratio(a=3, b=1, c=2)
+    world.memctld.json("set", "a", "shares=1500")
+    world.wait_ratio(a=1.5, b=1, c=2)
     world.memctld.json("set", "a", "shares=1000")
     world.wait_ratio(a=1, b=1, c=2)
 

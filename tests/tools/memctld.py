@@ -50,10 +50,13 @@ class Memctld:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        code = self.stop()
+        log = self.log()
         for path in self.folder.iterdir():
             path.unlink()
         self.folder.rmdir()
+        assert code in (0, -signal.SIGKILL), f"memctld ended with {code}\n{log}"
+        assert "Sanitizer" not in log and "runtime error" not in log, log
 
     def stop(self, number=signal.SIGTERM):
         """Returns the exit code; a daemon that has ended keeps the one it had."""

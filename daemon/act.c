@@ -134,12 +134,12 @@ static void done(struct job *job)
     *link = command->next;
     if (command->stats_period) {
         if (job->rc < 0) {
-            note_stats_failure(daemon->act, command->uuid, daemon_now_ms());
+            note_stats_failure(daemon->act, command->uuid, clock_now_ms());
             log_warning("guest '%s': %s", command->name, job->err.text);
         }
     } else {
         if (job->rc < 0)
-            mc_engine_failed(daemon->engine, command->uuid, daemon_now_ms());
+            mc_engine_failed(daemon->engine, command->uuid, clock_now_ms());
         record_command(daemon, command->name, command->from, command->to,
                        job->rc < 0 ? &job->err : NULL);
     }

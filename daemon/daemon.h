@@ -23,6 +23,7 @@
 #include <memctl/engine.h>
 #include <memctl/hypervisor.h>
 
+#include "clock.h"
 #include "config.h"
 #include "lanes.h"
 
@@ -93,9 +94,6 @@ struct daemon {
     struct metrics *metrics;
     struct counters counters;
 };
-
-/* Milliseconds of the monotonic clock. */
-uint64_t daemon_now_ms(void);
 
 /* tick.c */
 int tick_start(struct daemon *daemon);

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 /* Lanes that work, and lanes in all: the difference is how many guests may hang at a time. */
 #define HEALTHY_MAX 2
 #define LANES_MAX 10
@@ -129,7 +131,9 @@ static void *lane_main(void *opaque)
             continue;
         }
         lane->state = LANE_BUSY;
+        lane->stuck = job->is_late; /* it waited for too long; it may hang as well */
         job->lane = lane;
+        job->began_ms = clock_now_ms();
         pthread_mutex_unlock(&lanes->lock);
         run_job(lane, job);
         pthread_mutex_lock(&lanes->lock);
@@ -178,22 +182,53 @@ static void grow(struct lanes *lanes)
     pthread_attr_destroy(&attr);
 }
 
+static void arm(struct job *job, uint64_t ms)
+{
+    const struct timeval within = {.tv_sec = (time_t)(ms / 1000),
+                                   .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+    if (job->deadline)
+        evtimer_add(job->deadline, &within);
+}
+
+/* With the lock held: is every lane there can be waiting for a late job? */
+static bool is_exhausted(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (!lanes->lanes[i].stuck)
+            return false;
+    return true;
+}
+
+/* With the lock held: how much time the job still has. */
+static uint64_t time_left(const struct job *job)
+{
+    if (!job->began_ms)
+        return is_exhausted(job->lanes) ? 0 : job->within_ms;
+    return mc_less_u64(job->began_ms + job->within_ms, clock_now_ms());
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *opaque)
 {
     struct job *job = opaque;
     struct lanes *lanes = job->lanes;
+    uint64_t left;
 
     (void)fd;
     (void)what;
     pthread_mutex_lock(&lanes->lock);
-    job->is_late = true;
-    if (job->lane) {
-        job->lane->stuck = true;
-        if (lanes->queue)
-            grow(lanes);
+    left = time_left(job);
+    if (left == 0) {
+        job->is_late = true;
+        if (job->lane)
+            job->lane->stuck = true;
     }
+    if (lanes->queue)
+        grow(lanes);
     pthread_mutex_unlock(&lanes->lock);
-    if (job->late)
+    if (left)
+        arm(job, left);
+    else if (job->late)
         job->late(job);
 }
 
@@ -212,7 +247,8 @@ static void on_finished(evutil_socket_t fd, short what, void *opaque)
         pthread_mutex_unlock(&lanes->lock);
         if (!job)
             return;
-        event_free(job->deadline);
+        if (job->deadline)
+            event_free(job->deadline);
         job->done(job);
     }
 }
@@ -245,15 +281,9 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
 
 void lanes_submit(struct lanes *lanes, struct job *job)
 {
-    const struct timeval within = {
-        .tv_sec = (time_t)(job->within_ms / 1000),
-        .tv_usec = (suseconds_t)(job->within_ms % 1000 * 1000),
-    };
-
     job->lanes = lanes;
     job->deadline = evtimer_new(lanes->base, on_deadline, job);
-    if (job->deadline)
-        evtimer_add(job->deadline, &within);
+    arm(job, job->within_ms);
     pthread_mutex_lock(&lanes->lock);
     push(&lanes->queue_end, job);
     grow(lanes);
@@ -287,7 +317,8 @@ static void finish_all(struct lanes *lanes)
 
     while ((job = pop(&lanes->queue, &lanes->queue_end)) ||
            (job = pop(&lanes->finished, &lanes->finished_end))) {
-        event_free(job->deadline);
+        if (job->deadline)
+            event_free(job->deadline);
         job->rc = -ECANCELED;
         job->done(job);
     }

@@ -27,9 +27,12 @@ struct job {
     int (*run)(struct job *job, struct mc_session *session);
     /* On the main loop, once, when run has returned or the lanes are full. Frees the job. */
     void (*done)(struct job *job);
-    /* On the main loop, once, if the deadline passes before that; may be NULL. */
+    /*
+     * On the main loop, once, if the deadline passes before that, or if the job waits for longer
+     * and every lane there can be is stuck; may be NULL.
+     */
     void (*late)(struct job *job);
-    uint64_t within_ms; /* the deadline, counted from the submission */
+    uint64_t within_ms; /* the deadline, counted from when the job begins to run */
 
     int rc;
     struct mc_error err;
@@ -39,6 +42,7 @@ struct job {
     struct event *deadline;
     struct lane *lane;
     struct lanes *lanes;
+    uint64_t began_ms; /* 0 until it runs */
     bool is_late;
 };
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/thread.h>
@@ -28,14 +27,6 @@ struct options {
     const char *connect, *socket, *metrics, *budget, *interval;
     bool check_config, verbose;
 };
-
-uint64_t daemon_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void print_help(void)
 {
@@ -173,7 +164,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *opaque)
 
     (void)signal_number;
     (void)what;
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)daemon_now_ms() * 1000);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now_ms() * 1000);
     if (daemon_reload(daemon, &err) < 0)
         log_error("not reloaded, the old configuration stays: %s", err.text);
     sd_notify(0, "READY=1");
@@ -305,7 +296,7 @@ int main(int argc, char **argv)
     tame_malloc();
     log_open(options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     daemon.config_file = options.config_file;
-    daemon.started_ms = daemon_now_ms();
+    daemon.started_ms = clock_now_ms();
     if (daemon_read_config(&daemon, &daemon.config, &err) < 0) {
         log_error("%s", err.text);
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;

@@ -12,7 +12,7 @@ static int run(struct job *job, struct mc_session *session)
 {
     struct observation *observation = (struct observation *)job;
 
-    return mc_session_observe(session, daemon_now_ms(), &observation->snapshot, &job->err);
+    return mc_session_observe(session, clock_now_ms(), &observation->snapshot, &job->err);
 }
 
 static void done(struct job *job)

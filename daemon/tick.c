@@ -22,7 +22,7 @@
 
 static void schedule(struct daemon *daemon, uint64_t at_ms)
 {
-    uint64_t now = daemon_now_ms();
+    uint64_t now = clock_now_ms();
     uint64_t wait = mc_less_u64(at_ms, now);
     const struct timeval interval = {.tv_sec = (time_t)(wait / 1000),
                                      .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
@@ -34,7 +34,7 @@ static void schedule(struct daemon *daemon, uint64_t at_ms)
 /* The next tick is due one interval after this one was, not after it was done. */
 static void schedule_next(struct daemon *daemon)
 {
-    uint64_t now = daemon_now_ms();
+    uint64_t now = clock_now_ms();
     uint64_t interval = daemon->config.engine.interval_ms;
 
     if (mc_engine_moving(daemon->engine, now))
@@ -54,13 +54,13 @@ static void fall_behind(struct daemon *daemon, const struct mc_error *err)
     record_link(daemon, err);
     link->pause_ms =
         link->pause_ms ? mc_min_u64(link->pause_ms * 2, PAUSE_MOST_MS) : PAUSE_FIRST_MS;
-    schedule(daemon, daemon_now_ms() + link->pause_ms);
+    schedule(daemon, clock_now_ms() + link->pause_ms);
 }
 
 static void decide_and_act(struct daemon *daemon)
 {
     struct mc_error err;
-    uint64_t began = daemon_now_ms();
+    uint64_t began = clock_now_ms();
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
@@ -75,7 +75,7 @@ static void decide_and_act(struct daemon *daemon)
     act_run(daemon);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
-    daemon->counters.tick_seconds += (double)(daemon_now_ms() - began) / 1000;
+    daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
 }
 
@@ -112,7 +112,7 @@ static void on_late(struct observation *observation)
     log_warning("the guests' statistics are not back after %lu ms; asking again on another "
                 "connection",
                 (unsigned long)observation->job.within_ms);
-    schedule(daemon, daemon_now_ms());
+    schedule(daemon, clock_now_ms());
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *opaque)
@@ -132,7 +132,7 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
         return;
     }
     if (observe_start(daemon, on_observed, on_late) < 0) {
-        schedule(daemon, daemon_now_ms() + PAUSE_FIRST_MS);
+        schedule(daemon, clock_now_ms() + PAUSE_FIRST_MS);
         return;
     }
     daemon->tick.outstanding++;
@@ -144,7 +144,7 @@ int tick_start(struct daemon *daemon)
     daemon->tick.timer = evtimer_new(daemon->base, on_timer, daemon);
     if (!daemon->tick.timer)
         return -ENOMEM;
-    schedule(daemon, daemon_now_ms());
+    schedule(daemon, clock_now_ms());
     return 0;
 }
 
@@ -163,5 +163,5 @@ void tick_wake(struct daemon *daemon)
         daemon->tick.again = true;
         return;
     }
-    schedule(daemon, mc_min_u64(daemon->tick.due_ms, daemon_now_ms() + WAKE_AFTER_MS));
+    schedule(daemon, mc_min_u64(daemon->tick.due_ms, clock_now_ms() + WAKE_AFTER_MS));
 }

@@ -46,7 +46,7 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
     for (size_t i = 0; i < daemon->snapshot.count; i++)
         managed += daemon->snapshot.guests[i].exempt == MC_EXEMPT_NO;
     result = json_pack("{s:s, s:I, s:I, s:s, s:o, s:i, s:i}", "version", MEMCTL_VERSION, "uptime_s",
-                       (json_int_t)((daemon_now_ms() - daemon->started_ms) / 1000), "interval_ms",
+                       (json_int_t)((clock_now_ms() - daemon->started_ms) / 1000), "interval_ms",
                        (json_int_t)daemon->config.engine.interval_ms, "policy", policy->name,
                        "hypervisor", link_json(daemon), "guests", (int)daemon->snapshot.count,
                        "managed", (int)managed);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """memctld and memctl as programs, on a simulated host: test_daemon.py BUILD_DIR. Prints TAP."""
 
+import contextlib
 import json
 import os
 import signal
@@ -29,12 +30,15 @@ OVERHEAD = 32 * MiB  # 30 MiB in the scenario, counted in steps of 4
 BUDGET = 1536 * MiB + 3 * OVERHEAD + 256 * MiB + 30 * MiB
 
 
+@contextlib.contextmanager
 def simulated(build, **options):
-    folder = Path(tempfile.mkdtemp(prefix="memctl-scenario-"))
-    (folder / "scenario.json").write_text(json.dumps(SCENARIO))
     options.setdefault("budget", BUDGET)
     options.setdefault("interval", "200ms")
-    return Memctld(build, f"sim:{folder / 'scenario.json'}", **options)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
+        json.dump(SCENARIO, scenario)
+        scenario.flush()
+        with Memctld(build, f"sim:{scenario.name}", **options) as memctld:
+            yield memctld
 
 
 def near(value, wanted, part=0.01):

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Jobs that hang, and jobs that must not notice. */
+#include "testing.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/thread.h>
+
+#include "lanes.h"
+
+struct fixture {
+    struct event_base *base;
+    struct mc_hypervisor *hypervisor;
+    struct lanes *lanes;
+    char scenario[64];
+};
+
+struct trial {
+    struct job job;
+    atomic_bool *hang; /* the job comes back when this is false; NULL: at once */
+    int answer;
+    atomic_int *runs;
+    int *done, *late;
+};
+
+static int run_trial(struct job *job, struct mc_session *session)
+{
+    struct trial *trial = (struct trial *)job;
+    const struct timespec pause = {.tv_nsec = 1000000};
+
+    (void)session;
+    if (trial->runs)
+        atomic_fetch_add(trial->runs, 1);
+    while (trial->hang && atomic_load(trial->hang))
+        nanosleep(&pause, NULL);
+    return trial->answer;
+}
+
+static void trial_done(struct job *job)
+{
+    struct trial *trial = (struct trial *)job;
+
+    ++*trial->done;
+    free(trial);
+}
+
+static void trial_late(struct job *job)
+{
+    ++*((struct trial *)job)->late;
+}
+
+static struct trial *trial(int *done, int *late)
+{
+    struct trial *trial = calloc(1, sizeof(*trial));
+
+    trial->job =
+        (struct job){.run = run_trial, .done = trial_done, .late = trial_late, .within_ms = 50};
+    trial->done = done;
+    trial->late = late;
+    return trial;
+}
+
+static int open_fixture(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    FILE *file;
+
+    evthread_use_pthreads();
+    snprintf(f->scenario, sizeof(f->scenario), "sim:/tmp/memctl-lanes-%d.json", (int)getpid());
+    file = fopen(f->scenario + 4, "w");
+    fputs("{\"host\": {\"memory\": \"1G\"}, \"guests\": []}", file);
+    fclose(file);
+    f->base = event_base_new();
+    assert_int_equal(mc_hypervisor_open(f->scenario, &f->hypervisor, NULL), 0);
+    f->lanes = lanes_new(f->base, f->hypervisor);
+    assert_non_null(f->lanes);
+    *state = f;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(lanes_free(f->lanes));
+    mc_hypervisor_free(f->hypervisor);
+    event_base_free(f->base);
+    unlink(f->scenario + 4);
+    free(f);
+    return 0;
+}
+
+/* Run the loop until the counter is there; a test that waits for ever is stopped by meson. */
+static void wait_until(struct fixture *f, const int *counter, int wanted)
+{
+    while (*counter < wanted)
+        event_base_loop(f->base, EVLOOP_ONCE);
+}
+
+static void runs_a_job_and_reports_it_on_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    int done = 0, late = 0;
+
+    lanes_submit(f->lanes, &trial(&done, &late)->job);
+    assert_int_equal(done, 0);
+    wait_until(f, &done, 1);
+    assert_int_equal(late, 0);
+    assert_int_equal(lanes_stuck(f->lanes), 0);
+}
+
+static void a_hung_job_delays_nobody_and_is_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool hang = true;
+    int hung_done = 0, hung_late = 0, done = 0, late = 0;
+
+    for (int i = 0; i < 4; i++) {
+        struct trial *hung = trial(&hung_done, &hung_late);
+
+        hung->hang = &hang;
+        lanes_submit(f->lanes, &hung->job);
+    }
+    wait_until(f, &hung_late, 4);
+    assert_int_equal(lanes_stuck(f->lanes), 4);
+    for (int i = 0; i < 20; i++)
+        lanes_submit(f->lanes, &trial(&done, &late)->job);
+    wait_until(f, &done, 20);
+    assert_int_equal(late, 0);
+    assert_int_equal(hung_done, 0);
+    atomic_store(&hang, false);
+    wait_until(f, &hung_done, 4);
+    assert_int_equal(lanes_stuck(f->lanes), 0);
+}
+
+static void the_number_of_hung_jobs_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool hang = true;
+    atomic_int runs = 0;
+    int done = 0, late = 0;
+
+    for (int i = 0; i < 30; i++) {
+        struct trial *hung = trial(&done, &late);
+
+        hung->hang = &hang;
+        hung->runs = &runs;
+        lanes_submit(f->lanes, &hung->job);
+    }
+    wait_until(f, &late, 30);
+    assert_in_range(atomic_load(&runs), 2, 10);
+    atomic_store(&hang, false);
+    wait_until(f, &done, 30);
+}
+
+static void a_lost_connection_is_tried_once_more(void **state)
+{
+    struct fixture *f = *state;
+    atomic_int runs = 0;
+    int done = 0, late = 0;
+    struct trial *lost;
+
+    lanes_submit(f->lanes, &trial(&done, &late)->job); /* opens the session */
+    wait_until(f, &done, 1);
+    lost = trial(&done, &late);
+    lost->answer = -ENOTCONN;
+    lost->runs = &runs;
+    lanes_submit(f->lanes, &lost->job);
+    wait_until(f, &done, 2);
+    assert_int_equal(atomic_load(&runs), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(runs_a_job_and_reports_it_on_the_loop, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(a_hung_job_delays_nobody_and_is_taken_back, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(the_number_of_hung_jobs_is_bounded, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(a_lost_connection_is_tried_once_more, open_fixture,
+                                        close_fixture),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

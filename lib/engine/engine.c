@@ -112,11 +112,18 @@ static uint64_t whole_pages(uint64_t bytes)
     return bytes / MC_PAGE * MC_PAGE;
 }
 
-static struct mc_policy_guest policy_view(const struct mc_guest *guest)
+/*
+ * The policy divides above what a guest cannot give up, so that the rest is divided by its own rule
+ * and not by whoever comes first.
+ */
+static struct mc_policy_guest policy_view(const struct mc_engine_config *config,
+                                          const struct mc_guest *guest)
 {
+    uint64_t min = mc_max_u64(guest->terms.min, mc_floor(config, guest));
+
     return (struct mc_policy_guest){
         .shares = guest->terms.shares,
-        .min = whole_pages(guest->terms.min),
+        .min = mc_min_u64(whole_pages(min), whole_pages(guest->terms.max)),
         .max = whole_pages(guest->terms.max),
         .current = whole_pages(guest->actual),
         .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
@@ -141,7 +148,7 @@ static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
         sum_min += guest->terms.min;
         sum_max += guest->terms.max;
         engine->index[input.count] = i;
-        engine->guests[input.count++] = policy_view(guest);
+        engine->guests[input.count++] = policy_view(&engine->config, guest);
     }
     plan->deficit = mc_less_u64(sum_min, plan->divided);
     plan->surplus = mc_less_u64(plan->divided, sum_max);

@@ -12,9 +12,10 @@
 #define BALLOON_REPORT_LAG_MS 1500
 
 /*
- * A balloon is there when it is within this of its target. One that stays further away was moved by
- * another hand, or by the guest in distress, or the command was lost: its target is forgotten and a
- * new one begins from where it stands. Each time the patience is longer.
+ * A balloon is there when it is within this of its target. One that stays further away and comes no
+ * nearer is stuck, or was moved by another hand or by the guest in distress, or the command was
+ * lost: its target is forgotten and a new one begins from where it stands. Each time the patience
+ * is longer.
  */
 #define THERE (4 * MC_MIB)
 #define PATIENCE_FIRST_MS 5000
@@ -53,10 +54,11 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
         .patience_ms = PATIENCE_FIRST_MS,
         .last_update = guest->stats.last_update,
         .updated_ms = now_ms,
-        .actual_before = guest->actual,
-        .actual_low = guest->actual,
-        .actual_high = guest->actual,
-        .active = MC_UNKNOWN,
+        .low_before = guest->actual,
+        .high_before = guest->actual,
+        .low = guest->actual,
+        .high = guest->actual,
+        .used = MC_UNKNOWN,
     };
 
     memcpy(track.uuid, guest->uuid, sizeof(track.uuid));
@@ -65,14 +67,18 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
 
 static void note_update(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
+    uint64_t low = mc_min_u64(guest->actual, track->target); /* MC_UNKNOWN is the largest */
+    uint64_t high = mc_track_promised(track, guest, now_ms);
+
     if (guest->stats.last_update != track->last_update) {
         track->updated = guest->stats.last_update > track->last_update;
         track->last_update = guest->stats.last_update;
         track->updated_ms = now_ms;
-        track->actual_low = mc_min_u64(track->actual_before, guest->actual);
-        track->actual_high = mc_max_u64(track->actual_before, guest->actual);
+        track->low = mc_min_u64(track->low_before, low);
+        track->high = mc_max_u64(track->high_before, high);
     }
-    track->actual_before = guest->actual;
+    track->low_before = low;
+    track->high_before = high;
 }
 
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
@@ -82,9 +88,12 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
 
     if (track->target == MC_UNKNOWN)
         return;
-    if (away <= THERE) {
+    if (away <= THERE)
         track->patience_ms = PATIENCE_FIRST_MS;
-    } else if (now_ms - track->sent_ms >= track->patience_ms) {
+    if (away <= THERE || away < track->nearest) {
+        track->nearest = away;
+        track->nearest_ms = now_ms;
+    } else if (now_ms - track->nearest_ms >= track->patience_ms) {
         track->patience_ms = mc_min_u64(track->patience_ms * 2, PATIENCE_MOST_MS);
         mc_track_lost(track, now_ms);
     }
@@ -134,21 +143,33 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
                    uint64_t now_ms)
 {
     uint64_t promised = mc_track_promised(track, guest, now_ms);
+    uint64_t stands_at =
+        track->target == MC_UNKNOWN ? guest->actual : mc_max_u64(guest->actual, track->target);
 
-    if (target < promised) {
+    if (target < stands_at) {
         track->ceiling = promised;
+        track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+    } else if (track->ceiling_until_ms == UINT64_MAX) {
         track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
     }
     track->target = target;
-    track->sent_ms = now_ms;
+    track->nearest = UINT64_MAX;
+    track->nearest_ms = now_ms;
+    track->tell = false;
 }
 
+/*
+ * The lost target may be in force all the same, so what it allowed stays promised until another one
+ * was told.
+ */
 void mc_track_lost(struct mc_track *track, uint64_t now_ms)
 {
     if (track->target == MC_UNKNOWN)
         return;
-    if (now_ms >= track->ceiling_until_ms || track->ceiling < track->target)
-        track->ceiling = track->target;
-    track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+    if (now_ms >= track->ceiling_until_ms)
+        track->ceiling = 0;
+    track->ceiling = mc_max_u64(track->ceiling, track->target);
+    track->ceiling_until_ms = UINT64_MAX;
     track->target = MC_UNKNOWN;
+    track->tell = true;
 }

@@ -14,29 +14,32 @@ struct mc_track {
     uint64_t target; /* what the balloon was told last, MC_UNKNOWN if nobody knows */
     bool moving;     /* a change was begun and is carried to its end */
 
-    /* A target that is not obeyed for this long is not believed in any more. */
-    uint64_t sent_ms;
+    /* A balloon that stays away from its target for this long without coming nearer is told anew.
+     */
+    uint64_t nearest; /* how near it came */
+    uint64_t nearest_ms;
     uint64_t patience_ms;
+    bool tell; /* whatever the next target is, it must be told: the last one may be in force */
 
     /*
      * The most that the guest may still take of earlier, higher targets: a balloon is told a lower
-     * target at one moment and is seen to obey it at a later one.
+     * target at one moment and is seen to obey it at a later one. UINT64_MAX: until it is told.
      */
     uint64_t ceiling;
     uint64_t ceiling_until_ms;
 
     /* About the balloon's statistics, which the guest sends when it likes. */
-    uint64_t last_update;   /* as reported */
-    uint64_t updated_ms;    /* when that last changed, as seen from here */
-    bool updated;           /* it has changed at least once in this run */
-    uint64_t actual_before; /* balloon at the previous snapshot */
-
+    uint64_t last_update; /* as reported */
+    uint64_t updated_ms;  /* when that last changed, as seen from here */
+    bool updated;         /* it has changed at least once in this run */
     /*
-     * Between which sizes the balloon was when the guest took its statistics: somewhere between the
-     * snapshot before they came and the one with them.
+     * Between which sizes the balloon can have been at the previous snapshot, and when the guest
+     * took its statistics: what is reported lags, so all from its target to what it may take is
+     * possible.
      */
-    uint64_t actual_low, actual_high;
-    uint64_t active; /* the last estimate, MC_UNKNOWN before the first */
+    uint64_t low_before, high_before;
+    uint64_t low, high;
+    uint64_t used; /* the last estimate, MC_UNKNOWN before the first */
 };
 
 struct mc_tracks {

@@ -7,11 +7,13 @@
  * offers itself, available - usable, is wrong with deflate-on-OOM: then `available` does not shrink
  * with the balloon, and the balloon itself would count as used.
  *
- * The guest took its numbers at some moment between two snapshots, and if the balloon moved in that
- * time, nobody knows which of its sizes they belong to. What must not be taken away is then the
- * larger possibility. What the guest works with stays what it was, as far as both possibilities
- * allow: an estimate that followed the balloon's own movements would make a policy that follows the
- * estimate move the balloon again, for ever.
+ * The guest took its numbers at some moment between two snapshots, and what libvirt reports of the
+ * balloon is up to a second old; so while it moves, nobody knows which of its sizes the numbers
+ * belong to. What the guest uses then stays what it was, as far as the possible sizes allow. (An
+ * estimate that followed the balloon's own movements would call every shrink back half way, and
+ * make a policy that follows the estimate move the balloon again, for ever.) The smallest possible
+ * size is the balloon's target; so as it comes near, a guest that really began to use more is
+ * noticed.
  *
  * A guest is not believed further than its memory goes, and not at all when its numbers are old,
  * run backwards or contradict each other.
@@ -51,11 +53,11 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
     guest->active_source = MC_SOURCE_NONE;
     if (!possible(guest))
         return;
-    least = mc_less_u64(track->actual_low, guest->stats.usable);
-    most = mc_less_u64(track->actual_high, guest->stats.usable);
-    guest->used = most;
-    guest->active = track->active == MC_UNKNOWN ? most : mc_clamp_u64(track->active, least, most);
-    track->active = guest->active;
+    least = mc_less_u64(track->low, guest->stats.usable);
+    most = mc_less_u64(track->high, guest->stats.usable);
+    track->used = track->used == MC_UNKNOWN ? most : mc_clamp_u64(track->used, least, most);
+    guest->used = track->used;
+    guest->active = mc_min_u64(guest->used, guest->memory);
     guest->active_source = MC_SOURCE_BALLOON;
 }
 

@@ -31,37 +31,55 @@ static uint64_t standing(const struct view *view)
     return view->track->target == MC_UNKNOWN ? view->guest->actual : view->track->target;
 }
 
+/* More is promised than there is; by more than balloons miss their targets by. */
+static bool short_of_memory(const struct mc_plan *plan)
+{
+    return plan->promised > plan->divided + ARRIVED;
+}
+
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
 {
     return bytes / 100 * percent;
 }
 
+static bool managed(const struct mc_guest *guest)
+{
+    return guest->exempt == MC_EXEMPT_NO;
+}
+
 /* Guests that must not be touched stay as they are. */
 static uint64_t keep_exempt(const struct view *view, uint64_t target)
 {
-    return view->guest->exempt == MC_EXEMPT_NO ? target : view->guest->actual;
+    return managed(view->guest) ? target : view->guest->actual;
 }
 
 /* A reservation and a limit hold whatever the policy says. */
 static uint64_t keep_promise(const struct view *view, uint64_t target)
 {
-    if (view->guest->exempt != MC_EXEMPT_NO)
+    if (!managed(view->guest))
         return target;
     return mc_clamp_u64(target, view->guest->terms.min, view->guest->terms.max);
+}
+
+uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *guest)
+{
+    uint64_t margin;
+
+    if (guest->used == MC_UNKNOWN)
+        return 0;
+    margin = mc_max_u64(config->floor_margin, percent_of(guest->used, config->floor_percent));
+    /* Hardly anything left to give, whatever the estimate says: it stays as it is. */
+    if (guest->stats.usable < margin)
+        return guest->actual;
+    return mc_min_u64((guest->used + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE, guest->actual);
 }
 
 /* Never take what the guest cannot give up: that swaps or kills inside it. */
 static uint64_t keep_floor(const struct view *view, uint64_t target)
 {
-    const struct mc_engine_config *config = view->config;
-    const struct mc_guest *guest = view->guest;
-    uint64_t margin, floor;
-
-    if (target >= guest->actual || guest->used == MC_UNKNOWN)
+    if (!managed(view->guest))
         return target;
-    margin = mc_max_u64(config->floor_margin, percent_of(guest->used, config->floor_percent));
-    floor = (guest->used + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
-    return mc_max_u64(target, mc_min_u64(floor, guest->actual));
+    return mc_max_u64(target, mc_floor(view->config, view->guest));
 }
 
 /* Never shrink a guest whose state is not known; a shrink on its way is called back. */
@@ -107,11 +125,6 @@ static void change_target(struct mc_step *step, enum mc_rule rule, uint64_t targ
     step->target = target;
 }
 
-static bool managed(const struct mc_guest *guest)
-{
-    return guest->exempt == MC_EXEMPT_NO;
-}
-
 static uint64_t sum_promised(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks)
 {
     uint64_t sum = 0;
@@ -125,6 +138,11 @@ static uint64_t sum_promised(const struct mc_snapshot *snapshot, const struct mc
 static void apply_guest_rules(const struct view *view, struct mc_step *step)
 {
     step->target = step->wish;
+    /* The policy was given the floor as its lower bound; where that decided, it is the reason. */
+    if (managed(view->guest) && step->wish > view->guest->terms.min &&
+        step->wish == mc_floor(view->config, view->guest))
+        step->changes[step->change_count++] = (struct mc_change){
+            .rule = MC_RULE_FLOOR, .from = view->guest->terms.min, .to = step->wish};
     for (size_t i = 0; i < sizeof(guest_rules) / sizeof(*guest_rules); i++)
         change_target(step, guest_rules[i].rule, guest_rules[i].apply(view, step->target));
 }
@@ -150,7 +168,7 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
                          struct mc_plan *plan)
 {
     uint64_t free_now = mc_less_u64(plan->divided, plan->promised);
-    bool is_short = plan->promised > plan->divided;
+    bool is_short = short_of_memory(plan);
     uint64_t wanted = 0;
 
     for (size_t i = 0; i < snapshot->count; i++)
@@ -181,7 +199,7 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         struct mc_step *step = &plan->steps[i];
         uint64_t now = track->target == MC_UNKNOWN ? guest->actual : track->target;
 
-        step->send = managed(guest) && guest->answers && step->target != now;
+        step->send = managed(guest) && guest->answers && (step->target != now || track->tell);
         if (step->send)
             mc_track_sent(track, guest, step->target, snapshot->now_ms);
         /* Cut short by a rule that means "later": the rest follows however small it is. */
@@ -199,7 +217,7 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
             .guest = &snapshot->guests[i],
             .track = &tracks->list[i],
             .now_ms = snapshot->now_ms,
-            .short_of_memory = plan->promised > plan->divided,
+            .short_of_memory = short_of_memory(plan),
         };
 
         apply_guest_rules(&view, &plan->steps[i]);

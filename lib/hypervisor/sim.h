@@ -45,7 +45,8 @@ struct mc_sim_guest {
     int run_id;
     uint64_t target, target_since_ms;
     uint64_t actual;
-    uint64_t held; /* of its memory, what it has touched and not given back */
+    uint64_t reported, reported_ms; /* of `actual`: what an observer sees, as late as libvirt */
+    uint64_t held;                  /* of its memory, what it has touched and not given back */
     unsigned stats_period_s;
     struct mc_balloon_stats stats;
 };

@@ -61,7 +61,7 @@ static int add_guest(const struct mc_sim_guest *from, struct mc_snapshot *snapsh
     guest->state = MC_GUEST_RUNNING;
     guest->exempt = from->config.balloon ? MC_EXEMPT_NO : MC_EXEMPT_NO_BALLOON;
     guest->memory = from->config.memory;
-    guest->actual = from->actual;
+    guest->actual = from->reported;
     guest->overhead = from->config.overhead;
     guest->rss = from->held + from->config.overhead;
     guest->answers = true;

@@ -9,6 +9,9 @@
 /* A driver stops that far above what the guest uses ("Out of puff"). */
 #define PUFF_LEFT (48 * MC_MIB)
 
+/* QEMU reports a balloon's movements at most once a second. */
+#define REPORT_EVERY_MS 1000
+
 #define WALL_CLOCK_START 1600000000
 
 uint64_t mc_trace_at(const struct mc_trace *trace, uint64_t at_ms)
@@ -37,7 +40,7 @@ static void start_or_stop(struct mc_sim *sim, struct mc_sim_guest *guest)
     if (!run)
         return;
     guest->run_id = ++sim->next_run_id;
-    guest->target = guest->actual = config->memory;
+    guest->target = guest->actual = guest->reported = config->memory;
     guest->held = config->kernel;
     guest->stats = (struct mc_balloon_stats){.swap_in = 0};
     guest->stats_period_s = 0;
@@ -87,6 +90,10 @@ static void step_guest(struct mc_sim *sim, struct mc_sim_guest *guest)
         return;
     used = mc_min_u64(mc_sim_need(sim, guest), guest->actual);
     move_balloon(sim, guest, used);
+    if (guest->reported != guest->actual && sim->now_ms >= guest->reported_ms + REPORT_EVERY_MS) {
+        guest->reported = guest->actual;
+        guest->reported_ms = sim->now_ms;
+    }
     guest->held = mc_min_u64(mc_max_u64(guest->held, used), guest->actual);
     if (period_ms && sim->now_ms % period_ms < STEP_MS)
         report(sim, guest, used);

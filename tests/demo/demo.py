@@ -146,7 +146,7 @@ class Demo:
             finally:
                 if self.daemon:
                     self.daemon.stop()
-        say("Everything of the demo is gone again. Next: docs/, or ./quickstart test")
+        say("Everything of the demo is gone again; ./build stays.")
 
     def story(self, lab):
         db = next(g for g in self.guests if g.name == "db")
@@ -155,13 +155,13 @@ class Demo:
         self.daemon = Daemon(self.build, lab)
         self.cost = Process(self.daemon.process.pid)
         self.daemon.wait(len(self.guests))
-        self.follow("memctld starts: what the guests have is more than the budget, so all shrink",
+        self.follow("memctld starts: the guests have more than there is, so all shrink",
                     "memctld starts", watch)
 
         watch = self.watch()
         db.hog.fill(WORK, WORK_RATE)
-        self.follow(f"db gets busy: it fills {WORK // MiB}M at {WORK_RATE} MiB/s, and the idle "
-                    "guests make room", f"db fills {WORK // MiB}M at {WORK_RATE} MiB/s", watch,
+        self.follow(f"db gets busy and fills {WORK // MiB}M: the idle guests make room",
+                    f"db fills {WORK // MiB}M at {WORK_RATE} MiB/s", watch,
                     until=lambda: db.hog.stats()["load"]["filling"] == 0)
         db.hog.hot(32 * MiB, 250)
 
@@ -172,8 +172,8 @@ class Demo:
 
         watch = self.watch()
         self.daemon.ask("set", "web", "shares=4000")
-        self.follow("memctl set web shares=4000: of what nobody needs, web now gets four times "
-                    "as much", "memctl set web shares=4000", watch)
+        self.follow("memctl set web shares=4000: of the spare memory web gets most",
+                    "memctl set web shares=4000", watch)
 
     def watch(self):
         return Watch(self.guests, self.full)
@@ -235,6 +235,9 @@ def main():
         Demo(Path(sys.argv[1]).resolve()).run()
     except (LabError, DemoError) as e:
         print(f"\ndemo: {e}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # nobody reads any more, as with '| head'
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; everything of the demo is gone", file=sys.stderr)

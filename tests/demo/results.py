@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*skip\S*\s*(.*))?$", re.I | re.M)
-TEST = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*-?[ \t]*([^#\n]*)(?:#[ \t]*(skip|todo)\S*[ \t]*(.*))?",
-                  re.I | re.M)
+TEST = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*-?[ \t]*([^#\n]*)"
+                  r"(?:#[ \t]*(skip|todo)\S*[ \t]*(.*))?", re.I | re.M)
 FINE = ("OK", "EXPECTEDFAIL", "SKIP")
 HEAD, TAIL = 80, 20  # lines shown of a failed program: a sanitizer's first words matter most
 

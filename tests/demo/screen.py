@@ -85,8 +85,8 @@ class Screen:
                                 for i, r in enumerate(rows)), flush=True)
             return
         now = sum(g["actual"] for g in guests)
-        total = (f"{'all':<7}{size(now):>26} of {size(plan['divided'])} to divide: budget "
-                 f"{size(plan['budget'])} less {size(plan['overheads'])} for QEMU itself")
+        total = (f"{'all':<7}{size(now):>26} of {size(plan['divided'])}: budget "
+                 f"{size(plan['budget'])}, QEMU itself {size(plan['overheads'])}")
         width = shutil.get_terminal_size().columns
         lines = ["", f"{self.clock()}  {self.caption}", "", HEAD, *rows, total, "",
                  f"{'':7}{LEGEND}"]

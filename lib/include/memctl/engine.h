@@ -57,8 +57,8 @@ MC_PUBLIC int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snaps
                              struct mc_plan *plan, struct mc_error *err);
 
 /*
- * A command was refused or got lost: nothing is known of that guest's target any more, and for a
- * while it is taken to have been obeyed where that is the worse case.
+ * A command was refused or got lost. It may have been obeyed all the same: until the guest was told
+ * another target, it counts as promised.
  */
 MC_PUBLIC void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms);
 

@@ -281,7 +281,7 @@ def _collect(tree, tmp):
         for path in folder.rglob("*.ko*"):
             modules[path.name.split(".ko")[0].replace("-", "_")] = path
         for path in folder.glob("modules.builtin"):
-            builtin |= {os.path.basename(line)[:-4].replace("-", "_")
+            builtin |= {os.path.basename(line)[:-3].replace("-", "_")
                         for line in path.read_text().split()}
     order = []
     for name in MODULES:

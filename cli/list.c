@@ -2,6 +2,8 @@
 #include "cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void print_guest(const json_t *guest)
 {
@@ -14,10 +16,28 @@ static void print_guest(const json_t *guest)
            cli_size(plan, "target"), cli_reason(guest));
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(json_text(*(json_t *const *)a, "name"), json_text(*(json_t *const *)b, "name"));
+}
+
+/* The guests as people look for them; to be freed. */
+static const json_t **sort_by_name(const json_t *guests)
+{
+    size_t count = json_array_size(guests);
+    const json_t **sorted = calloc(count + 1, sizeof(*sorted));
+
+    for (size_t i = 0; sorted && i < count; i++)
+        sorted[i] = json_array_get(guests, i);
+    if (sorted)
+        qsort(sorted, count, sizeof(*sorted), by_name);
+    return sorted;
+}
+
 static int run(const struct cli *cli, int argc, char **argv)
 {
-    json_t *result, *guests, *guest;
-    size_t i;
+    json_t *result, *guests;
+    const json_t **sorted;
     int code;
 
     (void)argv;
@@ -32,10 +52,12 @@ static int run(const struct cli *cli, int argc, char **argv)
         json_decref(result);
         return cli_print_json(guests);
     }
+    sorted = sort_by_name(guests);
     printf("%-16s %-8s %7s %7s %7s %7s %7s %7s  %s\n", "GUEST", "STATE", "SHARES", "MIN", "MAX",
            "ACTUAL", "USED", "TARGET", "WHY");
-    json_array_foreach (guests, i, guest)
-        print_guest(guest);
+    for (size_t i = 0; sorted && i < json_array_size(guests); i++)
+        print_guest(sorted[i]);
+    free(sorted);
     if (!json_is_true(json_object_get(result, "connected")))
         fputs("memctl: the daemon has no connection to the hypervisor; 'memctl status' says why\n",
               stderr);

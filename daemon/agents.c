@@ -28,7 +28,7 @@
 #include "log.h"
 
 /* What agents are asked for; one that is silent for three times as long is not present. */
-#define INTERVAL_S MC_AGENT_INTERVAL_DEFAULT
+#define INTERVAL_S 5
 #define FRESH_MS ((uint64_t)3 * INTERVAL_S * 1000)
 
 #define PAUSE_FIRST_MS 5000

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -119,29 +118,32 @@ void request_log(const struct request *request, const char *what)
     log_info("uid %u pid %d: %s", (unsigned)request->peer.uid, (int)request->peer.pid, what);
 }
 
-/* Does this user belong to the group, by primary group or by membership? */
-static bool in_group(const struct ucred *peer, gid_t wanted)
+/*
+ * Does the peer belong to the group? The kernel knows; asking the user database could block for as
+ * long as a directory server pleases.
+ */
+static bool in_group(evutil_socket_t fd, const struct ucred *peer, gid_t wanted)
 {
-    struct passwd *user = getpwuid(peer->uid);
-    gid_t groups[64];
-    int count = 64;
+    gid_t groups[256];
+    socklen_t size = sizeof(groups);
 
     if (peer->gid == wanted)
         return true;
-    if (!user)
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
         return false;
-    if (getgrouplist(user->pw_name, peer->gid, groups, &count) < 0)
-        count = 64; /* more than fit: the first ones are there */
-    for (int i = 0; i < count; i++)
+    for (size_t i = 0; i < size / sizeof(*groups); i++)
         if (groups[i] == wanted)
             return true;
     return false;
 }
 
-static bool may_change(const struct control *control, const struct ucred *peer)
+static bool may_change(const struct client *client)
 {
-    return peer->uid == 0 || peer->uid == geteuid() ||
-           (control->group != (gid_t)-1 && in_group(peer, control->group));
+    const struct control *control = client->control;
+
+    return client->peer.uid == 0 || client->peer.uid == geteuid() ||
+           (control->group != (gid_t)-1 &&
+            in_group(bufferevent_getfd(client->stream), &client->peer, control->group));
 }
 
 static void handle(struct client *client, const char *line)
@@ -172,7 +174,7 @@ static void handle(struct client *client, const char *line)
         mc_error_set(&err, -EINVAL, "memctld does not know '%.64s'; is it older than memctl?",
                      name);
         request_fail(request, &err);
-    } else if (found->changes && !may_change(client->control, &client->peer)) {
+    } else if (found->changes && !may_change(client)) {
         mc_error_set(&err, -EACCES, "'%s' changes something; be root or in the group %s", name,
                      client->control->daemon->config.socket_group);
         request_fail(request, &err);
@@ -292,7 +294,8 @@ static int bind_socket(const struct control *control, struct mc_error *err)
     rc = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(old);
     if (rc < 0) {
-        rc = mc_error_set(err, -errno, "cannot listen at %s: %s", control->path, strerror(errno));
+        rc = mc_error_set(err, -errno, "cannot listen at %s: %s%s", control->path, strerror(errno),
+                          errno == ENOENT ? "; make its directory first" : "");
         close(fd);
         return rc;
     }

@@ -28,6 +28,7 @@
 #include "lanes.h"
 
 struct agents;
+struct save;
 struct control;
 struct metrics;
 
@@ -91,6 +92,7 @@ struct daemon {
     struct act *act;
     struct agents *agents;
     struct control *control;
+    struct save *saves; /* settings being stored, verbs.c */
     struct metrics *metrics;
     struct counters counters;
 };

@@ -26,6 +26,7 @@ struct lane {
     pthread_t thread;
     struct lanes *lanes;
     enum lane_state state;
+    pthread_cond_t work;
     bool started;
     bool stuck; /* its job is late */
     struct mc_session *session;
@@ -39,7 +40,7 @@ struct lanes {
     int wakeup_fd;
 
     pthread_mutex_t lock; /* of everything below */
-    pthread_cond_t work, idle;
+    pthread_cond_t idle;
     struct job *queue, **queue_end;
     struct job *finished, **finished_end;
     bool events_taken; /* some lane's session listens to events */
@@ -117,6 +118,7 @@ static void *lane_main(void *opaque)
     struct lane *lane = opaque;
     struct lanes *lanes = lane->lanes;
     const uint64_t one = 1;
+    ssize_t written;
 
     pthread_mutex_lock(&lanes->lock);
     for (;;) {
@@ -127,7 +129,8 @@ static void *lane_main(void *opaque)
         if (!job) {
             lane->state = LANE_IDLE;
             pthread_cond_broadcast(&lanes->idle);
-            pthread_cond_wait(&lanes->work, &lanes->lock);
+            while (lane->state == LANE_IDLE && !lanes->stopping)
+                pthread_cond_wait(&lane->work, &lanes->lock);
             continue;
         }
         lane->state = LANE_BUSY;
@@ -140,8 +143,10 @@ static void *lane_main(void *opaque)
         job->lane = NULL;
         lane->stuck = false;
         push(&lanes->finished_end, job);
-        if (write(lanes->wakeup_fd, &one, sizeof(one)) < 0)
-            continue; /* the counter is full: the main loop is woken already */
+        pthread_mutex_unlock(&lanes->lock);
+        written = write(lanes->wakeup_fd, &one, sizeof(one));
+        (void)written; /* a full counter has woken the main loop already */
+        pthread_mutex_lock(&lanes->lock);
     }
     pthread_mutex_unlock(&lanes->lock);
     drop_session(lane);
@@ -174,6 +179,7 @@ static void grow(struct lanes *lanes)
     if (!unused || healthy >= HEALTHY_MAX)
         return;
     *unused = (struct lane){.lanes = lanes, .state = LANE_BUSY};
+    pthread_cond_init(&unused->work, NULL);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     unused->started = pthread_create(&unused->thread, &attr, lane_main, unused) == 0;
@@ -274,21 +280,38 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
         return NULL;
     }
     pthread_mutex_init(&lanes->lock, NULL);
-    pthread_cond_init(&lanes->work, NULL);
     pthread_cond_init(&lanes->idle, NULL);
     return lanes;
 }
 
+/* With the lock held. Always the first one: the others sleep on, and cost nothing. */
+static struct lane *claim_idle(struct lanes *lanes)
+{
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        if (lanes->lanes[i].state == LANE_IDLE) {
+            lanes->lanes[i].state = LANE_BUSY;
+            return &lanes->lanes[i];
+        }
+    }
+    return NULL;
+}
+
 void lanes_submit(struct lanes *lanes, struct job *job)
 {
+    struct lane *lane;
+
     job->lanes = lanes;
     job->deadline = evtimer_new(lanes->base, on_deadline, job);
     arm(job, job->within_ms);
     pthread_mutex_lock(&lanes->lock);
     push(&lanes->queue_end, job);
-    grow(lanes);
-    pthread_cond_signal(&lanes->work);
+    lane = claim_idle(lanes);
+    if (!lane)
+        grow(lanes);
     pthread_mutex_unlock(&lanes->lock);
+    /* After the lock: whoever wakes up takes it at once. */
+    if (lane)
+        pthread_cond_signal(&lane->work);
 }
 
 unsigned lanes_stuck(struct lanes *lanes)
@@ -335,7 +358,9 @@ bool lanes_free(struct lanes *lanes)
     until.tv_sec += PARTING_MS / 1000;
     pthread_mutex_lock(&lanes->lock);
     lanes->stopping = true;
-    pthread_cond_broadcast(&lanes->work);
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (lanes->lanes[i].started)
+            pthread_cond_signal(&lanes->lanes[i].work);
     while (!all_gone(lanes) && pthread_cond_timedwait(&lanes->idle, &lanes->lock, &until) == 0)
         continue;
     gone = all_gone(lanes);
@@ -343,12 +368,14 @@ bool lanes_free(struct lanes *lanes)
     event_free(lanes->wakeup);
     if (!gone)
         return false;
-    for (size_t i = 0; i < LANES_MAX; i++)
-        if (lanes->lanes[i].started)
-            pthread_join(lanes->lanes[i].thread, NULL);
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        if (!lanes->lanes[i].started)
+            continue;
+        pthread_join(lanes->lanes[i].thread, NULL);
+        pthread_cond_destroy(&lanes->lanes[i].work);
+    }
     finish_all(lanes);
     close(lanes->wakeup_fd);
-    pthread_cond_destroy(&lanes->work);
     pthread_cond_destroy(&lanes->idle);
     pthread_mutex_destroy(&lanes->lock);
     free(lanes);

@@ -14,6 +14,8 @@
 #include <event2/buffer.h>
 #include <event2/http.h>
 
+#include "agents.h"
+
 struct metrics {
     struct daemon *daemon;
     struct evhttp *http;
@@ -186,6 +188,28 @@ static void add_state(struct evbuffer *out, struct daemon *daemon)
     evbuffer_add_printf(out, "memctl_guests %zu\n", daemon->link.up ? daemon->snapshot.count : 0);
 }
 
+static void add_agents(struct evbuffer *out, const struct daemon *daemon)
+{
+    const struct agents_counters *counters = agents_counters(daemon->agents);
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } families[] = {
+        {"memctl_agent_messages_total", "Messages of guests' agents that were taken.",
+         counters->messages},
+        {"memctl_agent_ignored_total", "Lines from guests that were no message.",
+         counters->ignored},
+        {"memctl_agent_gaps_total", "Gaps in the sequence of agents' messages.", counters->gaps},
+        {"memctl_agent_floods_total", "Times a guest was hung up for saying too much.",
+         counters->floods},
+    };
+
+    for (size_t i = 0; i < LENGTH(families); i++) {
+        add_head(out, families[i].name, "counter", families[i].help);
+        evbuffer_add_printf(out, "%s %" PRIu64 "\n", families[i].name, families[i].value);
+    }
+}
+
 static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressure)
 {
     if (!pressure->present)
@@ -203,6 +227,7 @@ static void add_all(struct evbuffer *out, struct daemon *daemon)
     add_state(out, daemon);
     for (size_t i = 0; i < LENGTH(always); i++)
         add_family(out, &always[i], daemon);
+    add_agents(out, daemon);
     /* Old numbers would look like present ones. */
     if (!daemon->has_plan || !daemon->link.up)
         return;

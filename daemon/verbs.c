@@ -124,6 +124,7 @@ struct save {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
     struct mc_settings settings;
+    struct save *next; /* of those under way */
 };
 
 static int save_run(struct job *job, struct mc_session *session)
@@ -150,8 +151,12 @@ static void save_done(struct job *job)
 {
     struct save *save = (struct save *)job;
     struct daemon *daemon = save->daemon;
+    struct save **link = &daemon->saves;
     struct mc_guest *guest = mc_snapshot_find(&daemon->snapshot, save->uuid);
 
+    while (*link != save)
+        link = &(*link)->next;
+    *link = save->next;
     if (job->rc == 0 && guest) {
         guest->own = save->settings;
         observe_apply_config(&daemon->config, &daemon->snapshot);
@@ -188,6 +193,16 @@ static int read_changes(const json_t *changes, struct mc_settings *settings, str
     return 0;
 }
 
+/* Two changes at a time could store the older one last. */
+static int check_no_save(const struct daemon *daemon, const struct mc_guest *guest,
+                         struct mc_error *err)
+{
+    for (const struct save *save = daemon->saves; save; save = save->next)
+        if (strcmp(save->uuid, guest->uuid) == 0)
+            return mc_error_set(err, -EBUSY, "another change is being stored; try again");
+    return 0;
+}
+
 static int check_changes(const struct daemon *daemon, const struct mc_guest *guest,
                          const struct mc_settings *own, struct mc_error *err)
 {
@@ -207,7 +222,8 @@ static void handle_set(struct request *request, struct daemon *daemon, const jso
     if (!guest)
         return;
     settings = guest->own;
-    if (read_changes(json_object_get(args, "settings"), &settings, &err) < 0 ||
+    if (check_no_save(daemon, guest, &err) < 0 ||
+        read_changes(json_object_get(args, "settings"), &settings, &err) < 0 ||
         check_changes(daemon, guest, &settings, &err) < 0) {
         mc_error_prefix(&err, "guest '%.64s': ", guest->name);
         request_fail(request, &err);
@@ -228,6 +244,8 @@ static void handle_set(struct request *request, struct daemon *daemon, const jso
     memcpy(save->name, guest->name, sizeof(save->name));
     snprintf(line, sizeof(line), "sets guest '%s'", guest->name);
     request_log(request, line);
+    save->next = daemon->saves;
+    daemon->saves = save;
     lanes_submit(daemon->lanes, &save->job);
 }
 

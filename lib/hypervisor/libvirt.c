@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,39 +271,58 @@ static enum mc_guest_state state_of(int state, int reason)
     }
 }
 
-static uint64_t kib_param(virDomainStatsRecordPtr record, const char *name)
-{
-    unsigned long long value;
+/* What the statistics are called, and where they go: sizes come in KiB, the others as they are. */
+static const struct {
+    const char *name;
+    size_t offset;
+    bool is_size;
+} stats_fields[] = {
+    {"maximum", offsetof(struct mc_guest, memory), true},
+    {"current", offsetof(struct mc_guest, actual), true},
+    {"rss", offsetof(struct mc_guest, rss), true},
+    {"available", offsetof(struct mc_guest, stats.available), true},
+    {"unused", offsetof(struct mc_guest, stats.unused), true},
+    {"usable", offsetof(struct mc_guest, stats.usable), true},
+    {"disk_caches", offsetof(struct mc_guest, stats.disk_caches), true},
+    {"swap_in", offsetof(struct mc_guest, stats.swap_in), true},
+    {"swap_out", offsetof(struct mc_guest, stats.swap_out), true},
+    {"major_fault", offsetof(struct mc_guest, stats.major_faults), false},
+    {"minor_fault", offsetof(struct mc_guest, stats.minor_faults), false},
+    {"last-update", offsetof(struct mc_guest, stats.last_update), false},
+};
 
-    if (virTypedParamsGetULLong(record->params, record->nparams, name, &value) != 1 ||
-        value > MC_SIZE_MAX / MC_KIB)
-        return MC_UNKNOWN;
-    return value * MC_KIB;
+#define STATS_PREFIX "balloon."
+
+static void store_stat(struct mc_guest *guest, const char *name, uint64_t value)
+{
+    for (size_t i = 0; i < sizeof(stats_fields) / sizeof(*stats_fields); i++) {
+        if (strcmp(stats_fields[i].name, name) != 0)
+            continue;
+        if (stats_fields[i].is_size)
+            value = value > MC_SIZE_MAX / MC_KIB ? MC_UNKNOWN : value * MC_KIB;
+        memcpy((char *)guest + stats_fields[i].offset, &value, sizeof(value));
+        return;
+    }
 }
 
-static uint64_t count_param(virDomainStatsRecordPtr record, const char *name)
+/* One pass over the record: libvirt's own look-up by name is a search for each. */
+static void read_stats(virDomainStatsRecordPtr record, struct mc_guest *guest)
 {
-    unsigned long long value;
+    const size_t prefix = strlen(STATS_PREFIX);
 
-    return virTypedParamsGetULLong(record->params, record->nparams, name, &value) == 1 ? value
-                                                                                       : MC_UNKNOWN;
-}
+    for (size_t i = 0; i < sizeof(stats_fields) / sizeof(*stats_fields); i++) {
+        const uint64_t unknown = MC_UNKNOWN;
 
-static void read_stats(virDomainStatsRecordPtr record, struct mc_balloon_stats *stats)
-{
-    *stats = (struct mc_balloon_stats){
-        .available = kib_param(record, "balloon.available"),
-        .unused = kib_param(record, "balloon.unused"),
-        .usable = kib_param(record, "balloon.usable"),
-        .disk_caches = kib_param(record, "balloon.disk_caches"),
-        .swap_in = kib_param(record, "balloon.swap_in"),
-        .swap_out = kib_param(record, "balloon.swap_out"),
-        .major_faults = count_param(record, "balloon.major_fault"),
-        .minor_faults = count_param(record, "balloon.minor_fault"),
-        .last_update = count_param(record, "balloon.last-update"),
-    };
-    if (stats->last_update == MC_UNKNOWN)
-        stats->last_update = 0;
+        memcpy((char *)guest + stats_fields[i].offset, &unknown, sizeof(unknown));
+    }
+    guest->stats.last_update = 0;
+    for (int i = 0; i < record->nparams; i++) {
+        const virTypedParameter *param = &record->params[i];
+
+        if (param->type == VIR_TYPED_PARAM_ULLONG &&
+            strncmp(param->field, STATS_PREFIX, prefix) == 0)
+            store_stat(guest, param->field + prefix, param->value.ul);
+    }
 }
 
 /* The sizes, also of a guest that the bulk call skipped: virDomainGetInfo does not block. */
@@ -310,9 +330,7 @@ static bool read_sizes(virDomainStatsRecordPtr record, struct mc_guest *guest)
 {
     virDomainInfo info;
 
-    guest->memory = kib_param(record, "balloon.maximum");
-    guest->actual = kib_param(record, "balloon.current");
-    guest->rss = kib_param(record, "balloon.rss");
+    read_stats(record, guest);
     guest->answers = guest->actual != MC_UNKNOWN;
     if (guest->memory != MC_UNKNOWN && guest->actual != MC_UNKNOWN)
         return true;
@@ -392,7 +410,7 @@ static void refresh_overhead(struct libvirt_hypervisor *hv, uint64_t now_ms)
         memcpy(backends, domain->description.backends, sizeof(backends));
         snprintf(smaps, sizeof(smaps), "/proc/%d/smaps", (int)domain->pid);
         domain->overhead_pause_ms =
-            domain->overhead_pause_ms ? mc_min_u64(domain->overhead_pause_ms * 2, OVERHEAD_LASTS_MS)
+            domain->overhead_pause_ms ? mc_min_u64(domain->overhead_pause_ms * 4, OVERHEAD_LASTS_MS)
                                       : OVERHEAD_FIRST_MS;
         domain->overhead_next_ms = now_ms + domain->overhead_pause_ms;
         break;
@@ -452,7 +470,6 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     }
     guest->run_id = (int)id;
     guest->state = state_of(state, reason);
-    read_stats(record, &guest->stats);
     refresh_description(hv, record->dom, guest, snapshot->now_ms);
     refresh_overhead(hv, snapshot->now_ms);
     apply_description(hv, guest);

@@ -21,7 +21,8 @@
 
 #define MC_SOCKET_DEFAULT "/run/memctl/memctld.sock"
 
-/* Errors travel as words: "invalid", "not-found", "denied", "busy", "timeout", "failed". */
+/* Errors travel as words: "invalid", "not-found", "denied", "busy", "timeout", "protocol",
+ * "failed". */
 MC_PUBLIC const char *mc_wire_code(int negative_errno);
 MC_PUBLIC int mc_wire_errno(const char *code);
 
@@ -31,8 +32,8 @@ MC_PUBLIC json_t *mc_wire_reply(json_t *result);
 MC_PUBLIC json_t *mc_wire_failure(const struct mc_error *err);
 
 /*
- * Take a request apart; verb and args stay owned by message (args may be NULL). -EBADMSG or -EPROTO
- * (another version) with a sentence.
+ * Take a request apart; verb and args stay owned by message (args may be NULL). -EPROTO with a
+ * sentence (no request, or of another version).
  */
 MC_PUBLIC int mc_wire_read_request(const json_t *message, const char **verb, json_t **args,
                                    struct mc_error *err);

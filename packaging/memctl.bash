@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Completion of memctl for bash.
+
+# Names of the running guests; nothing when no daemon answers or may be asked.
+_memctl_guests() {
+    "$@" --json list 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p'
+}
+
+_memctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local -a memctl=("${COMP_WORDS[0]}") words=()
+    local i name IFS=$'\n'
+
+    # "min=1" arrives as three words: put the setting together again.
+    if [[ $cur == = ]]; then
+        cur=
+    fi
+    if [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}=
+    elif [[ ${COMP_WORDS[COMP_CWORD]} == = ]]; then
+        prev+='='
+    fi
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --socket)
+            memctl+=(--socket "${COMP_WORDS[++i]}")
+            if [[ ${COMP_WORDS[i]} == = ]]; then
+                memctl[2]=${COMP_WORDS[++i]}
+            fi
+            ;;
+        -*) ;;
+        *) words+=("${COMP_WORDS[i]}") ;;
+        esac
+    done
+
+    COMPREPLY=()
+    case $prev in
+    --socket | --socket=)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    managed=)
+        mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
+        return
+        ;;
+    *=) return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W $'--json\n--socket\n--help\n--version' -- "$cur")
+        return
+    fi
+    case ${words[0]-}:${#words[@]} in
+    :0)
+        mapfile -t COMPREPLY < <(
+            compgen -W $'status\nlist\nshow\nset\nreload\nversion' -- "$cur"
+        )
+        ;;
+    show:1 | set:1)
+        while read -r name; do
+            if [[ $name == "$cur"* ]]; then
+                COMPREPLY+=("$(printf %q "$name")")
+            fi
+        done < <(_memctl_guests "${memctl[@]}")
+        ;;
+    set:*)
+        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=' -- "$cur")
+        compopt -o nospace 2>/dev/null
+        ;;
+    esac
+}
+
+complete -F _memctl memctl

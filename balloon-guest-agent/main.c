@@ -220,7 +220,7 @@ static short wait_for_work(const struct agent *agent, const sigset_t *signals)
         wait = agent->report_ms - now;
     pause = (struct timespec){.tv_sec = (time_t)(wait / 1000),
                               .tv_nsec = (long)(wait % 1000 * 1000000)};
-    return ppoll(&port, 1, &pause, signals) > 0 ? port.revents : 0;
+    return (short)(ppoll(&port, 1, &pause, signals) > 0 ? port.revents : 0);
 }
 
 static void work(struct agent *agent, const sigset_t *signals)

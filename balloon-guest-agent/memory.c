@@ -81,7 +81,7 @@ static void take_line(const char *line, const struct wanted *wanted, size_t coun
 
 static void take_file(const char *path, const struct wanted *wanted, size_t count, uint64_t *values)
 {
-    char text[FILE_MAX];
+    char text[FILE_MAX] = "";
     const char *line = text;
 
     if (read_file(path, text) < 0)

@@ -338,7 +338,7 @@ void control_stop(struct control *control)
     if (!control)
         return;
     while (control->clients)
-        drop_client(control->clients);
+        drop_client(control->clients); /* NOLINT(clang-analyzer-unix.Malloc): it is off the list */
     evconnlistener_free(control->listener);
     unlink(control->path);
     free(control);

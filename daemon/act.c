@@ -140,6 +140,8 @@ static void done(struct job *job)
     } else {
         if (job->rc < 0)
             mc_engine_failed(daemon->engine, command->uuid, clock_now_ms());
+        else
+            mc_engine_done(daemon->engine, command->uuid, clock_now_ms());
         record_command(daemon, command->name, command->from, command->to,
                        job->rc < 0 ? &job->err : NULL);
     }

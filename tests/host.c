@@ -80,6 +80,16 @@ static void apply_terms(struct mc_snapshot *snapshot)
     }
 }
 
+static void send_target(struct host *host, const struct mc_guest *guest, uint64_t target)
+{
+    if (host->undelivered && strcmp(guest->name, host->undelivered) == 0)
+        return;
+    if (mc_session_set_balloon(host->session, guest->uuid, target, NULL) == 0)
+        mc_engine_done(host->engine, guest->uuid, host->now_ms);
+    else
+        mc_engine_failed(host->engine, guest->uuid, host->now_ms);
+}
+
 void host_tick(struct host *host, uint64_t ms)
 {
     struct mc_error err;
@@ -94,7 +104,7 @@ void host_tick(struct host *host, uint64_t ms)
         const struct mc_guest *guest = &host->snapshot.guests[i];
 
         if (host->plan.steps[i].send)
-            mc_session_set_balloon(host->session, guest->uuid, host->plan.steps[i].target, NULL);
+            send_target(host, guest, host->plan.steps[i].target);
         if (!guest->stats_period_s)
             mc_session_set_stats_period(host->session, guest->uuid, 1, NULL);
     }

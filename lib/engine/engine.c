@@ -171,7 +171,7 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
         return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);
 
     mc_estimate(snapshot, &engine->tracks, stale_ms);
-    mc_budget_divide(&engine->config.budget, snapshot, plan);
+    mc_budget_divide(&engine->config.budget, snapshot, &engine->tracks, plan);
     rc = decide(engine, snapshot, plan, err);
     if (rc < 0)
         return rc;
@@ -185,11 +185,28 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     return 0;
 }
 
-void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
+static struct mc_track *find_track(struct mc_engine *engine, const char *uuid)
 {
     for (size_t i = 0; i < engine->tracks.count; i++)
         if (strcmp(engine->tracks.list[i].uuid, uuid) == 0)
-            mc_track_lost(&engine->tracks.list[i], now_ms);
+            return &engine->tracks.list[i];
+    return NULL;
+}
+
+void mc_engine_done(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
+{
+    struct mc_track *track = find_track(engine, uuid);
+
+    if (track)
+        mc_track_delivered(track, now_ms);
+}
+
+void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
+{
+    struct mc_track *track = find_track(engine, uuid);
+
+    if (track)
+        mc_track_lost(track, now_ms);
 }
 
 bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)

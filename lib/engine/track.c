@@ -11,6 +11,9 @@
  */
 #define BALLOON_REPORT_LAG_MS 1500
 
+/* As far as a balloon gets in that time: they were seen to take up to 840 MiB a second. */
+#define BALLOON_REPORT_LAG_BYTES (1536 * MC_MIB)
+
 /*
  * A balloon is there when it is within this of its target. One that stays further away and comes no
  * nearer is stuck, or was moved by another hand or by the guest in distress, or the command was
@@ -54,31 +57,45 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
         .patience_ms = PATIENCE_FIRST_MS,
         .last_update = guest->stats.last_update,
         .updated_ms = now_ms,
-        .low_before = guest->actual,
-        .high_before = guest->actual,
+        .low_since = guest->actual,
+        .high_since = guest->actual,
         .low = guest->actual,
         .high = guest->actual,
         .used = MC_UNKNOWN,
     };
 
+    /* A balloon that was moved before we came may have a higher target in force: tell it ours. */
+    if (guest->actual < guest->memory) {
+        track.tell = true;
+        track.ceiling = mc_max_u64(guest->actual, guest->terms.max);
+        track.ceiling_until_ms = UINT64_MAX;
+    }
     memcpy(track.uuid, guest->uuid, sizeof(track.uuid));
     return track;
 }
 
+/*
+ * A snapshot can come without statistics, and an old one again after that: only a newer one than
+ * any before is news.
+ */
 static void note_update(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
-    uint64_t low = mc_min_u64(guest->actual, track->target); /* MC_UNKNOWN is the largest */
+    uint64_t low = guest->actual;
     uint64_t high = mc_track_promised(track, guest, now_ms);
 
-    if (guest->stats.last_update != track->last_update) {
-        track->updated = guest->stats.last_update > track->last_update;
-        track->last_update = guest->stats.last_update;
-        track->updated_ms = now_ms;
-        track->low = mc_min_u64(track->low_before, low);
-        track->high = mc_max_u64(track->high_before, high);
-    }
-    track->low_before = low;
-    track->high_before = high;
+    if (track->target != MC_UNKNOWN && track->target < low)
+        low = mc_max_u64(track->target, mc_less_u64(low, BALLOON_REPORT_LAG_BYTES));
+    track->low_since = mc_min_u64(track->low_since, low);
+    track->high_since = mc_max_u64(track->high_since, high);
+    if (guest->stats.last_update <= track->last_update)
+        return;
+    track->last_update = guest->stats.last_update;
+    track->updated = true;
+    track->updated_ms = now_ms;
+    track->low = track->low_since;
+    track->high = track->high_since;
+    track->low_since = low;
+    track->high_since = high;
 }
 
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
@@ -148,14 +165,18 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 
     if (target < stands_at) {
         track->ceiling = promised;
-        track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
-    } else if (track->ceiling_until_ms == UINT64_MAX) {
-        track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+        track->ceiling_until_ms = UINT64_MAX;
     }
     track->target = target;
     track->nearest = UINT64_MAX;
     track->nearest_ms = now_ms;
     track->tell = false;
+}
+
+void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
+{
+    if (track->target != MC_UNKNOWN && track->ceiling_until_ms == UINT64_MAX)
+        track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
 }
 
 /*

@@ -23,7 +23,8 @@ struct mc_track {
 
     /*
      * The most that the guest may still take of earlier, higher targets: a balloon is told a lower
-     * target at one moment and is seen to obey it at a later one. UINT64_MAX: until it is told.
+     * target at one moment and is seen to obey it at a later one. UINT64_MAX: until the
+     * hypervisor has taken it.
      */
     uint64_t ceiling;
     uint64_t ceiling_until_ms;
@@ -33,11 +34,11 @@ struct mc_track {
     uint64_t updated_ms;  /* when that last changed, as seen from here */
     bool updated;         /* it has changed at least once in this run */
     /*
-     * Between which sizes the balloon can have been at the previous snapshot, and when the guest
-     * took its statistics: what is reported lags, so all from its target to what it may take is
-     * possible.
+     * Between which sizes the balloon can have been since the statistics before, and when the guest
+     * took the last ones: what is reported lags, so a part of the way to its target, and all that
+     * it may take, is possible.
      */
-    uint64_t low_before, high_before;
+    uint64_t low_since, high_since;
     uint64_t low, high;
     uint64_t used; /* the last estimate, MC_UNKNOWN before the first */
 };
@@ -62,6 +63,9 @@ uint64_t mc_track_promised(const struct mc_track *track, const struct mc_guest *
 /* Note that this target is sent at now_ms. */
 void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_t target,
                    uint64_t now_ms);
+
+/* Note that the last target has reached the hypervisor. */
+void mc_track_delivered(struct mc_track *track, uint64_t now_ms);
 
 /* Note that the last command failed, or may have: it could still have reached the guest. */
 void mc_track_lost(struct mc_track *track, uint64_t now_ms);

@@ -11,9 +11,8 @@
  * balloon is up to a second old; so while it moves, nobody knows which of its sizes the numbers
  * belong to. What the guest uses then stays what it was, as far as the possible sizes allow. (An
  * estimate that followed the balloon's own movements would call every shrink back half way, and
- * make a policy that follows the estimate move the balloon again, for ever.) The smallest possible
- * size is the balloon's target; so as it comes near, a guest that really began to use more is
- * noticed.
+ * make a policy that follows the estimate move the balloon again, for ever.) A guest
+ * that really began to use more is noticed as soon as no possible size explains its numbers.
  *
  * A guest is not believed further than its memory goes, and not at all when its numbers are old,
  * run backwards or contradict each other.
@@ -57,7 +56,7 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
     most = mc_less_u64(track->high, guest->stats.usable);
     track->used = track->used == MC_UNKNOWN ? most : mc_clamp_u64(track->used, least, most);
     guest->used = track->used;
-    guest->active = mc_min_u64(guest->used, guest->memory);
+    guest->active = mc_min_u64(guest->used, guest->held); /* no claim beyond what the host sees */
     guest->active_source = MC_SOURCE_BALLOON;
 }
 

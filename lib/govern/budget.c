@@ -38,7 +38,7 @@ static uint64_t budget_of(const struct mc_budget_config *config, const struct mc
 }
 
 void mc_budget_divide(const struct mc_budget_config *config, const struct mc_snapshot *snapshot,
-                      struct mc_plan *plan)
+                      const struct mc_tracks *tracks, struct mc_plan *plan)
 {
     plan->budget = budget_of(config, &snapshot->host);
     for (size_t i = 0; i < snapshot->count; i++) {
@@ -47,8 +47,9 @@ void mc_budget_divide(const struct mc_budget_config *config, const struct mc_sna
         if (guest->exempt == MC_EXEMPT_NO)
             plan->overheads +=
                 (guest->overhead + OVERHEAD_STEP - 1) / OVERHEAD_STEP * OVERHEAD_STEP;
-        else
-            plan->exempt += mc_guest_footprint(guest);
+        else /* one that was managed a moment ago may still follow its last target */
+            plan->exempt +=
+                guest->overhead + mc_track_promised(&tracks->list[i], guest, snapshot->now_ms);
     }
     plan->divided = mc_less_u64(plan->budget, plan->overheads + plan->exempt);
 }

@@ -63,15 +63,15 @@ static uint64_t keep_promise(const struct view *view, uint64_t target)
 
 uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *guest)
 {
-    uint64_t margin;
+    uint64_t margin, spare, needed;
 
     if (guest->used == MC_UNKNOWN)
         return 0;
     margin = mc_max_u64(config->floor_margin, percent_of(guest->used, config->floor_percent));
-    /* Hardly anything left to give, whatever the estimate says: it stays as it is. */
-    if (guest->stats.usable < margin)
-        return guest->actual;
-    return mc_min_u64((guest->used + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE, guest->actual);
+    /* Hardly anything left, whatever the estimate says: the margin is missing from what it has. */
+    spare = mc_min_u64(guest->stats.usable, guest->actual);
+    needed = spare < margin ? mc_max_u64(guest->used, guest->actual - spare) : guest->used;
+    return (needed + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
 }
 
 /* Never take what the guest cannot give up: that swaps or kills inside it. */
@@ -79,7 +79,7 @@ static uint64_t keep_floor(const struct view *view, uint64_t target)
 {
     if (!managed(view->guest))
         return target;
-    return mc_max_u64(target, mc_floor(view->config, view->guest));
+    return mc_max_u64(target, mc_min_u64(mc_floor(view->config, view->guest), view->guest->actual));
 }
 
 /* Never shrink a guest whose state is not known; a shrink on its way is called back. */
@@ -103,6 +103,10 @@ static uint64_t stay_calm(const struct view *view, uint64_t target)
     if (view->track->moving || change >= least)
         return target;
     if (view->short_of_memory && target < now && !under_way)
+        return target;
+    /* What the rules before have decided is not rounded off. */
+    if (now > view->guest->terms.max || now < view->guest->terms.min ||
+        keep_floor(view, now) != now || need_fresh(view, now) != now)
         return target;
     return now;
 }
@@ -140,7 +144,7 @@ static void apply_guest_rules(const struct view *view, struct mc_step *step)
     step->target = step->wish;
     /* The policy was given the floor as its lower bound; where that decided, it is the reason. */
     if (managed(view->guest) && step->wish > view->guest->terms.min &&
-        step->wish == mc_floor(view->config, view->guest))
+        step->wish / MC_PAGE == mc_floor(view->config, view->guest) / MC_PAGE)
         step->changes[step->change_count++] = (struct mc_change){
             .rule = MC_RULE_FLOOR, .from = view->guest->terms.min, .to = step->wish};
     for (size_t i = 0; i < sizeof(guest_rules) / sizeof(*guest_rules); i++)

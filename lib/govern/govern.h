@@ -11,11 +11,11 @@
 
 /* Fill budget, overheads, exempt and divided of the plan from the snapshot. Pure. */
 void mc_budget_divide(const struct mc_budget_config *config, const struct mc_snapshot *snapshot,
-                      struct mc_plan *plan);
+                      const struct mc_tracks *tracks, struct mc_plan *plan);
 
 /*
- * The least that a managed guest can be told to keep without harm: what it uses and a margin, but
- * never more than it has; 0 if nothing is known. The policy divides above it.
+ * The least that a managed guest needs to have without harm: what it uses and a margin, which can
+ * be more than it has; 0 if nothing is known. The policy divides above it.
  */
 uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *guest);
 

@@ -101,11 +101,12 @@ static void step_guest(struct mc_sim *sim, struct mc_sim_guest *guest)
 
 void mc_sim_advance(struct mc_sim *sim, uint64_t until_ms)
 {
-    do {
+    if (sim->next_run_id == 0) /* who is there from the beginning */
+        for (size_t i = 0; i < sim->count; i++)
+            start_or_stop(sim, &sim->guests[i]);
+    while (sim->now_ms + STEP_MS <= until_ms) {
+        sim->now_ms += STEP_MS;
         for (size_t i = 0; i < sim->count; i++)
             step_guest(sim, &sim->guests[i]);
-        if (sim->now_ms + STEP_MS > until_ms)
-            return;
-        sim->now_ms += STEP_MS;
-    } while (true);
+    }
 }

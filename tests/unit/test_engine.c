@@ -203,21 +203,117 @@ static void is_quiet_when_nothing_changes(void **state)
     host_close(&host);
 }
 
-/* A fresh engine over guests that are where they should be is a daemon that was killed. */
+/*
+ * A fresh engine over guests that are where they should be is a daemon that was killed. It does not
+ * know which targets are in force, and tells each guest once: to stay where it is.
+ */
 static void moves_nothing_after_a_restart(void **state)
 {
+    uint64_t before[3];
     struct host host;
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
     run(&host, 15);
+    for (size_t i = 0; i < 3; i++)
+        before[i] = host.snapshot.guests[i].actual;
     mc_engine_free(host.engine);
     host.engine = mc_engine_new(&host.config, host.policy);
     for (int second = 0; second < 10; second++) {
         host_tick(&host, 1000);
-        for (size_t i = 0; i < host.plan.count; i++)
-            assert_false(host.plan.steps[i].send);
+        for (size_t i = 0; i < host.plan.count; i++) {
+            assert_int_equal(host.plan.steps[i].target, before[i]);
+            assert_int_equal(host.plan.steps[i].send, second == 0);
+        }
     }
+    host_close(&host);
+}
+
+/* ---- what a reviewer found: each was once wrong ---- */
+
+static void notices_a_need_that_rises_while_it_shrinks(void **state)
+{
+    struct mc_sim_guest_config guests[] = {
+        host_guest("a", 32 * MC_GIB, 4 * MC_GIB),
+        host_guest("b", 32 * MC_GIB, MC_GIB),
+    };
+    struct host host;
+
+    (void)state;
+    mc_settings_say(&guests[0].own, "shares", "100", NULL);
+    mc_settings_say(&guests[0].own, "min", "1G", NULL);
+    free(guests[0].working_set.points);
+    guests[0].working_set =
+        (struct mc_trace){.points = calloc(35, sizeof(struct mc_trace_point)), .count = 35};
+    for (uint64_t i = 0; i < 35; i++)
+        guests[0].working_set.points[i] = (struct mc_trace_point){
+            .at_ms = 5000 + i * 1000, .bytes = 4 * MC_GIB + i * 240 * MC_MIB};
+    host_open(&host, "shares", 33 * MC_GIB, guests, 2);
+    run(&host, 70);
+    assert_true(host_see(&host, "a")->stats.usable >= 64 * MC_MIB);
+    host_close(&host);
+}
+
+static void old_statistics_that_come_again_are_not_fresh(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    for (int i = 0; i < 3; i++)
+        host.sim->guests[i].config.own.present = 0;
+    run(&host, 4);
+    for (int i = 0; i < 3; i++)
+        mc_session_set_stats_period(host.session, host.snapshot.guests[i].uuid, 3600, NULL);
+    run(&host, 10);
+    assert_false(host.snapshot.guests[0].fresh);
+    host.sim->guests[0].stats.last_update -= 1; /* as after a snapshot that had none */
+    run(&host, 1);
+    host.sim->guests[0].stats.last_update += 1;
+    run(&host, 1);
+    assert_false(host.snapshot.guests[0].fresh);
+    host_close(&host);
+}
+
+static void a_shrink_that_was_not_delivered_frees_nothing(void **state)
+{
+    struct mc_settings own = {0};
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    host.undelivered = "a";
+    mc_settings_say(&own, "shares", "1", NULL);
+    mc_settings_say(&own, "min", "128M", NULL);
+    mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
+    mc_engine_unsettle(host.engine);
+    run(&host, 10);
+    assert_true(host.plan.steps[host_index(&host, "a")].target < 200 * MC_MIB);
+    assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
+    assert_near(host_see(&host, "b")->actual, 384 * MC_MIB);
+    assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
+    host_close(&host);
+}
+
+static void growth_under_way_counts_when_a_guest_becomes_exempt(void **state)
+{
+    struct mc_settings own = {0};
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    host.sim->guests[0].config.deflate_per_s = 0; /* a does not take what it is given */
+    mc_settings_say(&own, "shares", "4000", NULL);
+    mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
+    mc_engine_unsettle(host.engine);
+    run(&host, 4);
+    mc_settings_say(&own, "managed", "no", NULL);
+    mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
+    run(&host, 2);
+    assert_true(host_see(&host, "a")->actual < 400 * MC_MIB);
+    assert_true(host.plan.exempt > 700 * MC_MIB);
     host_close(&host);
 }
 
@@ -278,6 +374,10 @@ int main(void)
         cmocka_unit_test(leaves_unmanaged_guests_alone_and_counts_them),
         cmocka_unit_test(is_quiet_when_nothing_changes),
         cmocka_unit_test(moves_nothing_after_a_restart),
+        cmocka_unit_test(notices_a_need_that_rises_while_it_shrinks),
+        cmocka_unit_test(old_statistics_that_come_again_are_not_fresh),
+        cmocka_unit_test(a_shrink_that_was_not_delivered_frees_nothing),
+        cmocka_unit_test(growth_under_way_counts_when_a_guest_becomes_exempt),
         cmocka_unit_test(counts_reservations_above_the_budget_as_a_deficit),
         cmocka_unit_test(works_the_same_with_deflate_on_oom),
         cmocka_unit_test(budget_auto_leaves_the_reserve),

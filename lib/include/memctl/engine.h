@@ -48,13 +48,16 @@ MC_PUBLIC void mc_engine_configure(struct mc_engine *engine, const struct mc_eng
 MC_PUBLIC void mc_engine_unsettle(struct mc_engine *engine);
 
 /*
- * One pass. Fills the estimated part of the snapshot's guests and the plan. The plan's commands
- * (steps with `send`) count as given from here on, unless mc_engine_failed() says otherwise.
+ * One pass. Fills the estimated part of the snapshot's guests and the plan. For each of the plan's
+ * commands (steps with `send`) the caller says mc_engine_done() or mc_engine_failed() once.
  *
  * Returns 0, or -ENOMEM, or what the policy failed with; then the plan is empty of commands.
  */
 MC_PUBLIC int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot,
                              struct mc_plan *plan, struct mc_error *err);
+
+/* A command was taken by the hypervisor: from here on the guest will obey it. */
+MC_PUBLIC void mc_engine_done(struct mc_engine *engine, const char *uuid, uint64_t now_ms);
 
 /*
  * A command was refused or got lost. It may have been obeyed all the same: until the guest was told

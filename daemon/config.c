@@ -56,6 +56,8 @@ static int read_connect(struct config *config, const char *value, struct mc_erro
 
 static int read_socket(struct config *config, const char *value, struct mc_error *err)
 {
+    if (*value != '/')
+        return mc_error_set(err, -EINVAL, "'%s' is not an absolute path", value);
     return read_text(config->socket, sizeof(config->socket), value, err);
 }
 
@@ -257,8 +259,12 @@ int config_load(const char *file, struct config *config, struct mc_error *err)
         return mc_error_set(err, -errno, "configuration %s cannot be read: %s", file,
                             strerror(errno));
     line = ini_parse_file(in, on_key, &reader);
+    if (ferror(in))
+        rc = mc_error_set(err, -EIO, "configuration %s cannot be read: %s", file, strerror(errno));
     fclose(in);
-    if (line < 0)
+    if (rc < 0)
+        reader.failed = true;
+    else if (line < 0)
         rc = mc_error_set(err, -ENOMEM, "configuration %s: out of memory", file);
     else if (line > 0 && !reader.failed)
         rc = mc_error_set(err, -EINVAL, "configuration %s: line %d: not 'key = value'", file, line);

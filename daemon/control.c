@@ -24,6 +24,7 @@
 
 #define CLIENTS_MAX 64
 #define SILENCE_S 60
+#define UNREAD_MAX (1024 * 1024)
 
 struct client {
     struct control *control;
@@ -189,7 +190,8 @@ static void process_input(struct client *client)
     struct evbuffer *input = bufferevent_get_input(client->stream);
     char *line;
 
-    if (client->pending)
+    /* A client that does not read its answers is not served until it does. */
+    if (client->pending || evbuffer_get_length(bufferevent_get_output(client->stream)) > UNREAD_MAX)
         return;
     line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
     if (line) {
@@ -248,7 +250,7 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd,
     client->next = control->clients;
     control->clients = client;
     control->count++;
-    bufferevent_setcb(client->stream, on_readable, NULL, on_end, client);
+    bufferevent_setcb(client->stream, on_readable, on_readable, on_end, client);
     bufferevent_setwatermark(client->stream, EV_READ, 0, MC_WIRE_REQUEST_MAX);
     bufferevent_set_timeouts(client->stream, &silence, &silence);
     bufferevent_enable(client->stream, EV_READ | EV_WRITE);

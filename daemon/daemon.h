@@ -59,6 +59,7 @@ struct tick {
     unsigned outstanding; /* observations that are not back */
     bool waiting;         /* for an observation that is not late yet */
     bool again;           /* somebody asked for another tick meanwhile */
+    uint64_t within_ms;   /* how long the next observation may take */
     uint64_t lateness_ms; /* of the last tick: its plan against its due time */
 };
 
@@ -111,7 +112,7 @@ struct observation {
     void (*done)(struct observation *observation); /* takes over nothing; frees nothing */
     void (*late)(struct observation *observation);
 };
-int observe_start(struct daemon *daemon, void (*done)(struct observation *),
+int observe_start(struct daemon *daemon, uint64_t within_ms, void (*done)(struct observation *),
                   void (*late)(struct observation *));
 /* Add what the configuration says about each guest: its terms. */
 void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot);
@@ -137,6 +138,9 @@ void control_stop(struct control *control);
 /* metrics.c */
 struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
 void metrics_stop(struct metrics *metrics);
+/* Listen again if it had to stop for lack of descriptors; to be called now and then. NULL is fine.
+ */
+void metrics_revive(struct metrics *metrics);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

@@ -122,10 +122,11 @@ static void *lane_main(void *opaque)
 
     pthread_mutex_lock(&lanes->lock);
     for (;;) {
-        struct job *job = pop(&lanes->queue, &lanes->queue_end);
+        struct job *job;
 
-        if (!job && lanes->stopping)
-            break;
+        if (lanes->stopping)
+            break; /* what is queued is not begun any more */
+        job = pop(&lanes->queue, &lanes->queue_end);
         if (!job) {
             lane->state = LANE_IDLE;
             pthread_cond_broadcast(&lanes->idle);
@@ -333,17 +334,23 @@ static bool all_gone(const struct lanes *lanes)
     return true;
 }
 
-/* Jobs that nobody will run any more; their owners free them. */
+static void finish(struct job *job)
+{
+    if (job->deadline)
+        event_free(job->deadline);
+    job->done(job);
+}
+
+/* What was done while the lanes came to an end, and jobs that nobody will run any more. */
 static void finish_all(struct lanes *lanes)
 {
     struct job *job;
 
-    while ((job = pop(&lanes->queue, &lanes->queue_end)) ||
-           (job = pop(&lanes->finished, &lanes->finished_end))) {
-        if (job->deadline)
-            event_free(job->deadline);
-        job->rc = -ECANCELED;
-        job->done(job);
+    while ((job = pop(&lanes->finished, &lanes->finished_end)))
+        finish(job);
+    while ((job = pop(&lanes->queue, &lanes->queue_end))) {
+        job->rc = mc_error_set(&job->err, -ECANCELED, "memctld stops");
+        finish(job);
     }
 }
 

@@ -187,9 +187,11 @@ static void on_changed(evutil_socket_t fd, short what, void *opaque)
 
 static void on_heartbeat(evutil_socket_t fd, short what, void *opaque)
 {
+    struct daemon *daemon = opaque;
+
     (void)fd;
     (void)what;
-    (void)opaque;
+    metrics_revive(daemon->metrics);
     sd_notify(0, "WATCHDOG=1");
 }
 
@@ -255,6 +257,10 @@ static void stop(struct daemon *daemon)
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
     }
+    if (daemon->hypervisor)
+        mc_hypervisor_on_change(daemon->hypervisor, NULL, NULL);
+    if (daemon->base)
+        event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
     act_free(daemon->act);
     mc_engine_free(daemon->engine);
     mc_policy_unload(daemon->policy);
@@ -269,7 +275,6 @@ static void stop(struct daemon *daemon)
     if (daemon->heartbeat)
         event_free(daemon->heartbeat);
     if (daemon->base) {
-        event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted freed later */
         libvirt_loop_unregister();
         event_base_free(daemon->base);
     }

@@ -13,12 +13,14 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 
 #include "agents.h"
 
 struct metrics {
     struct daemon *daemon;
     struct evhttp *http;
+    struct evhttp_bound_socket *socket;
 };
 
 /* A number of bytes or a count somewhere in a structure. */
@@ -269,11 +271,26 @@ static int listen_at(struct metrics *metrics, const char *where, struct mc_error
         host++;
         host[strcspn(host, "]")] = '\0';
     }
-    if (evhttp_bind_socket(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10)) < 0)
+    metrics->socket =
+        evhttp_bind_socket_with_handle(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10));
+    if (!metrics->socket)
         return mc_error_set(err, -EADDRINUSE,
                             "cannot serve metrics at %s: %s; choose another 'metrics' or off",
                             where, strerror(errno));
     return 0;
+}
+
+/* Out of descriptors: waiting clients would keep the loop busy; leave them alone for a while. */
+static void on_accept_error(struct evconnlistener *listener, void *opaque)
+{
+    (void)opaque; /* evhttp's */
+    evconnlistener_disable(listener);
+}
+
+void metrics_revive(struct metrics *metrics)
+{
+    if (metrics)
+        evconnlistener_enable(evhttp_bound_socket_get_listener(metrics->socket));
 }
 
 struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err)
@@ -297,6 +314,7 @@ struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err)
         metrics_stop(metrics);
         return NULL;
     }
+    evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(metrics->socket), on_accept_error);
     return metrics;
 }
 

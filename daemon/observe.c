@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* An observation that takes longer is overtaken by another one; see lanes.h. */
-#define OBSERVE_WITHIN_MS 500
-
 static int run(struct job *job, struct mc_session *session)
 {
     struct observation *observation = (struct observation *)job;
@@ -32,15 +29,14 @@ static void late(struct job *job)
     observation->late(observation);
 }
 
-int observe_start(struct daemon *daemon, void (*on_done)(struct observation *),
+int observe_start(struct daemon *daemon, uint64_t within_ms, void (*on_done)(struct observation *),
                   void (*on_late)(struct observation *))
 {
     struct observation *observation = calloc(1, sizeof(*observation));
 
     if (!observation)
         return -ENOMEM;
-    observation->job =
-        (struct job){.run = run, .done = done, .late = late, .within_ms = OBSERVE_WITHIN_MS};
+    observation->job = (struct job){.run = run, .done = done, .late = late, .within_ms = within_ms};
     observation->daemon = daemon;
     observation->done = on_done;
     observation->late = on_late;

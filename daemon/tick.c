@@ -17,6 +17,10 @@
 #define PAUSE_FIRST_MS 500
 #define PAUSE_MOST_MS 30000
 
+/* An observation that takes longer is overtaken by another one; see lanes.h. */
+#define OBSERVE_LEAST_MS 500
+#define OBSERVE_MOST_MS 10000
+
 /* Observations that may be stuck before no more are begun. */
 #define OUTSTANDING_MAX 5
 
@@ -67,8 +71,9 @@ static void decide_and_act(struct daemon *daemon)
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, &err) < 0) {
         daemon->counters.policy_failures++;
+        if (daemon->has_plan || daemon->counters.policy_failures == 1)
+            log_error("no plan, all guests stay as they are: %s", err.text);
         daemon->has_plan = false;
-        log_error("no plan: %s", err.text);
         return;
     }
     daemon->has_plan = true;
@@ -77,6 +82,14 @@ static void decide_and_act(struct daemon *daemon)
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
+}
+
+/* The next deadline follows how long observations really take: many guests, or a busy host. */
+static void note_duration(struct daemon *daemon, const struct job *job)
+{
+    uint64_t took = mc_less_u64(clock_now_ms(), job->began_ms);
+
+    daemon->tick.within_ms = mc_clamp_u64(3 * took, OBSERVE_LEAST_MS, OBSERVE_MOST_MS);
 }
 
 static void on_observed(struct observation *observation)
@@ -88,8 +101,12 @@ static void on_observed(struct observation *observation)
     daemon->tick.outstanding--;
     if (!overtaken)
         daemon->tick.waiting = false;
-    if (observation->job.rc == -ECANCELED || overtaken)
-        return; /* at the end of the process; or a newer one is on its way */
+    if (observation->job.rc == -ECANCELED)
+        return; /* at the end of the process */
+    note_duration(daemon, &observation->job);
+    if (overtaken &&
+        (observation->job.rc < 0 || observation->snapshot.now_ms <= daemon->snapshot.now_ms))
+        return; /* a newer one is on its way, or was here already */
     if (observation->job.rc < 0) {
         fall_behind(daemon, &observation->job.err);
         return;
@@ -99,7 +116,8 @@ static void on_observed(struct observation *observation)
     daemon->snapshot = observation->snapshot;
     observation->snapshot = old;
     decide_and_act(daemon);
-    schedule_next(daemon);
+    if (!daemon->tick.waiting)
+        schedule_next(daemon);
 }
 
 /* Somebody hangs. The call stays where it is; try again on another lane. */
@@ -131,7 +149,8 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
         fall_behind(daemon, &err);
         return;
     }
-    if (observe_start(daemon, on_observed, on_late) < 0) {
+    if (observe_start(daemon, mc_max_u64(daemon->tick.within_ms, OBSERVE_LEAST_MS), on_observed,
+                      on_late) < 0) {
         schedule(daemon, clock_now_ms() + PAUSE_FIRST_MS);
         return;
     }

@@ -200,6 +200,8 @@ static int check_no_save(const struct daemon *daemon, const struct mc_guest *gue
     for (const struct save *save = daemon->saves; save; save = save->next)
         if (strcmp(save->uuid, guest->uuid) == 0)
             return mc_error_set(err, -EBUSY, "another change is being stored; try again");
+    if (!guest->known)
+        return mc_error_set(err, -EBUSY, "its settings were not read yet; try again");
     return 0;
 }
 

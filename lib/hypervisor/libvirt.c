@@ -33,6 +33,9 @@
 /* A description is read again after so long even if no event came. */
 #define DESCRIPTION_LASTS_MS 600000
 
+/* Kinds of events that are listened to. */
+#define EVENTS 4
+
 struct domain {
     char uuid[MC_UUID_TEXT];
     int run_id;
@@ -59,7 +62,7 @@ struct libvirt_hypervisor {
 struct libvirt_session {
     struct mc_session base;
     virConnectPtr connection;
-    bool events;
+    int callbacks[EVENTS]; /* of the events it listens to, or -1 */
 };
 
 static struct libvirt_hypervisor *of(struct mc_session *session)
@@ -192,7 +195,7 @@ static void register_events(struct libvirt_session *session)
     static const struct {
         int id;
         virConnectDomainEventGenericCallback callback;
-    } wanted[] = {
+    } wanted[EVENTS] = {
         {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
@@ -200,9 +203,10 @@ static void register_events(struct libvirt_session *session)
     };
 
     /* Drivers without an event are polled all the same: DESCRIPTION_LASTS_MS. */
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
-        virConnectDomainEventRegisterAny(session->connection, NULL, wanted[i].id,
-                                         wanted[i].callback, session->base.hypervisor, NULL);
+    for (size_t i = 0; i < EVENTS; i++)
+        session->callbacks[i] =
+            virConnectDomainEventRegisterAny(session->connection, NULL, wanted[i].id,
+                                             wanted[i].callback, session->base.hypervisor, NULL);
 }
 
 /* ---- connecting ---- */
@@ -232,7 +236,8 @@ static int open_session(struct mc_hypervisor *hypervisor, bool events, struct mc
     if (!opened)
         return mc_error_set(err, -ENOMEM, "out of memory");
     opened->base.hypervisor = hypervisor;
-    opened->events = events;
+    for (size_t i = 0; i < EVENTS; i++)
+        opened->callbacks[i] = -1;
     opened->connection = virConnectOpen(hv->uri);
     if (!opened->connection) {
         free(opened);
@@ -249,8 +254,14 @@ static int open_session(struct mc_hypervisor *hypervisor, bool events, struct mc
 
 static void close_session(struct mc_session *session)
 {
-    virConnectClose(connection_of(session));
-    free(session);
+    struct libvirt_session *closed = (struct libvirt_session *)session;
+
+    /* A connection with callbacks is kept alive by them. */
+    for (size_t i = 0; i < EVENTS; i++)
+        if (closed->callbacks[i] >= 0)
+            virConnectDomainEventDeregisterAny(closed->connection, closed->callbacks[i]);
+    virConnectClose(closed->connection);
+    free(closed);
 }
 
 /* ---- observing ---- */
@@ -331,7 +342,8 @@ static bool read_sizes(virDomainStatsRecordPtr record, struct mc_guest *guest)
     virDomainInfo info;
 
     read_stats(record, guest);
-    guest->answers = guest->actual != MC_UNKNOWN;
+    /* A guest that was skipped has its sizes all the same: those libvirt knows without asking. */
+    guest->answers = guest->rss != MC_UNKNOWN || guest->stats.last_update != 0;
     if (guest->memory != MC_UNKNOWN && guest->actual != MC_UNKNOWN)
         return true;
     if (virDomainGetInfo(record->dom, &info) < 0)
@@ -370,13 +382,16 @@ static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
     if (due)
         domain->stale = false;
     pthread_mutex_unlock(&hv->lock);
-    if (!due || check_idle(dom, NULL) < 0)
+    if (!due)
         return;
-
-    xml = virDomainGetXMLDesc(dom, 0);
-    if (!xml)
-        return;
-    if (mc_domain_xml_parse(xml, &description, NULL) >= 0) {
+    xml = check_idle(dom, NULL) < 0 ? NULL : virDomainGetXMLDesc(dom, 0);
+    if (!xml || mc_domain_xml_parse(xml, &description, NULL) < 0) {
+        pthread_mutex_lock(&hv->lock);
+        domain = find_domain(hv, guest->uuid);
+        if (domain)
+            domain->stale = true; /* what changed is still to be read */
+        pthread_mutex_unlock(&hv->lock);
+    } else {
         pid = hv->local ? mc_qemu_pid(hv->runtime_folder, guest->name, guest->uuid) : 0;
         pthread_mutex_lock(&hv->lock);
         domain = get_domain(hv, guest->uuid, guest->run_id);
@@ -441,9 +456,10 @@ static void apply_description(struct libvirt_hypervisor *hv, struct mc_guest *gu
         guest->stats_period_s = domain->description.stats_period_s;
         guest->pid = domain->pid;
         memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
+        guest->known = true;
         guest->overhead = domain->overhead;
-        if (guest->rss != MC_UNKNOWN) /* it is never less than what guest memory cannot be */
-            guest->overhead = mc_max_u64(guest->overhead, mc_less_u64(guest->rss, guest->actual));
+        if (!guest->overhead && guest->rss != MC_UNKNOWN)
+            guest->overhead = mc_less_u64(guest->rss, guest->actual); /* at the least */
     }
     pthread_mutex_unlock(&hv->lock);
     if (guest->state != MC_GUEST_RUNNING)
@@ -471,7 +487,6 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     guest->run_id = (int)id;
     guest->state = state_of(state, reason);
     refresh_description(hv, record->dom, guest, snapshot->now_ms);
-    refresh_overhead(hv, snapshot->now_ms);
     apply_description(hv, guest);
     return 0;
 }
@@ -514,6 +529,7 @@ static int observe(struct mc_session *session, struct mc_snapshot *snapshot, str
         return fail(session, err, "cannot read the guests' statistics");
     for (int i = 0; i < count && rc == 0; i++)
         rc = add_guest(hv, records[i], snapshot);
+    refresh_overhead(hv, snapshot->now_ms); /* for the next snapshot */
     virDomainStatsRecordListFree(records);
     if (rc < 0)
         return mc_error_set(err, rc, "out of memory for %d guests", count);

@@ -65,6 +65,7 @@ static int add_guest(const struct mc_sim_guest *from, struct mc_snapshot *snapsh
     guest->overhead = from->config.overhead;
     guest->rss = from->held + from->config.overhead;
     guest->answers = true;
+    guest->known = true;
     guest->stats_period_s = from->stats_period_s;
     guest->stats = from->stats;
     guest->own = from->config.own;

@@ -14,7 +14,8 @@ static int read_size(const json_t *value, const char *what, uint64_t *bytes, str
 {
     int rc;
 
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+    if (json_is_integer(value) && json_integer_value(value) >= 0 &&
+        json_integer_value(value) <= (json_int_t)MC_SIZE_MAX) {
         *bytes = (uint64_t)json_integer_value(value);
         return 0;
     }
@@ -118,7 +119,8 @@ static int read_stuck(const json_t *object, struct mc_sim_guest_config *config,
 
     if (!value)
         return 0;
-    if (json_array_size(value) != 2 || !json_is_number(from) || !json_is_number(to))
+    if (json_array_size(value) != 2 || !json_is_number(from) || !json_is_number(to) ||
+        json_number_value(from) < 0 || json_number_value(to) < 0 || json_number_value(to) > 1e9)
         return mc_error_set(err, -EINVAL, "stuck: is not [from, to] in seconds");
     config->stuck_from_ms = (uint64_t)(json_number_value(from) * 1000);
     config->stuck_to_ms = (uint64_t)(json_number_value(to) * 1000);
@@ -199,6 +201,9 @@ static int read_scenario(const json_t *root, struct mc_sim *sim, struct mc_error
         return mc_error_set(err, -ENOMEM, "out of memory");
     for (; sim->count < json_array_size(guests); sim->count++) {
         rc = read_guest(json_array_get(guests, sim->count), &sim->guests[sim->count].config, err);
+        for (size_t i = 0; rc == 0 && i < sim->count; i++)
+            if (strcmp(sim->guests[i].config.name, sim->guests[sim->count].config.name) == 0)
+                rc = mc_error_set(err, -EINVAL, "name: there is another guest of this name");
         if (rc < 0) {
             mc_error_prefix(err, "guests[%zu]: ", sim->count++);
             return rc;

@@ -81,6 +81,7 @@ struct mc_guest {
     uint64_t rss;            /* QEMU's resident memory, MC_UNKNOWN if it cannot be seen */
     uint64_t overhead;       /* of that, what is not guest memory; 0 until measured */
     bool answers;            /* its monitor answered this time */
+    bool known;              /* its description was read: exempt and own are true */
     unsigned stats_period_s; /* how often its balloon reports, 0 for never */
     char agent_socket[108];  /* the host end of its agent channel, "" without one */
     struct mc_balloon_stats stats;

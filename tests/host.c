@@ -67,7 +67,7 @@ void host_close(struct host *host)
     mc_plan_free(&host->plan);
 }
 
-static void apply_terms(struct mc_snapshot *snapshot)
+static void apply_terms(struct mc_snapshot *snapshot, const char *busy)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
         struct mc_guest *guest = &snapshot->guests[i];
@@ -77,6 +77,8 @@ static void apply_terms(struct mc_snapshot *snapshot)
         guest->terms = mc_settings_resolve(&settings, guest->memory);
         if (!guest->terms.managed)
             guest->exempt = MC_EXEMPT_UNMANAGED;
+        if (busy && strcmp(guest->name, busy) == 0)
+            guest->answers = false;
     }
 }
 
@@ -97,7 +99,7 @@ void host_tick(struct host *host, uint64_t ms)
     host->now_ms += ms;
     if (mc_session_observe(host->session, host->now_ms, &host->snapshot, &err) < 0)
         fail_msg("%s", err.text);
-    apply_terms(&host->snapshot);
+    apply_terms(&host->snapshot, host->busy);
     if (mc_engine_step(host->engine, &host->snapshot, &host->plan, &err) < 0)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < host->plan.count; i++) {

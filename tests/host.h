@@ -21,6 +21,7 @@ struct host {
     struct mc_snapshot snapshot;
     struct mc_plan plan;
     uint64_t now_ms;
+    const char *busy;        /* this guest does not answer */
     const char *undelivered; /* commands for this guest hang: they neither arrive nor fail */
 };
 

@@ -202,12 +202,13 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         struct mc_track *track = &tracks->list[i];
         struct mc_step *step = &plan->steps[i];
         uint64_t now = track->target == MC_UNKNOWN ? guest->actual : track->target;
+        bool due = managed(guest) && (step->target != now || track->tell);
 
-        step->send = managed(guest) && guest->answers && (step->target != now || track->tell);
+        step->send = due && guest->answers;
         if (step->send)
             mc_track_sent(track, guest, step->target, snapshot->now_ms);
-        /* Cut short by a rule that means "later": the rest follows however small it is. */
-        track->moving = mc_step_reason(step) == MC_RULE_SHRINK_FIRST;
+        /* Cut short by a rule that means "later", or not sent: the rest follows, however small. */
+        track->moving = mc_step_reason(step) == MC_RULE_SHRINK_FIRST || (due && !step->send);
     }
 }
 

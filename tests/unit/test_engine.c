@@ -296,6 +296,27 @@ static void a_shrink_that_was_not_delivered_frees_nothing(void **state)
     host_close(&host);
 }
 
+static void the_rest_of_a_move_follows_a_guest_that_was_busy(void **state)
+{
+    struct mc_settings own = {0};
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    run(&host, 15);
+    mc_settings_say(&own, "shares", "1030", NULL); /* less than calm would let begin */
+    mc_settings_say(&own, "min", "128M", NULL);
+    mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
+    mc_engine_unsettle(host.engine);
+    host_tick(&host, 1000);
+    host.busy = "a"; /* just when there is room for it */
+    run(&host, 3);
+    host.busy = NULL;
+    run(&host, 8);
+    assert_near(host_see(&host, "a")->actual, 1536 * MC_MIB / 4030 * 1030);
+    host_close(&host);
+}
+
 static void growth_under_way_counts_when_a_guest_becomes_exempt(void **state)
 {
     struct mc_settings own = {0};
@@ -377,6 +398,7 @@ int main(void)
         cmocka_unit_test(notices_a_need_that_rises_while_it_shrinks),
         cmocka_unit_test(old_statistics_that_come_again_are_not_fresh),
         cmocka_unit_test(a_shrink_that_was_not_delivered_frees_nothing),
+        cmocka_unit_test(the_rest_of_a_move_follows_a_guest_that_was_busy),
         cmocka_unit_test(growth_under_way_counts_when_a_guest_becomes_exempt),
         cmocka_unit_test(counts_reservations_above_the_budget_as_a_deficit),
         cmocka_unit_test(works_the_same_with_deflate_on_oom),

@@ -17,23 +17,16 @@
  */
 #define OVERHEAD_STEP (4 * MC_MIB)
 
-static uint64_t amount_of(const struct mc_amount *amount, uint64_t whole)
-{
-    if (!amount->percent)
-        return amount->value;
-    return (uint64_t)((unsigned __int128)whole * amount->value / 10000);
-}
-
 static uint64_t budget_of(const struct mc_budget_config *config, const struct mc_host *host)
 {
     uint64_t reserve;
 
     if (!config->automatic)
-        return amount_of(&config->size, host->total);
+        return mc_amount_of(&config->size, host->total);
     if (config->reserve_automatic)
         reserve = mc_max_u64(RESERVE_LEAST, host->total / 100 * RESERVE_PERCENT);
     else
-        reserve = amount_of(&config->reserve, host->total);
+        reserve = mc_amount_of(&config->reserve, host->total);
     return mc_less_u64(host->total, reserve);
 }
 

@@ -165,17 +165,17 @@ struct mc_settings mc_settings_default(void)
     };
 }
 
-static uint64_t amount_of(const struct mc_amount *amount, uint64_t memory)
+uint64_t mc_amount_of(const struct mc_amount *amount, uint64_t whole)
 {
     if (!amount->percent)
         return amount->value;
-    return (uint64_t)((unsigned __int128)memory * amount->value / PERCENT_WHOLE);
+    return (uint64_t)((unsigned __int128)whole * amount->value / PERCENT_WHOLE);
 }
 
 int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struct mc_error *err)
 {
-    uint64_t min = amount_of(&settings->min, memory);
-    uint64_t max = amount_of(&settings->max, memory);
+    uint64_t min = mc_amount_of(&settings->min, memory);
+    uint64_t max = mc_amount_of(&settings->max, memory);
     char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT];
 
     if (min > memory)
@@ -194,11 +194,11 @@ int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struc
 
 struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t memory)
 {
-    uint64_t max = mc_min_u64(amount_of(&settings->max, memory), memory) / MC_PAGE * MC_PAGE;
+    uint64_t max = mc_min_u64(mc_amount_of(&settings->max, memory), memory) / MC_PAGE * MC_PAGE;
 
     return (struct mc_terms){
         .shares = settings->shares,
-        .min = mc_min_u64(amount_of(&settings->min, memory) / MC_PAGE * MC_PAGE, max),
+        .min = mc_min_u64(mc_amount_of(&settings->min, memory) / MC_PAGE * MC_PAGE, max),
         .max = max,
         .managed = settings->managed,
     };

@@ -21,6 +21,9 @@ struct mc_amount {
     bool percent;
 };
 
+/* The amount in bytes, of a whole of so many. */
+MC_PUBLIC uint64_t mc_amount_of(const struct mc_amount *amount, uint64_t whole);
+
 enum mc_setting {
     MC_SETTING_SHARES,
     MC_SETTING_MIN,

@@ -76,6 +76,7 @@ struct daemon {
     struct event *heartbeat; /* for systemd's watchdog */
     const struct options *options;
     const char *config_file; /* NULL: the default one, if it is there */
+    bool has_config_file;    /* the default one was there at the start: it must not vanish */
     struct config config;
     uint64_t started_ms;
 

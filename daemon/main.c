@@ -141,7 +141,7 @@ int daemon_read_config(const struct daemon *daemon, struct config *config, struc
     *config = config_default();
     if (daemon->config_file)
         rc = config_load(daemon->config_file, config, err);
-    else if (access(CONFIG_FILE, F_OK) == 0)
+    else if (daemon->has_config_file || access(CONFIG_FILE, F_OK) == 0)
         rc = config_load(CONFIG_FILE, config, err);
     return rc < 0 ? rc : apply_options(daemon->options, config, err);
 }
@@ -301,6 +301,7 @@ int main(int argc, char **argv)
     tame_malloc();
     log_open(options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     daemon.config_file = options.config_file;
+    daemon.has_config_file = access(CONFIG_FILE, F_OK) == 0;
     daemon.started_ms = clock_now_ms();
     if (daemon_read_config(&daemon, &daemon.config, &err) < 0) {
         log_error("%s", err.text);

@@ -97,16 +97,14 @@ static int read_interval(struct config *config, const char *value, struct mc_err
 
 static int read_amount(const char *value, struct mc_amount *amount, struct mc_error *err)
 {
-    size_t length = strlen(value);
-    bool percent = length && value[length - 1] == '%';
-    uint64_t size;
-    int rc = mc_size_parse(value, percent ? 10000 : 0, &size, err);
+    struct mc_amount said;
+    int rc = mc_amount_parse(value, &said, err);
 
     if (rc < 0)
         return rc;
-    if (percent && size > 10000)
+    if (said.percent && said.value > MC_AMOUNT_WHOLE)
         return mc_error_set(err, -ERANGE, "%s of the host's memory is more than it has", value);
-    *amount = (struct mc_amount){.value = size, .percent = percent};
+    *amount = said;
     return 0;
 }
 

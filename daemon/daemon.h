@@ -48,7 +48,6 @@ struct counters {
 /* What is known of the connection to the hypervisor. */
 struct link_state {
     bool up;
-    bool ever_up;
     struct mc_error last_error;
     uint64_t pause_ms; /* until the next try */
 };

@@ -25,7 +25,7 @@ struct job {
      * runs once more if that session was an old one; so running it twice must do no harm.
      */
     int (*run)(struct job *job, struct mc_session *session);
-    /* On the main loop, once, when run has returned or the lanes are full. Frees the job. */
+    /* On the main loop, once, when run has returned or the lanes end. Frees the job. */
     void (*done)(struct job *job);
     /*
      * On the main loop, once, if the deadline passes before that, or if the job waits for longer

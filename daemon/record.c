@@ -14,7 +14,7 @@ void record_link(struct daemon *daemon, const struct mc_error *err)
     if (!err) {
         if (!link->up)
             log_info("connected to %s", daemon->config.connect);
-        link->up = link->ever_up = true;
+        link->up = true;
         link->last_error = (struct mc_error){0};
         return;
     }

@@ -20,7 +20,6 @@
  * lost: its target is forgotten and a new one begins from where it stands. Each time the patience
  * is longer.
  */
-#define THERE (4 * MC_MIB)
 #define PATIENCE_FIRST_MS 5000
 #define PATIENCE_MOST_MS 60000
 
@@ -105,9 +104,9 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
 
     if (track->target == MC_UNKNOWN)
         return;
-    if (away <= THERE)
+    if (away <= MC_ARRIVED)
         track->patience_ms = PATIENCE_FIRST_MS;
-    if (away <= THERE || away < track->nearest) {
+    if (away <= MC_ARRIVED || away < track->nearest) {
         track->nearest = away;
         track->nearest_ms = now_ms;
     } else if (now_ms - track->nearest_ms >= track->patience_ms) {
@@ -160,10 +159,8 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
                    uint64_t now_ms)
 {
     uint64_t promised = mc_track_promised(track, guest, now_ms);
-    uint64_t stands_at =
-        track->target == MC_UNKNOWN ? guest->actual : mc_max_u64(guest->actual, track->target);
 
-    if (target < stands_at) {
+    if (target < mc_max_u64(guest->actual, mc_track_standing(track, guest))) {
         track->ceiling = promised;
         track->ceiling_until_ms = UINT64_MAX;
     }

@@ -56,6 +56,15 @@ struct mc_tracks {
 int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot);
 void mc_tracks_free(struct mc_tracks *tracks);
 
+/* A balloon this close to its target has arrived. */
+#define MC_ARRIVED (4 * MC_MIB)
+
+/* The target in force: the one it was told, while that is believed; else what it has. */
+static inline uint64_t mc_track_standing(const struct mc_track *track, const struct mc_guest *guest)
+{
+    return track->target == MC_UNKNOWN ? guest->actual : track->target;
+}
+
 /* What the guest can take without asking again: the sum of these is what was promised. */
 uint64_t mc_track_promised(const struct mc_track *track, const struct mc_guest *guest,
                            uint64_t now_ms);

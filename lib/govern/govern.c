@@ -13,28 +13,18 @@
 
 #include <assert.h>
 
-/* A balloon this close to its target has arrived. */
-#define ARRIVED (4 * MC_MIB)
-
 /* What the rules for one guest may look at. */
 struct view {
     const struct mc_engine_config *config;
     const struct mc_guest *guest;
     const struct mc_track *track;
-    uint64_t now_ms;
     bool short_of_memory; /* more is promised than there is */
 };
-
-/* The target in force: the one it was given, if it can still be believed to follow it. */
-static uint64_t standing(const struct view *view)
-{
-    return view->track->target == MC_UNKNOWN ? view->guest->actual : view->track->target;
-}
 
 /* More is promised than there is; by more than balloons miss their targets by. */
 static bool short_of_memory(const struct mc_plan *plan)
 {
-    return plan->promised > plan->divided + ARRIVED;
+    return plan->promised > plan->divided + MC_ARRIVED;
 }
 
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
@@ -94,11 +84,11 @@ static uint64_t need_fresh(const struct view *view, uint64_t target)
  */
 static uint64_t stay_calm(const struct view *view, uint64_t target)
 {
-    uint64_t now = standing(view);
+    uint64_t now = mc_track_standing(view->track, view->guest);
     uint64_t change = target > now ? target - now : now - target;
     uint64_t least = mc_max_u64(view->config->calm_bytes,
                                 percent_of(view->guest->actual, view->config->calm_percent));
-    bool under_way = view->guest->actual > now + ARRIVED;
+    bool under_way = view->guest->actual > now + MC_ARRIVED;
 
     if (view->track->moving || change >= least)
         return target;
@@ -159,7 +149,7 @@ static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, 
 {
     if (track->target == MC_UNKNOWN || track->target < guest->actual)
         return guest->actual;
-    if (is_short && track->target - guest->actual > ARRIVED)
+    if (is_short && track->target - guest->actual > MC_ARRIVED)
         return guest->actual;
     return track->target;
 }
@@ -201,7 +191,7 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         const struct mc_guest *guest = &snapshot->guests[i];
         struct mc_track *track = &tracks->list[i];
         struct mc_step *step = &plan->steps[i];
-        uint64_t now = track->target == MC_UNKNOWN ? guest->actual : track->target;
+        uint64_t now = mc_track_standing(track, guest);
         bool due = managed(guest) && (step->target != now || track->tell);
 
         step->send = due && guest->answers;
@@ -221,7 +211,6 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
             .config = config,
             .guest = &snapshot->guests[i],
             .track = &tracks->list[i],
-            .now_ms = snapshot->now_ms,
             .short_of_memory = short_of_memory(plan),
         };
 

@@ -9,8 +9,6 @@
 
 #include <memctl/units.h>
 
-#define PERCENT_WHOLE 10000 /* hundredths of a percent */
-
 /* Below this a size in bytes is surely a forgotten unit: no Linux guest runs in a megabyte. */
 #define LEAST_SIZE MC_MIB
 
@@ -19,22 +17,35 @@ static int say_shares(struct mc_settings *settings, const char *value, struct mc
     return mc_number_parse(value, 1, MC_SHARES_MAX, &settings->shares, err);
 }
 
-static int parse_amount(struct mc_amount *amount, const char *value, struct mc_error *err)
+int mc_amount_parse(const char *text, struct mc_amount *amount, struct mc_error *err)
 {
-    size_t length = strlen(value);
-    bool percent = length && value[length - 1] == '%';
+    size_t length = strlen(text);
+    bool percent = length && text[length - 1] == '%';
     uint64_t size;
-    int rc = mc_size_parse(value, percent ? PERCENT_WHOLE : 0, &size, err);
+    int rc = mc_size_parse(text, percent ? MC_AMOUNT_WHOLE : 0, &size, err);
 
     if (rc < 0)
         return rc;
-    if (percent && size > PERCENT_WHOLE)
+    amount->value = size;
+    amount->percent = percent;
+    return 0;
+}
+
+static int parse_amount(struct mc_amount *amount, const char *value, struct mc_error *err)
+{
+    struct mc_amount said;
+    int rc = mc_amount_parse(value, &said, err);
+
+    if (rc < 0)
+        return rc;
+    if (said.percent && said.value > MC_AMOUNT_WHOLE)
         return mc_error_set(err, -ERANGE, "%s is more than the whole guest; the most is 100%%",
                             value);
-    if (!percent && size && size < LEAST_SIZE)
+    if (!said.percent && said.value && said.value < LEAST_SIZE)
         return mc_error_set(err, -ERANGE, "%s is %" PRIu64 " bytes; is a unit missing, as in 512M?",
-                            value, size);
-    *amount = (struct mc_amount){.value = size, .percent = percent};
+                            value, said.value);
+    amount->value = said.value;
+    amount->percent = said.percent;
     return 0;
 }
 
@@ -159,8 +170,8 @@ struct mc_settings mc_settings_default(void)
     return (struct mc_settings){
         .present = (1U << MC_SETTING_COUNT) - 1,
         .shares = MC_SHARES_DEFAULT,
-        .min = {.value = PERCENT_WHOLE / 4, .percent = true},
-        .max = {.value = PERCENT_WHOLE, .percent = true},
+        .min = {.value = MC_AMOUNT_WHOLE / 4, .percent = true},
+        .max = {.value = MC_AMOUNT_WHOLE, .percent = true},
         .managed = true,
     };
 }
@@ -169,7 +180,7 @@ uint64_t mc_amount_of(const struct mc_amount *amount, uint64_t whole)
 {
     if (!amount->percent)
         return amount->value;
-    return (uint64_t)((unsigned __int128)whole * amount->value / PERCENT_WHOLE);
+    return (uint64_t)((unsigned __int128)whole * amount->value / MC_AMOUNT_WHOLE);
 }
 
 int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struct mc_error *err)

@@ -135,12 +135,6 @@ MC_PUBLIC struct mc_guest *mc_snapshot_find(const struct mc_snapshot *snapshot, 
 MC_PUBLIC struct mc_guest *mc_snapshot_find_named(const struct mc_snapshot *snapshot,
                                                   const char *name_or_uuid);
 
-/* What a guest can take from the host without asking: its size now and QEMU's own memory. */
-static inline uint64_t mc_guest_footprint(const struct mc_guest *guest)
-{
-    return guest->actual + guest->overhead;
-}
-
 /* The governor's rules, in the order in which they are asked. */
 enum mc_rule {
     MC_RULE_POLICY, /* not a rule: the policy's own wish */

@@ -21,6 +21,14 @@ struct mc_amount {
     bool percent;
 };
 
+#define MC_AMOUNT_WHOLE 10000 /* 100 % */
+
+/*
+ * Read "512M" or "25%". A percentage may be above 100: what that means is for the caller to say.
+ * -EINVAL or -ERANGE with a sentence.
+ */
+MC_PUBLIC int mc_amount_parse(const char *text, struct mc_amount *amount, struct mc_error *err);
+
 /* The amount in bytes, of a whole of so many. */
 MC_PUBLIC uint64_t mc_amount_of(const struct mc_amount *amount, uint64_t whole);
 

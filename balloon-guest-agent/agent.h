@@ -37,6 +37,7 @@ enum counter_value {
     COUNTER_REFAULT_ANON,
     COUNTER_REFAULT_FILE,
     COUNTER_OOM_KILL,
+    COUNTER_STALL_US,
     COUNTER_COUNT,
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the guest's kernel says about its memory: /proc/meminfo and /proc/vmstat, both lines of a
- * name and a number. Reading them allocates nothing, since it happens when memory is short.
+ * name and a number, and /proc/pressure/memory. Reading them allocates nothing, since it happens
+ * when memory is short.
  */
 #include "agent.h"
 
@@ -43,7 +44,7 @@ const char *const memory_names[MEMORY_COUNT] = {
 const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_SWAP_IN] = "swap_in",           [COUNTER_MAJOR_FAULTS] = "major_faults",
     [COUNTER_REFAULT_ANON] = "refault_anon", [COUNTER_REFAULT_FILE] = "refault_file",
-    [COUNTER_OOM_KILL] = "oom_kill",
+    [COUNTER_OOM_KILL] = "oom_kill",         [COUNTER_STALL_US] = "stall_us",
 };
 
 /* The kernel hands these files out in pieces. */
@@ -93,6 +94,22 @@ static void take_file(const char *path, const struct wanted *wanted, size_t coun
     }
 }
 
+/*
+ * For how long some task has waited for memory since the guest booted: "some avg10=0.00 avg60=0.00
+ * avg300=0.00 total=123". Kernels before 4.20 and those with psi=0 do not tell.
+ */
+static void take_pressure(struct memory *memory)
+{
+    char text[FILE_MAX] = "";
+    const char *total;
+
+    if (read_file("/proc/pressure/memory", text) < 0 || strncmp(text, "some ", 5) != 0)
+        return;
+    total = strstr(text, "total=");
+    if (total)
+        memory->counters[COUNTER_STALL_US] = strtoull(total + strlen("total="), NULL, 10);
+}
+
 int memory_read(struct memory *memory)
 {
     for (size_t i = 0; i < MEMORY_COUNT; i++)
@@ -102,6 +119,7 @@ int memory_read(struct memory *memory)
     take_file("/proc/meminfo", in_meminfo, sizeof(in_meminfo) / sizeof(*in_meminfo),
               memory->memory);
     take_file("/proc/vmstat", in_vmstat, sizeof(in_vmstat) / sizeof(*in_vmstat), memory->counters);
+    take_pressure(memory);
     if (memory->memory[MEMORY_TOTAL] == UNTOLD || memory->memory[MEMORY_FREE] == UNTOLD)
         return -ENODATA;
     /* Before Linux 3.14. Too little is the safe side: the host then takes less away. */

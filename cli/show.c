@@ -58,11 +58,17 @@ static void print_plan(const json_t *plan)
 
 static void print_agent(const json_t *agent)
 {
-    if (json_is_object(agent))
-        printf("agent %s: %s of %s available\n", json_text(agent, "version"),
-               cli_size(agent, "available"), cli_size(agent, "total"));
-    else
+    uint64_t stall_us = json_size(agent, "stall_us");
+
+    if (!json_is_object(agent)) {
         puts("agent: none");
+        return;
+    }
+    printf("agent %s: %s of %s available", json_text(agent, "version"),
+           cli_size(agent, "available"), cli_size(agent, "total"));
+    if (stall_us != MC_UNKNOWN)
+        printf(", waits for memory %.1f%% of the time", (double)stall_us / 10000);
+    putchar('\n');
 }
 
 static int run(const struct cli *cli, int argc, char **argv)

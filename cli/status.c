@@ -28,6 +28,13 @@ static void print_hypervisor(const json_t *link)
         printf("            %lld calls do not come back: a guest or libvirtd hangs\n", stuck);
 }
 
+static void print_refused(const json_t *refused)
+{
+    if (json_is_object(refused))
+        printf("            instead of %s, which was set aside: %s\n",
+               json_text(refused, "policy"), json_text(refused, "error"));
+}
+
 static void print_host(const json_t *host)
 {
     const json_t *pressure = json_object_get(host, "pressure");
@@ -69,6 +76,7 @@ static int run(const struct cli *cli, int argc, char **argv)
     print_uptime(json_integer_value(json_object_get(status, "uptime_s")));
     printf(", policy %s, every %.1f s\n", json_text(status, "policy"),
            (double)json_integer_value(json_object_get(status, "interval_ms")) / 1000);
+    print_refused(json_object_get(status, "policy_refused"));
     print_hypervisor(json_object_get(status, "hypervisor"));
     plan = json_object_get(status, "plan");
     if (json_is_object(plan)) {

@@ -93,7 +93,7 @@ static int read_counters(const json_t *counters, struct agent_report *report)
     } known[] = {
         {"swap_in", &report->swap_in},           {"major_faults", &report->major_faults},
         {"refault_anon", &report->refault_anon}, {"refault_file", &report->refault_file},
-        {"oom_kill", &report->oom_kill},
+        {"oom_kill", &report->oom_kill},         {"stall_us", &report->stall_us},
     };
 
     if (counters && !json_is_object(counters))

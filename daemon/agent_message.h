@@ -35,7 +35,7 @@ struct agent_report {
     uint64_t total, free, available; /* always there */
     uint64_t cached;
     uint64_t swap_total, swap_free; /* both or none */
-    uint64_t swap_in, major_faults, refault_anon, refault_file, oom_kill;
+    uint64_t swap_in, major_faults, refault_anon, refault_file, oom_kill, stall_us;
 };
 
 struct agent_message {

@@ -76,6 +76,7 @@ struct peer {
 
     uint64_t seq;
     struct mc_agent_report said; /* received_ms 0: nothing yet on this connection */
+    uint64_t stall_total_us;     /* as the last report counted it, MC_UNKNOWN */
 };
 
 struct agents {
@@ -151,15 +152,29 @@ static void take_hello(struct peer *peer, const struct agent_message *message)
     peer->seq = message->seq;
 }
 
+/* The stall time a second between the last report and this one; a guest can claim no more. */
+static uint64_t stall_rate(const struct peer *peer, uint64_t total_us, uint64_t now)
+{
+    uint64_t passed = mc_less_u64(now, peer->said.received_ms);
+
+    if (!peer->said.received_ms || !passed || peer->stall_total_us == MC_UNKNOWN ||
+        total_us == MC_UNKNOWN || total_us < peer->stall_total_us)
+        return MC_UNKNOWN;
+    return mc_min_u64(total_us - peer->stall_total_us, passed * 1000) * 1000 / passed;
+}
+
 static void take_report(struct peer *peer, const struct agent_message *message)
 {
     const struct agent_report *report = &message->report;
     struct mc_agent_report *said = &peer->said;
+    uint64_t now = clock_ms();
 
     if (said->received_ms && message->seq > peer->seq + 1)
         peer->agents->counters.gaps++;
     peer->seq = message->seq;
-    said->received_ms = clock_ms();
+    said->stall_us = stall_rate(peer, report->stall_us, now);
+    peer->stall_total_us = report->stall_us;
+    said->received_ms = now;
     said->total = report->total;
     said->free = report->free;
     said->available = report->available;

@@ -27,7 +27,7 @@ struct config config_default(void)
         .socket = MC_SOCKET_DEFAULT,
         .socket_group = "memctl",
         .metrics = "127.0.0.1:9749",
-        .policy = "shares",
+        .policy = "idle-tax",
         .engine = mc_engine_config_default(),
         .defaults = mc_settings_default(),
     };

@@ -138,11 +138,21 @@ static bool in_group(evutil_socket_t fd, const struct ucred *peer, gid_t wanted)
     return false;
 }
 
+static bool is_own(const struct ucred *peer)
+{
+    return peer->uid == 0 || peer->uid == geteuid();
+}
+
+bool request_is_own(const struct request *request)
+{
+    return is_own(&request->peer);
+}
+
 static bool may_change(const struct client *client)
 {
     const struct control *control = client->control;
 
-    return client->peer.uid == 0 || client->peer.uid == geteuid() ||
+    return is_own(&client->peer) ||
            (control->group != (gid_t)-1 &&
             in_group(bufferevent_getfd(client->stream), &client->peer, control->group));
 }

@@ -24,6 +24,17 @@ const struct verb *verb_find(const char *name);
 void request_reply(struct request *request, json_t *result);
 void request_fail(struct request *request, const struct mc_error *err);
 
+/* policy_verbs.c */
+void handle_policy_list(struct request *request, struct daemon *daemon, const json_t *args);
+void handle_policy_show(struct request *request, struct daemon *daemon, const json_t *args);
+void handle_policy_use(struct request *request, struct daemon *daemon, const json_t *args);
+void handle_snapshot(struct request *request, struct daemon *daemon, const json_t *args);
+/* The policy that was set aside and why, or null. */
+json_t *policies_refused_json(const struct daemon *daemon);
+
+/* From root or the daemon's own user: whoever could run programs as the daemon anyway. */
+bool request_is_own(const struct request *request);
+
 /* For the audit line of a change. */
 void request_log(const struct request *request, const char *what);
 

@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "config.h"
 #include "lanes.h"
+#include "policies.h"
 
 struct agents;
 struct save;
@@ -81,7 +82,7 @@ struct daemon {
 
     struct mc_hypervisor *hypervisor;
     struct lanes *lanes;
-    struct mc_policy_run *policy;
+    struct policies policies;
     struct mc_engine *engine;
 
     struct mc_snapshot snapshot; /* the newest, with estimates */
@@ -147,8 +148,5 @@ int daemon_read_config(const struct daemon *daemon, struct config *config, struc
 
 /* reload.c: take the configuration from the file again; keeps the old one on any error. */
 int daemon_reload(struct daemon *daemon, struct mc_error *err);
-/* Load the configured policy with its parameters. */
-int daemon_load_policy(const struct config *config, struct mc_policy_run **policy,
-                       struct mc_error *err);
 
 #endif

@@ -218,7 +218,7 @@ static int start_signals(struct daemon *daemon)
 
 static int start(struct daemon *daemon, struct mc_error *err)
 {
-    int rc = daemon_load_policy(&daemon->config, &daemon->policy, err);
+    int rc = policies_load(&daemon->config, &daemon->policies.current, err);
 
     if (rc < 0)
         return rc;
@@ -230,7 +230,7 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
-    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policy);
+    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor);
     daemon->act = act_new();
     daemon->agents = agents_new(daemon->base);
@@ -263,7 +263,7 @@ static void stop(struct daemon *daemon)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
     act_free(daemon->act);
     mc_engine_free(daemon->engine);
-    mc_policy_unload(daemon->policy);
+    policies_free(&daemon->policies);
     mc_hypervisor_free(daemon->hypervisor);
     mc_snapshot_free(&daemon->snapshot);
     mc_plan_free(&daemon->plan);
@@ -308,12 +308,13 @@ int main(int argc, char **argv)
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;
     }
     if (options.check_config) {
-        code = daemon_load_policy(&daemon.config, &daemon.policy, &err) < 0 ? EXIT_FAILED : EXIT_OK;
+        code = policies_load(&daemon.config, &daemon.policies.current, &err) < 0 ? EXIT_FAILED
+                                                                                 : EXIT_OK;
         if (code == EXIT_OK)
             puts("the configuration is good");
         else
             log_error("%s", err.text);
-        mc_policy_unload(daemon.policy);
+        policies_free(&daemon.policies);
         config_free(&daemon.config);
         return code;
     }

@@ -48,7 +48,7 @@ static const struct family always[] = {
             "Observations that were not back in time and were asked for again."),
     COUNTER(observe_failures, "memctl_observe_failures_total", "Observations that failed."),
     COUNTER(policy_failures, "memctl_policy_failures_total",
-            "Passes without a plan because the policy failed."),
+            "Answers of a policy that were not used, and passes without a plan."),
     COUNTER(commands, "memctl_balloon_commands_total", "Balloon targets set."),
     COUNTER(command_failures, "memctl_balloon_command_failures_total",
             "Balloon targets that could not be set."),
@@ -177,7 +177,7 @@ static void add_state(struct evbuffer *out, struct daemon *daemon)
 {
     add_head(out, "memctl_build_info", "gauge", "The version of memctld and its policy.");
     evbuffer_add_printf(out, "memctl_build_info{version=\"%s\",policy=\"%s\"} 1\n", MEMCTL_VERSION,
-                        mc_policy_of(daemon->policy)->name);
+                        mc_policy_of(daemon->policies.current)->name);
     add_head(out, "memctl_hypervisor_up", "gauge", "1 while the hypervisor answers.");
     evbuffer_add_printf(out, "memctl_hypervisor_up %d\n", daemon->link.up);
     add_head(out, "memctl_stuck_calls", "gauge", "Calls to the hypervisor that do not come back.");

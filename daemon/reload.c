@@ -5,22 +5,6 @@
 
 #include "log.h"
 
-int daemon_load_policy(const struct config *config, struct mc_policy_run **policy,
-                       struct mc_error *err)
-{
-    int rc = mc_policy_load(config->policy, policy, err);
-
-    for (size_t i = 0; rc == 0 && i < config->policy_param_count; i++) {
-        rc = mc_policy_set_param(*policy, config->policy_params[i].name,
-                                 config->policy_params[i].value, err);
-        if (rc < 0) {
-            mc_policy_unload(*policy);
-            *policy = NULL;
-        }
-    }
-    return rc;
-}
-
 /* What is bound when the process starts cannot follow a reload. */
 static void keep_bound(const struct config *old, struct config *new)
 {
@@ -36,22 +20,25 @@ static void keep_bound(const struct config *old, struct config *new)
 
 int daemon_reload(struct daemon *daemon, struct mc_error *err)
 {
+    struct mc_policy_input input = mc_engine_policy_input(daemon->engine, NULL);
     struct mc_policy_run *policy = NULL;
     struct config config;
     int rc = daemon_read_config(daemon, &config, err);
 
     if (rc == 0)
-        rc = daemon_load_policy(&config, &policy, err);
+        rc = policies_load(&config, &policy, err);
+    if (rc == 0)
+        rc = mc_policy_try(policy, &input, err);
     if (rc < 0) {
+        mc_policy_unload(policy);
         config_free(&config);
         return rc;
     }
     keep_bound(&daemon->config, &config);
     config_free(&daemon->config);
     daemon->config = config;
+    policies_take(&daemon->policies, policy);
     mc_engine_configure(daemon->engine, &config.engine, policy);
-    mc_policy_unload(daemon->policy);
-    daemon->policy = policy;
     tick_wake(daemon);
     log_info("configuration reloaded");
     return 0;

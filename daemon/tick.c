@@ -61,6 +61,21 @@ static void fall_behind(struct daemon *daemon, const struct mc_error *err)
     schedule(daemon, clock_now_ms() + link->pause_ms);
 }
 
+/* A policy whose answer is no good is replaced within the same pass. */
+static int plan(struct daemon *daemon, struct mc_error *err)
+{
+    int rc = mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, err);
+
+    if (rc < 0)
+        daemon->counters.policy_failures++;
+    if (rc < 0 && rc != -ENOMEM && policies_fall_back(&daemon->policies, err)) {
+        mc_engine_configure(daemon->engine, &daemon->config.engine, daemon->policies.current);
+        rc = mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, err);
+    }
+    daemon->policies.proven |= rc == 0;
+    return rc;
+}
+
 static void decide_and_act(struct daemon *daemon)
 {
     struct mc_error err;
@@ -69,8 +84,7 @@ static void decide_and_act(struct daemon *daemon)
     observe_apply_config(&daemon->config, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     act_mark_busy(daemon->act, &daemon->snapshot);
-    if (mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, &err) < 0) {
-        daemon->counters.policy_failures++;
+    if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
             log_error("no plan, all guests stay as they are: %s", err.text);
         daemon->has_plan = false;

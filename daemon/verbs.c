@@ -38,18 +38,20 @@ static json_t *counters_json(const struct counters *counters)
 
 static void handle_status(struct request *request, struct daemon *daemon, const json_t *args)
 {
-    const struct mc_policy *policy = mc_policy_of(daemon->policy);
     size_t managed = 0;
     json_t *result;
 
     (void)args;
     for (size_t i = 0; i < daemon->snapshot.count; i++)
         managed += daemon->snapshot.guests[i].exempt == MC_EXEMPT_NO;
-    result = json_pack("{s:s, s:I, s:I, s:s, s:o, s:i, s:i}", "version", MEMCTL_VERSION, "uptime_s",
-                       (json_int_t)((clock_now_ms() - daemon->started_ms) / 1000), "interval_ms",
-                       (json_int_t)daemon->config.engine.interval_ms, "policy", policy->name,
-                       "hypervisor", link_json(daemon), "guests", (int)daemon->snapshot.count,
-                       "managed", (int)managed);
+    result =
+        json_pack("{s:s, s:I, s:I, s:s, s:o, s:i, s:i}", "version", MEMCTL_VERSION, "uptime_s",
+                  (json_int_t)((clock_now_ms() - daemon->started_ms) / 1000), "interval_ms",
+                  (json_int_t)daemon->config.engine.interval_ms, "policy",
+                  mc_policy_of(daemon->policies.current)->name, "hypervisor", link_json(daemon),
+                  "guests", (int)daemon->snapshot.count, "managed", (int)managed);
+    json_object_set_new(result, "policy_params", mc_params_to_json(daemon->policies.current));
+    json_object_set_new(result, "policy_refused", policies_refused_json(daemon));
     json_object_set_new(result, "host",
                         daemon->has_plan ? mc_host_to_json(&daemon->snapshot.host) : json_null());
     json_object_set_new(result, "plan",
@@ -264,9 +266,16 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
-    {"list", false, handle_list},     {"reload", true, handle_reload},
-    {"set", true, handle_set},        {"show", false, handle_show},
-    {"status", false, handle_status}, {"version", false, handle_version},
+    {"list", false, handle_list},
+    {"policy-list", false, handle_policy_list},
+    {"policy-show", false, handle_policy_show},
+    {"policy-use", true, handle_policy_use},
+    {"reload", true, handle_reload},
+    {"set", true, handle_set},
+    {"show", false, handle_show},
+    {"snapshot", false, handle_snapshot},
+    {"status", false, handle_status},
+    {"version", false, handle_version},
 };
 
 const struct verb *verb_find(const char *name)

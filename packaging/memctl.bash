@@ -47,15 +47,32 @@ _memctl() {
         ;;
     *=) return ;;
     esac
-    if [[ $cur == -* ]]; then
+    if [[ $cur == -* && ${words[0]-} == policy ]]; then
+        mapfile -t COMPREPLY < <(compgen -W $'--param\n--policy\n--json\n--socket\n--help' -- "$cur")
+        return
+    elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--json\n--socket\n--help\n--version' -- "$cur")
         return
     fi
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nset\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nset\npolicy\nsnapshot\nreload\nversion' -- "$cur"
         )
+        ;;
+    policy:1)
+        mapfile -t COMPREPLY < <(compgen -W $'list\nshow\nuse\neval' -- "$cur")
+        ;;
+    policy:2)
+        case ${words[1]} in
+        show | use)
+            mapfile -t COMPREPLY < <(
+                compgen -W "$("${memctl[@]}" --json policy list 2>/dev/null |
+                    sed -n 's/^      "name": "\([^"\\]*\)",$/\1/p')" -- "$cur"
+            )
+            ;;
+        eval) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        esac
         ;;
     show:1 | set:1)
         while read -r name; do

@@ -51,7 +51,12 @@ complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host an
 complete -c memctl -n '__memctl_at 0' -a list -d 'list the running guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
+complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'
+complete -c memctl -n '__memctl_at 0' -a snapshot -d 'print what the policy is asked'
 complete -c memctl -n '__memctl_at 0' -a reload -d 'have the daemon read its configuration again'
 complete -c memctl -n '__memctl_at 0' -a version -d 'print the versions'
+complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = policy' -a 'list show use eval'
+complete -c memctl -n '__memctl_words | string match -q policy' -l param -x -d 'NAME=VALUE'
+complete -c memctl -n '__memctl_words | string match -q policy' -l policy -x -d 'the policy to ask'
 complete -c memctl -n __memctl_guest_wanted -a '(__memctl_guests)' -d guest
 complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no'

@@ -22,6 +22,17 @@ _memctl_settings() {
     fi
 }
 
+_memctl_policies() {
+    local -a policies ask=(memctl)
+
+    if [[ -n ${opt_args[--socket]-} ]]; then
+        ask+=(--socket ${(Q)opt_args[--socket]})
+    fi
+    policies=(${(f)"$($ask --json policy list 2>/dev/null |
+        sed -n 's/^      "name": "\([^"\\]*\)",$/\1/p')"})
+    compadd -a policies
+}
+
 _memctl() {
     local curcontext=$curcontext state line
     local -A opt_args
@@ -30,6 +41,8 @@ _memctl() {
         'list:list the running guests with their memory and why it is what it is'
         'show:show all about one guest'
         "set:change a guest's shares, min, max or managed"
+        'policy:look at the policies, choose one, ask one'
+        'snapshot:print what the policy is asked'
         'reload:have the daemon read its configuration again'
         'version:print the versions of memctl and of the running daemon'
     )
@@ -39,13 +52,25 @@ _memctl() {
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
+        '*--param[a parameter of the policy]:NAME=VALUE:' \
+        '--policy[for policy eval: the policy to ask]:policy:_memctl_policies' \
         '1:command:->command' \
         '2:guest:->guest' \
         '*:setting:->setting'
     case $state in
     command) _describe command commands ;;
-    guest) [[ $line[1] == (show|set) ]] && _memctl_guests ;;
-    setting) [[ $line[1] == set ]] && _memctl_settings ;;
+    guest)
+        case $line[1] in
+        show | set) _memctl_guests ;;
+        policy) compadd list show use eval ;;
+        esac
+        ;;
+    setting)
+        case $line[1] in
+        set) _memctl_settings ;;
+        policy) [[ $line[2] == eval ]] && _files || _memctl_policies ;;
+        esac
+        ;;
     esac
 }
 

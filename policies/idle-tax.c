@@ -16,9 +16,11 @@ static const struct mc_policy_param params_idle_tax[] = {
     {
         .name = "tax",
         .description = "the part of an idle page's worth that is taxed away; 0 is plain shares",
+        .type = MC_PARAM_RATIO,
         .fallback = 0.5,
         .low = 0,
-        .high = 0.999999,
+        .high = 1,
+        .below_high = true,
     },
 };
 

@@ -15,6 +15,7 @@ static const struct mc_policy_param params_working_set[] = {
     {
         .name = "headroom",
         .description = "what a guest gets above its active memory, as a part of it",
+        .type = MC_PARAM_RATIO,
         .fallback = 0.25,
         .low = 0,
         .high = 10,

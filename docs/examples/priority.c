@@ -29,6 +29,7 @@ static const struct mc_policy_param params_priority[] = {
     {
         .name = "fill",
         .description = "the part of its max that a guest gets before the next one is asked",
+        .type = MC_PARAM_RATIO,
         .fallback = 1,
         .low = 0,
         .high = 1,

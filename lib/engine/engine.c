@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xxhash.h>
-
 #include "engine/track.h"
 #include "estimate/estimate.h"
 #include "govern/govern.h"
@@ -27,6 +25,7 @@ struct mc_engine {
 
     /* What the policy sees and answers: only guests that may be moved. index leads back. */
     struct mc_policy_guest *guests;
+    struct mc_policy_input input;
     uint64_t *targets;
     size_t *index;
     size_t room;
@@ -126,19 +125,22 @@ static struct mc_policy_guest policy_view(const struct mc_engine_config *config,
         .min = mc_min_u64(whole_pages(min), whole_pages(guest->terms.max)),
         .max = whole_pages(guest->terms.max),
         .current = whole_pages(guest->actual),
+        .held = whole_pages(guest->held),
         .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
-        .key = XXH3_64bits(guest->uuid, sizeof(guest->uuid) - 1),
+        .stall_us = guest->agent.present ? guest->agent.stall_us : MC_UNKNOWN,
+        .key = mc_policy_key(guest->uuid),
     };
 }
 
 static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
                   struct mc_plan *plan, struct mc_error *err)
 {
-    struct mc_policy_input input = {.now_ms = snapshot->now_ms,
-                                    .budget = whole_pages(plan->divided)};
+    struct mc_policy_input *input = &engine->input;
     uint64_t sum_min = 0, sum_max = 0;
     int rc;
 
+    *input = (struct mc_policy_input){
+        .now_ms = snapshot->now_ms, .budget = whole_pages(plan->divided), .guests = engine->guests};
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
 
@@ -147,16 +149,22 @@ static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
             continue;
         sum_min += guest->terms.min;
         sum_max += guest->terms.max;
-        engine->index[input.count] = i;
-        engine->guests[input.count++] = policy_view(&engine->config, guest);
+        engine->index[input->count] = i;
+        engine->guests[input->count++] = policy_view(&engine->config, guest);
     }
     plan->deficit = mc_less_u64(sum_min, plan->divided);
     plan->surplus = mc_less_u64(plan->divided, sum_max);
-    input.guests = engine->guests;
-    rc = mc_policy_decide(engine->policy, &input, engine->targets, err);
-    for (size_t i = 0; rc == 0 && i < input.count; i++)
+    rc = mc_policy_decide(engine->policy, input, engine->targets, err);
+    for (size_t i = 0; rc == 0 && i < input->count; i++)
         plan->steps[engine->index[i]].wish = engine->targets[i];
     return rc;
+}
+
+struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine, const size_t **index)
+{
+    if (index)
+        *index = engine->index;
+    return engine->input;
 }
 
 int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struct mc_plan *plan,
@@ -166,6 +174,7 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
         STALE_INTERVALS * mc_max_u64(engine->config.interval_ms, STATS_PERIOD_LEAST_MS);
     int rc;
 
+    engine->input = (struct mc_policy_input){0};
     if (mc_plan_reset(plan, snapshot->count) < 0 || make_room(engine, snapshot->count) < 0 ||
         mc_tracks_follow(&engine->tracks, snapshot) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);

@@ -34,9 +34,9 @@ static json_t *agent_to_json(const struct mc_agent_report *agent)
 {
     if (!agent->present)
         return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o}", "version", agent->version, "total",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "version", agent->version, "total",
                      number(agent->total), "free", number(agent->free), "available",
-                     number(agent->available));
+                     number(agent->available), "stall_us", number(agent->stall_us));
 }
 
 static json_t *step_to_json(const struct mc_step *step)

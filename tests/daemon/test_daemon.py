@@ -34,6 +34,7 @@ BUDGET = 1536 * MiB + 3 * OVERHEAD + 256 * MiB + 30 * MiB
 def simulated(build, **options):
     options.setdefault("budget", BUDGET)
     options.setdefault("interval", "200ms")
+    options.setdefault("config", "[policy]\nname = shares\n")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
         json.dump(SCENARIO, scenario)
         scenario.flush()
@@ -213,8 +214,9 @@ def checks_configurations(build):
         ("[budget]\novercommit = 2\n", 1, "promises nothing that is not there"),
         ("[guests]\nmin = 12Q\n", 1, "[guests] min: '12Q' has no known unit"),
         ("[guests]\nmin =\n", 1, "[guests] min: needs a value"),
-        ("[policy]\nname = nosuch\n", 1, "nosuch.so"),
+        ("[policy]\nname = nosuch\n", 1, "there is no policy 'nosuch'"),
         ("[policy]\nname = idle-tax\ntax = 1\n", 1, "is not a number from 0 to"),
+        ("[policy]\nname = idle-tax\ntax = 0.9999999\n", 0, ""),
         ("[policy]\nname = shares\ntax = 0.5\n", 1, "has no parameter 'tax'"),
         ("[memctld]\nmetrics = here\n", 1, "is not ADDRESS:PORT"),
         ("what is this\n", 1, "line 1"),

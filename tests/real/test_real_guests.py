@@ -33,7 +33,7 @@ class World:
         self.guests = dict(zip("abc", self.lab.boot_many(["a", "b", "c"], memory=MEMORY,
                                                           persistent=True)))
         self.memctld = Memctld(build, self.lab.uri, budget=BUDGET, interval=f"{TICK}s",
-                               config="[guests]\nmin = 128M\n")
+                               config="[policy]\nname = shares\n[guests]\nmin = 128M\n")
         self.memctld.json("set", "c", "shares=2000")
 
     def close(self):

@@ -56,6 +56,14 @@ MC_PUBLIC void mc_engine_unsettle(struct mc_engine *engine);
 MC_PUBLIC int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot,
                              struct mc_plan *plan, struct mc_error *err);
 
+/*
+ * What the policy was asked in the last pass, for those who want to ask "what if"; it belongs to
+ * the engine and holds until the next pass. index[i], if wanted, is the place of its guest i in the
+ * snapshot.
+ */
+MC_PUBLIC struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine,
+                                                        const size_t **index);
+
 /* A command was taken by the hypervisor: from here on the guest will obey it. */
 MC_PUBLIC void mc_engine_done(struct mc_engine *engine, const char *uuid, uint64_t now_ms);
 

@@ -66,6 +66,7 @@ struct mc_agent_report {
     char version[32];
     uint64_t received_ms;
     uint64_t total, free, available; /* its own meminfo, bytes */
+    uint64_t stall_us;               /* a second that some task waited for memory, MC_UNKNOWN */
 };
 
 struct mc_guest {

@@ -8,6 +8,7 @@
 #ifndef MEMCTL_POLICY_H
 #define MEMCTL_POLICY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@
 #include <memctl/visibility.h>
 
 /* Raised when a structure below changes; a module of another number is refused. */
-#define MC_POLICY_ABI 1
+#define MC_POLICY_ABI 2
 
 #define MC_POLICY_PARAM_MAX 8
 
@@ -25,9 +26,11 @@ struct mc_policy_guest {
     uint64_t shares;   /* 1 .. 1000000 */
     uint64_t min, max; /* the answer must lie between them */
     uint64_t current;  /* what it has now */
+    uint64_t held;     /* what of that is resident on the host */
     uint64_t active;   /* what it works with; never above max */
-    uint64_t stall_us; /* memory stall time of the last second, 0 if unknown */
-    uint64_t key;      /* stands for the guest's identity: equal only for the same guest */
+    uint64_t
+        stall_us; /* how long it stalled for memory in the last second, MC_UNKNOWN if unknown */
+    uint64_t key; /* stands for the guest's identity: equal only for the same guest */
 };
 
 struct mc_policy_input {
@@ -37,11 +40,18 @@ struct mc_policy_input {
     size_t count;
 };
 
-/* A parameter is a number; a ratio may be written as a percentage by people. */
+/* How people write a parameter; the policy gets a plain number in all cases. */
+enum mc_param_type {
+    MC_PARAM_NUMBER,
+    MC_PARAM_RATIO, /* 0.5, or 50% */
+};
+
 struct mc_policy_param {
     const char *name;
-    const char *description;
+    const char *description; /* a sentence */
+    enum mc_param_type type;
     double fallback, low, high; /* low <= value <= high */
+    bool below_high;            /* value < high instead */
 };
 
 struct mc_policy {
@@ -83,6 +93,9 @@ MC_PUBLIC struct mc_demand *mc_divider_demands(struct mc_divider *divider,
 /* Solve for the demands; targets in bytes. Returns 0, -ENOMEM or -ERANGE. */
 MC_PUBLIC int mc_divide(struct mc_divider *divider, uint64_t budget, uint64_t *targets);
 
+/* The key of the guest with this UUID, as the daemon gives it to policies. */
+MC_PUBLIC uint64_t mc_policy_key(const char *uuid);
+
 /* A loaded module with its parameters and state. */
 struct mc_policy_run;
 
@@ -94,6 +107,16 @@ MC_PUBLIC int mc_policy_load(const char *name, struct mc_policy_run **run, struc
 MC_PUBLIC void mc_policy_unload(struct mc_policy_run *run);
 MC_PUBLIC const struct mc_policy *mc_policy_of(const struct mc_policy_run *run);
 
+/* The values of its parameters, in the order of the table. */
+MC_PUBLIC const double *mc_policy_params(const struct mc_policy_run *run);
+
+/*
+ * The names of the modules in the policies' directory, sorted; the caller frees with
+ * mc_policy_names_free(). -ENOENT with a sentence if the directory cannot be read.
+ */
+MC_PUBLIC int mc_policy_names(char ***names, size_t *count, struct mc_error *err);
+MC_PUBLIC void mc_policy_names_free(char **names, size_t count);
+
 /* Set a parameter from text ("0.5", "50%"); -EINVAL or -ERANGE with a sentence. */
 MC_PUBLIC int mc_policy_set_param(struct mc_policy_run *run, const char *name, const char *value,
                                   struct mc_error *err);
@@ -104,5 +127,12 @@ MC_PUBLIC int mc_policy_set_param(struct mc_policy_run *run, const char *name, c
  */
 MC_PUBLIC int mc_policy_decide(struct mc_policy_run *run, const struct mc_policy_input *input,
                                uint64_t *targets, struct mc_error *err);
+
+/*
+ * Would its answers be accepted? Asks a second run of the same module and parameters, so that the
+ * first one's state is not touched.
+ */
+MC_PUBLIC int mc_policy_try(const struct mc_policy_run *run, const struct mc_policy_input *input,
+                            struct mc_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include <memctl/error.h>
 #include <memctl/model.h>
+#include <memctl/policy.h>
 #include <memctl/visibility.h>
 
 #define MC_WIRE_VERSION 1
@@ -46,5 +47,33 @@ MC_PUBLIC json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc
 MC_PUBLIC json_t *mc_settings_to_json(const struct mc_settings *settings);
 MC_PUBLIC json_t *mc_host_to_json(const struct mc_host *host);
 MC_PUBLIC json_t *mc_plan_to_json(const struct mc_plan *plan);
+
+/* What a policy is asked, with the guests' names: the form of `memctl snapshot`. Start from {0}. */
+struct mc_question {
+    struct mc_policy_input input; /* its guests are those below */
+    struct mc_policy_guest *guests;
+    struct mc_question_name {
+        char name[MC_NAME_TEXT], uuid[MC_UUID_TEXT];
+    } * names;
+};
+
+/*
+ * Read it from JSON. -EINVAL with the place of the first mistake in a sentence. Sizes are brought
+ * to whole pages: min up, everything else down.
+ */
+MC_PUBLIC int mc_question_from_json(const json_t *object, struct mc_question *question,
+                                    struct mc_error *err);
+MC_PUBLIC void mc_question_free(struct mc_question *question);
+
+/* names[i] belongs to input->guests[i]. */
+MC_PUBLIC json_t *mc_question_to_json(const struct mc_policy_input *input,
+                                      const struct mc_question_name *names);
+
+/* {"tax": 0.5} */
+MC_PUBLIC json_t *mc_params_to_json(const struct mc_policy_run *policy);
+
+/* Name, description and parameters with type, default and range; value only if loaded to be used.
+ */
+MC_PUBLIC json_t *mc_policy_to_json(const struct mc_policy_run *policy);
 
 #endif

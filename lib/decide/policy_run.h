@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A loaded module: policy_module.c brings it in, policy.c asks it. */
+#ifndef MEMCTL_POLICY_RUN_H
+#define MEMCTL_POLICY_RUN_H
+
+#include <memctl/policy.h>
+
+struct mc_policy_run {
+    char *name; /* as it was asked for */
+    void *module;
+    int fd; /* of the module's file if it was opened by descriptor, else -1 */
+    const struct mc_policy *policy;
+    void *state;
+    double params[MC_POLICY_PARAM_MAX];
+};
+
+#endif

@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_status, &command_list,   &command_show,     &command_set,
-    &command_policy, &command_reload, &command_snapshot, &command_version,
+    &command_status, &command_list,     &command_show,   &command_set,     &command_policy,
+    &command_reload, &command_snapshot, &command_replay, &command_version,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))

@@ -31,8 +31,8 @@ static void print_hypervisor(const json_t *link)
 static void print_refused(const json_t *refused)
 {
     if (json_is_object(refused))
-        printf("            instead of %s, which was set aside: %s\n",
-               json_text(refused, "policy"), json_text(refused, "error"));
+        printf("            instead of %s, which was set aside: %s\n", json_text(refused, "policy"),
+               json_text(refused, "error"));
 }
 
 static void print_host(const json_t *host)

@@ -123,6 +123,15 @@ static void late(struct job *job)
                 command->name);
 }
 
+static void note_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done)
+{
+    if (is_done)
+        mc_engine_done(daemon->engine, uuid, now_ms);
+    else
+        mc_engine_failed(daemon->engine, uuid, now_ms);
+    record_outcome(daemon, uuid, now_ms, is_done);
+}
+
 static void done(struct job *job)
 {
     struct command *command = (struct command *)job;
@@ -138,10 +147,7 @@ static void done(struct job *job)
             log_warning("guest '%s': %s", command->name, job->err.text);
         }
     } else {
-        if (job->rc < 0)
-            mc_engine_failed(daemon->engine, command->uuid, clock_now_ms());
-        else
-            mc_engine_done(daemon->engine, command->uuid, clock_now_ms());
+        note_outcome(daemon, command->uuid, clock_now_ms(), job->rc == 0);
         record_command(daemon, command->name, command->from, command->to,
                        job->rc < 0 ? &job->err : NULL);
     }
@@ -177,7 +183,7 @@ static void send_target(struct daemon *daemon, const struct mc_guest *guest,
     struct command *command = command_for(daemon, guest);
 
     if (!command) {
-        mc_engine_failed(daemon->engine, guest->uuid, daemon->snapshot.now_ms);
+        note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, false);
         return;
     }
     command->from = guest->actual;

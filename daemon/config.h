@@ -23,6 +23,7 @@ struct config {
     char connect[4096];
     char socket[108];
     char socket_group[64];
+    char record[4096];         /* the file of a recording, "" for none */
     char metrics[CONFIG_TEXT]; /* ADDRESS:PORT, "" for none */
     char policy[CONFIG_TEXT];
     struct policy_param policy_params[8];

@@ -27,6 +27,7 @@
 #include "config.h"
 #include "lanes.h"
 #include "policies.h"
+#include "recorder.h"
 
 struct agents;
 struct save;
@@ -84,6 +85,7 @@ struct daemon {
     struct lanes *lanes;
     struct policies policies;
     struct mc_engine *engine;
+    struct recorder *recorder; /* NULL: nothing is recorded */
 
     struct mc_snapshot snapshot; /* the newest, with estimates */
     struct mc_plan plan;         /* for it; plan.count == snapshot.count */
@@ -130,6 +132,13 @@ void act_run(struct daemon *daemon);
 void record_plan(struct daemon *daemon);
 void record_command(struct daemon *daemon, const char *name, uint64_t from, uint64_t to,
                     const struct mc_error *err);
+/* The engine was made or got another configuration or policy. */
+void record_begin(struct daemon *daemon);
+/* A pass of the engine, whether it gave a plan or not. */
+void record_pass(struct daemon *daemon, bool planned);
+/* What became of a guest's balloon command. */
+void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done);
+void record_unsettle(struct daemon *daemon);
 void record_link(struct daemon *daemon, const struct mc_error *err);
 
 /* control.c */

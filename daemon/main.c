@@ -24,7 +24,7 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *config_file;
-    const char *connect, *socket, *metrics, *budget, *interval;
+    const char *connect, *socket, *metrics, *budget, *interval, *record;
     bool check_config, verbose;
 };
 
@@ -41,6 +41,7 @@ static void print_help(void)
          "      --interval TIME  between two looks at the guests: 500ms, 2s\n"
          "      --socket PATH    where memctl finds this daemon\n"
          "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
+         "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
          "  -v, --verbose        say more\n"
          "  -h, --help           this text\n"
          "  -V, --version        the version\n"
@@ -51,7 +52,7 @@ static void print_help(void)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS };
+    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},
@@ -60,6 +61,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"interval", required_argument, NULL, INTERVAL},
         {"socket", required_argument, NULL, SOCKET},
         {"metrics", required_argument, NULL, METRICS},
+        {"record", required_argument, NULL, RECORD},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -89,6 +91,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case METRICS:
             options->metrics = optarg;
+            break;
+        case RECORD:
+            options->record = optarg;
             break;
         case 'v':
             options->verbose = true;
@@ -120,6 +125,7 @@ static int apply_options(const struct options *options, struct config *config, s
         {"memctld", "socket", "--socket", options->socket},
         {"memctld", "metrics", "--metrics", options->metrics},
         {"memctld", "interval", "--interval", options->interval},
+        {"memctld", "record", "--record", options->record},
         {"budget", "budget", "--budget", options->budget},
     };
 
@@ -236,6 +242,12 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->agents = agents_new(daemon->base);
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents)
         return mc_error_set(err, -ENOMEM, "out of memory");
+    if (*daemon->config.record) {
+        rc = recorder_open(daemon->config.record, &daemon->recorder, err);
+        if (rc < 0)
+            return rc;
+        record_begin(daemon);
+    }
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
@@ -262,6 +274,7 @@ static void stop(struct daemon *daemon)
     if (daemon->base)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
     act_free(daemon->act);
+    recorder_close(daemon->recorder);
     mc_engine_free(daemon->engine);
     policies_free(&daemon->policies);
     mc_hypervisor_free(daemon->hypervisor);

@@ -50,6 +50,7 @@ bool policies_fall_back(struct policies *policies, const struct mc_error *why)
     log_error("%s; policy %s decides instead, until 'memctl policy use' or a reload chooses again",
               why->text, mc_policy_of(other)->name);
     mc_policy_unload(policies->current);
+    mc_policy_restart(other); /* what it remembers is of another time */
     policies->current = other;
     policies->good = NULL;
     policies->proven = false;

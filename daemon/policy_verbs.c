@@ -166,6 +166,7 @@ void handle_policy_use(struct request *request, struct daemon *daemon, const jso
     request_log(request, line);
     policies_take(&daemon->policies, policy);
     mc_engine_configure(daemon->engine, &daemon->config.engine, policy);
+    record_begin(daemon);
     tick_wake(daemon);
     request_reply(request, current_json(daemon));
 }

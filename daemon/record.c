@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What happened, for the operator: counters, and a line in the log when something changes. */
+/*
+ * What happened, for the operator: counters, a line in the log when something changes, and the
+ * lines of a recording if there is one.
+ */
 #include "daemon.h"
 
 #include <string.h>
+
+#include <memctl/replay.h>
 
 #include "log.h"
 
@@ -55,4 +60,32 @@ void record_plan(struct daemon *daemon)
                      mc_size_format(a, daemon->snapshot.guests[i].actual),
                      mc_size_format(b, step->target), mc_rule_name(mc_step_reason(step)));
     }
+}
+
+/* ---- the recording: what the engine was told and answered ---- */
+
+void record_begin(struct daemon *daemon)
+{
+    if (daemon->recorder)
+        recorder_write(daemon->recorder,
+                       mc_recording_begin(&daemon->config.engine, daemon->policies.current));
+}
+
+void record_pass(struct daemon *daemon, bool planned)
+{
+    if (daemon->recorder)
+        recorder_write(daemon->recorder,
+                       mc_recording_step(&daemon->snapshot, planned ? &daemon->plan : NULL));
+}
+
+void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done)
+{
+    if (daemon->recorder)
+        recorder_write(daemon->recorder, mc_recording_outcome(uuid, now_ms, is_done));
+}
+
+void record_unsettle(struct daemon *daemon)
+{
+    if (daemon->recorder)
+        recorder_write(daemon->recorder, mc_recording_unsettle());
 }

@@ -10,12 +10,13 @@ static void keep_bound(const struct config *old, struct config *new)
 {
     if (strcmp(old->connect, new->connect) != 0 || strcmp(old->socket, new->socket) != 0 ||
         strcmp(old->socket_group, new->socket_group) != 0 ||
-        strcmp(old->metrics, new->metrics) != 0)
-        log_warning("connect, socket, socket-group and metrics change only with a restart");
+        strcmp(old->metrics, new->metrics) != 0 || strcmp(old->record, new->record) != 0)
+        log_warning("connect, socket, socket-group, metrics and record change only with a restart");
     memcpy(new->connect, old->connect, sizeof(new->connect));
     memcpy(new->socket, old->socket, sizeof(new->socket));
     memcpy(new->socket_group, old->socket_group, sizeof(new->socket_group));
     memcpy(new->metrics, old->metrics, sizeof(new->metrics));
+    memcpy(new->record, old->record, sizeof(new->record));
 }
 
 int daemon_reload(struct daemon *daemon, struct mc_error *err)
@@ -39,6 +40,7 @@ int daemon_reload(struct daemon *daemon, struct mc_error *err)
     daemon->config = config;
     policies_take(&daemon->policies, policy);
     mc_engine_configure(daemon->engine, &config.engine, policy);
+    record_begin(daemon);
     tick_wake(daemon);
     log_info("configuration reloaded");
     return 0;

@@ -66,11 +66,14 @@ static int plan(struct daemon *daemon, struct mc_error *err)
 {
     int rc = mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, err);
 
+    record_pass(daemon, rc == 0);
     if (rc < 0)
         daemon->counters.policy_failures++;
     if (rc < 0 && rc != -ENOMEM && policies_fall_back(&daemon->policies, err)) {
         mc_engine_configure(daemon->engine, &daemon->config.engine, daemon->policies.current);
+        record_begin(daemon);
         rc = mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, err);
+        record_pass(daemon, rc == 0);
     }
     daemon->policies.proven |= rc == 0;
     return rc;
@@ -115,8 +118,8 @@ static void on_observed(struct observation *observation)
     daemon->tick.outstanding--;
     if (!overtaken)
         daemon->tick.waiting = false;
-    if (observation->job.rc == -ECANCELED)
-        return; /* at the end of the process */
+    if (observation->job.rc == -ECANCELED || !daemon->tick.timer)
+        return; /* the process is ending, and parts of the daemon are gone */
     note_duration(daemon, &observation->job);
     if (overtaken &&
         (observation->job.rc < 0 || observation->snapshot.now_ms <= daemon->snapshot.now_ms))

@@ -163,6 +163,7 @@ static void save_done(struct job *job)
         guest->own = save->settings;
         observe_apply_config(&daemon->config, &daemon->snapshot);
         mc_engine_unsettle(daemon->engine);
+        record_unsettle(daemon);
         tick_wake(daemon);
     }
     if (save->request && job->rc < 0) {

@@ -57,7 +57,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nset\npolicy\nsnapshot\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nset\npolicy\nsnapshot\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)
@@ -74,6 +74,7 @@ _memctl() {
         eval) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         esac
         ;;
+    replay:1) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     show:1 | set:1)
         while read -r name; do
             if [[ $name == "$cur"* ]]; then

@@ -53,6 +53,8 @@ complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'
 complete -c memctl -n '__memctl_at 0' -a snapshot -d 'print what the policy is asked'
+complete -c memctl -n '__memctl_at 0' -a replay -d 'decide again what a recording decided'
+complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = replay' -F
 complete -c memctl -n '__memctl_at 0' -a reload -d 'have the daemon read its configuration again'
 complete -c memctl -n '__memctl_at 0' -a version -d 'print the versions'
 complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = policy' -a 'list show use eval'

@@ -43,6 +43,7 @@ _memctl() {
         "set:change a guest's shares, min, max or managed"
         'policy:look at the policies, choose one, ask one'
         'snapshot:print what the policy is asked'
+        'replay:decide again what a recording decided'
         'reload:have the daemon read its configuration again'
         'version:print the versions of memctl and of the running daemon'
     )
@@ -63,6 +64,7 @@ _memctl() {
         case $line[1] in
         show | set) _memctl_guests ;;
         policy) compadd list show use eval ;;
+        replay) _files ;;
         esac
         ;;
     setting)

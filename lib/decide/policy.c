@@ -20,6 +20,22 @@ const struct mc_policy *mc_policy_of(const struct mc_policy_run *run)
     return run->policy;
 }
 
+const char *mc_policy_asked_for(const struct mc_policy_run *run)
+{
+    return run->name;
+}
+
+int mc_policy_restart(struct mc_policy_run *run)
+{
+    void *state = run->policy->open();
+
+    if (!state)
+        return -ENOMEM;
+    run->policy->close(run->state);
+    run->state = state;
+    return 0;
+}
+
 const double *mc_policy_params(const struct mc_policy_run *run)
 {
     return run->params;

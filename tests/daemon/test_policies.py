@@ -36,12 +36,12 @@ SNAPSHOT = {
 
 
 @contextlib.contextmanager
-def simulated(build, config=""):
+def simulated(build, config="", **options):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
         json.dump(SCENARIO, scenario)
         scenario.flush()
         with Memctld(build, f"sim:{scenario.name}", config=config, interval="200ms",
-                     budget=1088 * MiB) as memctld:
+                     budget=1088 * MiB, **options) as memctld:
             yield memctld
 
 
@@ -181,6 +181,78 @@ def says_what_it_asks_so_that_eval_gives_its_own_answer(build):
         assert targets(build, snapshot) == wishes, snapshot
 
 
+def stops_in_the_middle_of_anything(build):
+    for _ in range(10):
+        with simulated(build) as memctld:
+            memctld.json("policy", "use", "shares")  # a tick follows at once
+            assert memctld.stop() == 0, memctld.log()
+
+
+# ---- recordings ----
+
+def replay(build, file):
+    return subprocess.run([Path(build) / "cli" / "memctl", "--json", "replay", file],
+                          capture_output=True, text=True, timeout=60,
+                          env=dict(os.environ, MEMCTL_POLICY_PATH=str(Path(build) / "policies")))
+
+
+def record_a_life(build, file):
+    """Start, another size, other policies, a policy that fails, a reload, the end."""
+    with simulated(build, record=file) as memctld, bad_policy(build, GOOD_FOR=3) as bad:
+        wait_for("statistics", lambda: memctld.guests()["busy"]["fresh"])
+        memctld.json("set", "idle", "shares=3000")
+        memctld.json("policy", "use", "pressure", "--param", "tax=20%")
+        wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > 15)
+        memctld.json("policy", "use", str(bad))
+        wait_for("the fall back", lambda: memctld.json("status")["policy_refused"])
+        memctld.json("reload")
+        assert memctld.json("status")["policy"] == "idle-tax"
+        # What comes back from the lanes after the last tick need not be in the file.
+        ticks = memctld.json("status")["counters"]["ticks"]
+        wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > ticks + 3)
+        assert memctld.stop() == 0
+
+
+def replays_what_it_recorded_bit_for_bit(build):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recording"
+        record_a_life(build, file)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [line["policy"] for line in lines if line["event"] == "begin"][:2] == \
+            ["idle-tax", "pressure"]
+        lines = [line for line in lines if not line.get("policy", "").startswith("/")]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        # The module is gone with its folder. What it refused to answer was asked of pressure then.
+        done = replay(build, file)
+        result = json.loads(done.stdout)
+        assert result["steps"] > 15 and result["commands"] >= 2 and result["guests"] == 2, result
+
+
+def notices_a_plan_that_comes_out_differently(build):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recording"
+        with simulated(build, record=file) as memctld:
+            wait_for("statistics", lambda: memctld.guests()["busy"]["fresh"])
+            memctld.json("set", "idle", "shares=3000")
+            wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > 15)
+            assert memctld.stop() == 0
+        text = file.read_text()
+        done = replay(build, file)
+        assert done.returncode == 0 and json.loads(done.stdout)["differ"] == 0, done
+        file.write_text(text.replace('"shares":3000', '"shares":1000', 1))
+        done = replay(build, file)
+        assert done.returncode == 1 and json.loads(done.stdout)["differ"] >= 1, done
+        file.write_text(text[:-10])
+        assert json.loads(replay(build, file).stdout)["cut"] is True
+        for broken, words in (("{}\n", "line 1: is no line of a recording"), ("x\n", "line 1: "),
+                              (text.split("\n", 1)[1], "does not start with 'begin'"),
+                              (text.replace('"shares":', '"sheep":'), "terms: shares: is missing")):
+            file.write_text(broken)
+            done = replay(build, file)
+            assert done.returncode == 1 and words in done.stderr, (words, done)
+        assert replay(build, file.with_name("none")).returncode == 1
+
+
 BAD_POLICY = """
 #include <memctl/policy.h>
 #include <string.h>
@@ -275,6 +347,9 @@ TESTS = [
     falls_back_to_shares_when_none_was_good,
     loads_a_module_that_was_built_anew,
     refuses_another_interface_version,
+    stops_in_the_middle_of_anything,
+    replays_what_it_recorded_bit_for_bit,
+    notices_a_plan_that_comes_out_differently,
 ]
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class World:
         self.guests = dict(zip("abc", self.lab.boot_many(["a", "b", "c"], memory=MEMORY,
                                                           persistent=True)))
         self.memctld = Memctld(build, self.lab.uri, budget=BUDGET, interval=f"{TICK}s",
+                               recording=True,
                                config="[policy]\nname = shares\n[guests]\nmin = 128M\n")
         self.memctld.json("set", "c", "shares=2000")
 
@@ -209,6 +210,9 @@ def leaves_guests_without_balloon_or_with_huge_pages_alone(world):
 def costs_little(world):
     """CPU and memory with four guests at 1 s ticks; figures for people, bounds with room for noise."""
     extra = world.lab.boot("d", memory="256M")
+    assert world.memctld.stop() == 0
+    world.memctld.recording = False
+    world.memctld.start()
     wait_for("four guests", lambda: len(world.memctld.guests()) == 4)
     time.sleep(8)
 
@@ -227,6 +231,15 @@ def costs_little(world):
     assert sizes["VmRSS:"] <= 24 and sizes["RssAnon:"] <= 6, sizes
     assert used <= 0.27, used
     extra.destroy()
+
+
+def recordings_replay_to_the_same_plans(world):
+    """Every plan of this run, made again from what was seen then, bit for bit."""
+    results = world.memctld.replay()
+    note(f"{sum(result['steps'] for result in results)} passes, "
+         f"{sum(result['commands'] for result in results)} commands in {len(results)} recordings")
+    assert len(results) >= 3 and all(result["steps"] > 5 for result in results), results
+    assert all(result["differ"] == 0 for result in results), results
 
 
 def no_guest_swapped_or_killed_a_process(world):
@@ -250,6 +263,7 @@ TESTS = [
     goes_on_when_libvirtd_restarts,
     is_not_held_up_by_a_hung_qemu,
     costs_little,
+    recordings_replay_to_the_same_plans,
     no_guest_swapped_or_killed_a_process,
 ]
 

@@ -21,9 +21,11 @@ class Memctld:
     """
     with Memctld(build_dir, connect=lab.uri, budget="1500M") as memctld:
         memctld.json("list")
+
+    recording=True keeps a recording of every start, for replay().
     """
 
-    def __init__(self, build_dir, connect, config="", wait=True, **options):
+    def __init__(self, build_dir, connect, config="", wait=True, recording=False, **options):
         self.build = Path(build_dir).resolve()
         self.folder = Path(tempfile.mkdtemp(prefix="memctld-test-"))
         self.socket = self.folder / "memctld.sock"
@@ -37,11 +39,17 @@ class Memctld:
             self.arguments += [f"--{name}", str(value)]
         self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"))
         self.process = None
+        self.recording = recording
+        self.recordings = []
         self.start(wait)
 
     def start(self, wait=True):
+        arguments = list(self.arguments)
+        if self.recording:
+            self.recordings.append(self.folder / f"recording-{len(self.recordings)}")
+            arguments += ["--record", str(self.recordings[-1])]
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen([self.build / "daemon" / "memctld", *self.arguments],
+            self.process = subprocess.Popen([self.build / "daemon" / "memctld", *arguments],
                                             stderr=log, env=self.environment)
         if wait:
             wait_for("memctld to answer", lambda: self.run("status").returncode == 0)
@@ -80,6 +88,13 @@ class Memctld:
         done = self.run("--json", *arguments)
         assert done.returncode == 0, f"memctl {arguments}: {done.stderr}\n{self.log()}"
         return json.loads(done.stdout)
+
+    def replay(self):
+        """What replaying each recording says; the daemon must have stopped."""
+        return [json.loads(subprocess.run([self.build / "cli" / "memctl", "--json", "replay", file],
+                                          capture_output=True, text=True, timeout=60,
+                                          env=self.environment).stdout)
+                for file in self.recordings]
 
     def guests(self):
         """What the daemon last saw, by name."""

@@ -107,6 +107,12 @@ MC_PUBLIC int mc_policy_load(const char *name, struct mc_policy_run **run, struc
 MC_PUBLIC void mc_policy_unload(struct mc_policy_run *run);
 MC_PUBLIC const struct mc_policy *mc_policy_of(const struct mc_policy_run *run);
 
+/* The name or path that it was loaded by. */
+MC_PUBLIC const char *mc_policy_asked_for(const struct mc_policy_run *run);
+
+/* Forget all that it remembers of earlier decisions. -ENOMEM: then it remembers as before. */
+MC_PUBLIC int mc_policy_restart(struct mc_policy_run *run);
+
 /* The values of its parameters, in the order of the table. */
 MC_PUBLIC const double *mc_policy_params(const struct mc_policy_run *run);
 

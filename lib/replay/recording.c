@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The lines of a recording. A member of the model that the engine looks at has to be in these
+ * tables; what the engine itself fills in (estimates) does not.
+ */
+#include "replay/recording.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <memctl/wire.h>
+
+#include "replay/fields.h"
+
+#define COUNT(table) (sizeof(table) / sizeof(*(table)))
+
+static const struct field guest_fields[] = {
+    FIELD(struct mc_guest, uuid, FIELD_TEXT),
+    FIELD(struct mc_guest, name, FIELD_TEXT),
+    FIELD(struct mc_guest, run_id, FIELD_INT),
+    FIELD_ENUM(struct mc_guest, state, MC_GUEST_CRASHED + 1),
+    FIELD_ENUM(struct mc_guest, exempt, MC_EXEMPT_COUNT),
+    FIELD(struct mc_guest, memory, FIELD_U64),
+    FIELD(struct mc_guest, actual, FIELD_U64),
+    FIELD(struct mc_guest, rss, FIELD_U64),
+    FIELD(struct mc_guest, overhead, FIELD_U64),
+    FIELD(struct mc_guest, answers, FIELD_BOOL),
+    FIELD(struct mc_guest, known, FIELD_BOOL),
+    FIELD(struct mc_guest, stats_period_s, FIELD_UNSIGNED),
+};
+
+static const struct field stats_fields[] = {
+    FIELD(struct mc_balloon_stats, available, FIELD_U64),
+    FIELD(struct mc_balloon_stats, unused, FIELD_U64),
+    FIELD(struct mc_balloon_stats, usable, FIELD_U64),
+    FIELD(struct mc_balloon_stats, disk_caches, FIELD_U64),
+    FIELD(struct mc_balloon_stats, swap_in, FIELD_U64),
+    FIELD(struct mc_balloon_stats, swap_out, FIELD_U64),
+    FIELD(struct mc_balloon_stats, major_faults, FIELD_U64),
+    FIELD(struct mc_balloon_stats, minor_faults, FIELD_U64),
+    FIELD(struct mc_balloon_stats, last_update, FIELD_U64),
+};
+
+static const struct field agent_fields[] = {
+    FIELD(struct mc_agent_report, present, FIELD_BOOL),
+    FIELD(struct mc_agent_report, received_ms, FIELD_U64),
+    FIELD(struct mc_agent_report, total, FIELD_U64),
+    FIELD(struct mc_agent_report, free, FIELD_U64),
+    FIELD(struct mc_agent_report, available, FIELD_U64),
+    FIELD(struct mc_agent_report, stall_us, FIELD_U64),
+};
+
+static const struct field terms_fields[] = {
+    FIELD(struct mc_terms, shares, FIELD_U64),
+    FIELD(struct mc_terms, min, FIELD_U64),
+    FIELD(struct mc_terms, max, FIELD_U64),
+    FIELD(struct mc_terms, managed, FIELD_BOOL),
+};
+
+static const struct field host_fields[] = {
+    FIELD(struct mc_host, total, FIELD_U64),
+    FIELD(struct mc_host, available, FIELD_U64),
+    FIELD(struct mc_host, swap_total, FIELD_U64),
+    FIELD(struct mc_host, swap_free, FIELD_U64),
+};
+
+static const struct field pressure_fields[] = {
+    FIELD(struct mc_pressure, present, FIELD_BOOL),
+    FIELD(struct mc_pressure, some_avg10, FIELD_UNSIGNED),
+    FIELD(struct mc_pressure, full_avg10, FIELD_UNSIGNED),
+};
+
+static const struct field config_fields[] = {
+    FIELD(struct mc_engine_config, interval_ms, FIELD_U64),
+    FIELD(struct mc_engine_config, floor_margin, FIELD_U64),
+    FIELD(struct mc_engine_config, floor_percent, FIELD_UNSIGNED),
+    FIELD(struct mc_engine_config, calm_bytes, FIELD_U64),
+    FIELD(struct mc_engine_config, calm_percent, FIELD_UNSIGNED),
+};
+
+static const struct field budget_fields[] = {
+    FIELD(struct mc_budget_config, automatic, FIELD_BOOL),
+    FIELD(struct mc_budget_config, reserve_automatic, FIELD_BOOL),
+};
+
+static const struct field amount_fields[] = {
+    FIELD(struct mc_amount, value, FIELD_U64),
+    FIELD(struct mc_amount, percent, FIELD_BOOL),
+};
+
+static const struct field plan_fields[] = {
+    FIELD(struct mc_plan, budget, FIELD_U64),   FIELD(struct mc_plan, overheads, FIELD_U64),
+    FIELD(struct mc_plan, exempt, FIELD_U64),   FIELD(struct mc_plan, divided, FIELD_U64),
+    FIELD(struct mc_plan, promised, FIELD_U64), FIELD(struct mc_plan, surplus, FIELD_U64),
+    FIELD(struct mc_plan, deficit, FIELD_U64),
+};
+
+static const struct field step_fields[] = {
+    FIELD(struct mc_step, wish, FIELD_U64),
+    FIELD(struct mc_step, target, FIELD_U64),
+    FIELD(struct mc_step, send, FIELD_BOOL),
+};
+
+#define TO_JSON(table, from) mc_fields_to_json(table, COUNT(table), from)
+#define FROM_JSON(table, object, into, err)                                                        \
+    mc_fields_from_json(table, COUNT(table), object, into, err)
+
+/* ---- writing ---- */
+
+json_t *mc_recording_begin(const struct mc_engine_config *config,
+                           const struct mc_policy_run *policy)
+{
+    json_t *engine = TO_JSON(config_fields, config);
+    json_t *budget = TO_JSON(budget_fields, &config->budget);
+
+    json_object_set_new(budget, "size", TO_JSON(amount_fields, &config->budget.size));
+    json_object_set_new(budget, "reserve", TO_JSON(amount_fields, &config->budget.reserve));
+    json_object_set_new(engine, "budget", budget);
+    return json_pack("{s:s, s:i, s:o, s:s, s:o}", "event", "begin", "version", MC_RECORDING_VERSION,
+                     "engine", engine, "policy", mc_policy_asked_for(policy), "params",
+                     mc_params_to_json(policy));
+}
+
+static json_t *guest_to_json(const struct mc_guest *guest)
+{
+    json_t *object = TO_JSON(guest_fields, guest);
+
+    json_object_set_new(object, "stats", TO_JSON(stats_fields, &guest->stats));
+    json_object_set_new(object, "agent", TO_JSON(agent_fields, &guest->agent));
+    json_object_set_new(object, "terms", TO_JSON(terms_fields, &guest->terms));
+    return object;
+}
+
+static json_t *step_to_json(const struct mc_step *step)
+{
+    json_t *object = TO_JSON(step_fields, step);
+    json_t *changes = json_array();
+
+    for (unsigned i = 0; i < step->change_count; i++)
+        json_array_append_new(changes, json_pack("[s, I, I]", mc_rule_name(step->changes[i].rule),
+                                                 (json_int_t)step->changes[i].from,
+                                                 (json_int_t)step->changes[i].to));
+    json_object_set_new(object, "changes", changes);
+    return object;
+}
+
+json_t *mc_recording_plan(const struct mc_plan *plan)
+{
+    json_t *object = TO_JSON(plan_fields, plan);
+    json_t *steps = json_array();
+
+    for (size_t i = 0; i < plan->count; i++)
+        json_array_append_new(steps, step_to_json(&plan->steps[i]));
+    json_object_set_new(object, "steps", steps);
+    return object;
+}
+
+json_t *mc_recording_step(const struct mc_snapshot *snapshot, const struct mc_plan *plan)
+{
+    json_t *host = TO_JSON(host_fields, &snapshot->host);
+    json_t *guests = json_array();
+
+    json_object_set_new(host, "pressure", TO_JSON(pressure_fields, &snapshot->host.pressure));
+    for (size_t i = 0; i < snapshot->count; i++)
+        json_array_append_new(guests, guest_to_json(&snapshot->guests[i]));
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "event", "step", "now_ms",
+                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s, "host",
+                     host, "guests", guests, "plan", plan ? mc_recording_plan(plan) : json_null());
+}
+
+json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool done)
+{
+    return json_pack("{s:s, s:s, s:I}", "event", done ? "done" : "failed", "uuid", uuid, "now_ms",
+                     (json_int_t)now_ms);
+}
+
+json_t *mc_recording_unsettle(void)
+{
+    return json_pack("{s:s}", "event", "unsettle");
+}
+
+/* ---- reading ---- */
+
+static int read_part(const json_t *object, const char *key, const struct field *fields,
+                     size_t count, void *into, struct mc_error *err)
+{
+    int rc = mc_fields_from_json(fields, count, json_object_get(object, key), into, err);
+
+    if (rc < 0)
+        mc_error_prefix(err, "%s: ", key);
+    return rc;
+}
+
+#define READ_PART(object, key, table, into, err)                                                   \
+    read_part(object, key, table, COUNT(table), into, err)
+
+int mc_recording_read_config(const json_t *begin, struct mc_engine_config *config,
+                             struct mc_error *err)
+{
+    const json_t *engine = json_object_get(begin, "engine");
+    const json_t *budget = json_object_get(engine, "budget");
+    json_int_t version = json_integer_value(json_object_get(begin, "version"));
+
+    if (version != MC_RECORDING_VERSION)
+        return mc_error_set(err, -EINVAL, "is of version %lld; this memctl replays version %d",
+                            (long long)version, MC_RECORDING_VERSION);
+    *config = mc_engine_config_default();
+    if (READ_PART(begin, "engine", config_fields, config, err) < 0 ||
+        READ_PART(engine, "budget", budget_fields, &config->budget, err) < 0 ||
+        READ_PART(budget, "size", amount_fields, &config->budget.size, err) < 0 ||
+        READ_PART(budget, "reserve", amount_fields, &config->budget.reserve, err) < 0)
+        return -EINVAL;
+    return 0;
+}
+
+int mc_recording_read_policy(const json_t *begin, struct mc_policy_run **policy,
+                             struct mc_error *err)
+{
+    const char *name = json_string_value(json_object_get(begin, "policy"));
+    const char *key;
+    json_t *value;
+    int rc;
+
+    if (!name)
+        return mc_error_set(err, -EINVAL, "policy: is missing");
+    rc = mc_policy_load(name, policy, err);
+    json_object_foreach (json_object_get(begin, "params"), key, value) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "%.17g", json_number_value(value));
+        if (rc == 0)
+            rc = mc_policy_set_param(*policy, key, text, err);
+    }
+    return rc;
+}
+
+static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_error *err)
+{
+    if (FROM_JSON(guest_fields, object, guest, err) < 0 ||
+        READ_PART(object, "stats", stats_fields, &guest->stats, err) < 0 ||
+        READ_PART(object, "agent", agent_fields, &guest->agent, err) < 0 ||
+        READ_PART(object, "terms", terms_fields, &guest->terms, err) < 0)
+        return -EINVAL;
+    return 0;
+}
+
+static int read_guests(const json_t *list, struct mc_snapshot *snapshot, struct mc_error *err)
+{
+    const json_t *object;
+    size_t i;
+
+    if (!json_is_array(list))
+        return mc_error_set(err, -EINVAL, "guests: is not a list");
+    json_array_foreach (list, i, object) {
+        struct mc_guest *guest = mc_snapshot_add(snapshot);
+
+        if (!guest)
+            return mc_error_set(err, -ENOMEM, "out of memory");
+        if (read_guest(object, guest, err) < 0) {
+            mc_error_prefix(err, "guests[%zu]: ", i);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+int mc_recording_read_snapshot(const json_t *step, struct mc_snapshot *snapshot,
+                               struct mc_error *err)
+{
+    const json_t *host = json_object_get(step, "host");
+
+    mc_snapshot_reset(snapshot);
+    snapshot->now_ms = (uint64_t)json_integer_value(json_object_get(step, "now_ms"));
+    snapshot->wall_s = json_integer_value(json_object_get(step, "wall_s"));
+    if (READ_PART(step, "host", host_fields, &snapshot->host, err) < 0 ||
+        READ_PART(host, "pressure", pressure_fields, &snapshot->host.pressure, err) < 0)
+        return -EINVAL;
+    return read_guests(json_object_get(step, "guests"), snapshot, err);
+}

@@ -126,6 +126,7 @@ static struct mc_policy_guest policy_view(const struct mc_engine_config *config,
         .min = mc_min_u64(whole_pages(min), whole_pages(guest->terms.max)),
         .max = whole_pages(guest->terms.max),
         .current = whole_pages(guest->actual),
+        .held = whole_pages(guest->held),
         .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
         .key = XXH3_64bits(guest->uuid, sizeof(guest->uuid) - 1),
     };

@@ -65,6 +65,13 @@ static void note_trace(const struct mc_trace *trace, uint64_t *last_ms)
     *last_ms = mc_max_u64(*last_ms, trace->repeat_ms);
 }
 
+static void note_fault(const struct mc_sim_fault *fault, uint64_t *last_ms)
+{
+    bool ends = fault->to_ms != UINT64_MAX;
+
+    *last_ms = mc_max_u64(*last_ms, ends ? fault->to_ms : fault->from_ms);
+}
+
 uint64_t mc_sim_last_event(const struct mc_sim *sim)
 {
     uint64_t last_ms = 0;
@@ -80,7 +87,7 @@ uint64_t mc_sim_last_event(const struct mc_sim *sim)
         last_ms = mc_max_u64(last_ms, mc_max_u64(config->start_ms, config->stop_ms));
         last_ms = mc_max_u64(last_ms, config->stuck_to_ms);
         for (size_t k = 0; k < config->fault_count; k++)
-            last_ms = mc_max_u64(last_ms, config->faults[k].to_ms);
+            note_fault(&config->faults[k], &last_ms);
     }
     return last_ms;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int cli_fail(const struct mc_error *err)
 {
@@ -22,6 +23,14 @@ int cli_usage(const struct command *command, const char *format, ...)
     va_end(args);
     fprintf(stderr, "\nusage: memctl [--json] %s %s\n", command->name, command->arguments);
     return EXIT_USAGE;
+}
+
+const char *cli_option(const struct cli *cli, const char *name)
+{
+    for (size_t i = cli->given_count; i-- > 0;)
+        if (strcmp(cli->given[i].name, name) == 0)
+            return cli->given[i].value;
+    return NULL;
 }
 
 int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **result)

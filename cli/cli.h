@@ -13,21 +13,39 @@
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
 
+#define OPTIONS_MAX 32
+
 struct cli {
     const char *socket; /* NULL: the default */
     bool json;
+    /* The command's own options as they were given, in order. */
+    struct given {
+        const char *name, *value;
+    } given[OPTIONS_MAX];
+    size_t given_count;
+};
+
+/* An option of one command: --NAME, or --NAME ARGUMENT. */
+struct command_option {
+    const char *name;
+    const char *argument; /* NULL: takes none */
+    const char *summary;
 };
 
 struct command {
     const char *name;
-    const char *arguments; /* as usage shows them */
-    const char *summary;   /* one line */
-    const char *help;      /* what --help says beyond that; may be NULL */
+    const char *arguments;                /* as usage shows them */
+    const char *summary;                  /* one line */
+    const char *help;                     /* what --help says beyond that; may be NULL */
+    const struct command_option *options; /* ends with a NULL name; may be NULL */
     int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
 };
 
-extern const struct command command_list, command_reload, command_set, command_show, command_status,
-    command_version;
+extern const struct command command_list, command_reload, command_set, command_show,
+    command_simulate, command_status, command_version;
+
+/* The value of an option that was given, the last one if several; "" for one without argument. */
+const char *cli_option(const struct cli *cli, const char *name);
 
 /*
  * Ask the daemon once. Prints the error and returns an exit code, or EXIT_OK with a new reference

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_status, &command_list, &command_show, &command_set, &command_reload, &command_version,
+    &command_status, &command_list,     &command_show,    &command_set,
+    &command_reload, &command_simulate, &command_version,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
@@ -35,6 +36,14 @@ static void print_command_help(const struct command *command)
 {
     printf("memctl %s: %s\n\nusage: memctl [--json] %s %s\n", command->name, command->summary,
            command->name, command->arguments);
+    if (command->options)
+        putchar('\n');
+    for (const struct command_option *o = command->options; o && o->name; o++) {
+        char left[64];
+
+        snprintf(left, sizeof(left), "--%s %s", o->name, o->argument ? o->argument : "");
+        printf("  %-20s %s\n", left, o->summary);
+    }
     if (command->help)
         printf("\n%s\n", command->help);
 }
@@ -47,48 +56,105 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+enum { JSON = 256, SOCKET, OWN };
+
+static const struct option common[] = {
+    {"json", no_argument, NULL, JSON},
+    {"socket", required_argument, NULL, SOCKET},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+};
+
+#define COMMON_COUNT (sizeof(common) / sizeof(*common))
+
+struct arguments {
+    struct cli cli;
+    const struct command *command;
+    bool help, version;
+};
+
+/* The first word that is no option; --socket is the only common one with a word of its own. */
+static const struct command *find_command(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--socket") == 0)
+            i++;
+        else if (argv[i][0] != '-')
+            return find(argv[i]);
+    }
+    return NULL;
+}
+
+static void add_own(const struct command *command, struct option known[])
+{
+    const struct command_option *own = command ? command->options : NULL;
+
+    memcpy(known, common, sizeof(common));
+    for (size_t i = COMMON_COUNT; own && own->name && i < COMMON_COUNT + OPTIONS_MAX; i++, own++)
+        known[i] =
+            (struct option){own->name, own->argument ? required_argument : no_argument, NULL, OWN};
+}
+
+static int take_option(struct arguments *arguments, int option, const char *name)
+{
+    struct cli *cli = &arguments->cli;
+
+    if (option == JSON)
+        cli->json = true;
+    else if (option == SOCKET)
+        cli->socket = optarg;
+    else if (option == 'h')
+        arguments->help = true;
+    else if (option == 'V')
+        arguments->version = true;
+    else if (option == OWN && cli->given_count < OPTIONS_MAX)
+        cli->given[cli->given_count++] = (struct given){name, optarg ? optarg : ""};
+    else if (option == OWN)
+        return cli_usage(arguments->command, "too many options");
+    else
+        return EXIT_USAGE;
+    return EXIT_OK;
+}
+
+/* Options may stand before and after the command: getopt moves them to the front. */
+static int take_options(int argc, char **argv, struct arguments *arguments)
+{
+    struct option known[COMMON_COUNT + OPTIONS_MAX + 1] = {0};
+    int option, which = 0;
+
+    arguments->command = find_command(argc, argv);
+    add_own(arguments->command, known);
+    while ((option = getopt_long(argc, argv, "hV", known, &which)) != -1) {
+        if (take_option(arguments, option, known[which].name) == EXIT_OK)
+            continue;
+        if (arguments->command)
+            fprintf(stderr, "memctl: try 'memctl %s --help'\n", arguments->command->name);
+        else
+            fputs("memctl: try 'memctl --help'\n", stderr);
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
-    enum { JSON = 256, SOCKET };
-    static const struct option known[] = {
-        {"json", no_argument, NULL, JSON},
-        {"socket", required_argument, NULL, SOCKET},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {0},
-    };
-    const struct command *command;
-    struct cli cli = {0};
-    bool help = false;
-    int option;
+    struct arguments arguments = {0};
 
-    /* Options may stand before and after the command: getopt moves them to the front. */
-    while ((option = getopt_long(argc, argv, "hV", known, NULL)) != -1) {
-        if (option == JSON)
-            cli.json = true;
-        else if (option == SOCKET)
-            cli.socket = optarg;
-        else if (option == 'h')
-            help = true;
-        else if (option == 'V')
-            return command_version.run(&cli, 0, NULL);
-        else {
-            fputs("memctl: try 'memctl --help'\n", stderr);
-            return EXIT_USAGE;
-        }
-    }
+    if (take_options(argc, argv, &arguments) != EXIT_OK)
+        return EXIT_USAGE;
+    if (arguments.version)
+        return command_version.run(&arguments.cli, 0, NULL);
     if (optind == argc) {
         print_help();
-        return help ? EXIT_OK : EXIT_USAGE;
+        return arguments.help ? EXIT_OK : EXIT_USAGE;
     }
-    command = find(argv[optind]);
-    if (!command) {
+    if (!arguments.command) {
         fprintf(stderr, "memctl: unknown command '%s'; 'memctl --help' lists them\n", argv[optind]);
         return EXIT_USAGE;
     }
-    if (help) {
-        print_command_help(command);
+    if (arguments.help) {
+        print_command_help(arguments.command);
         return EXIT_OK;
     }
-    return command->run(&cli, argc - optind - 1, argv + optind + 1);
+    return arguments.command->run(&arguments.cli, argc - optind - 1, argv + optind + 1);
 }

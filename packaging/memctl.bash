@@ -37,7 +37,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket=)
+    --socket | --socket= | --plot | --plot=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -45,8 +45,17 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
+    --policy | --policy= | --param | --param= | --compare | --compare= | --interval | --interval= | \
+        --series | --series=) return ;;
     *=) return ;;
     esac
+    if [[ $cur == -* && ${words[0]-} == simulate ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--policy\n--param\n--compare\n--interval\n--plot\n--series\n--json\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--json\n--socket\n--help\n--version' -- "$cur")
         return
@@ -54,7 +63,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nset\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nset\nreload\nsimulate\nversion' -- "$cur"
         )
         ;;
     show:1 | set:1)
@@ -63,6 +72,10 @@ _memctl() {
                 COMPREPLY+=("$(printf %q "$name")")
             fi
         done < <(_memctl_guests "${memctl[@]}")
+        ;;
+    simulate:*)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        compopt -o filenames 2>/dev/null
         ;;
     set:*)
         mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=' -- "$cur")

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if test "$word" = --socket
+        else if contains -- $word --socket --policy --param --compare --interval --plot --series
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -33,6 +33,10 @@ function __memctl_setting_wanted
     test (count $words) -ge 2; and test $words[1] = set
 end
 
+function __memctl_simulated
+    contains -- simulate (__memctl_words)
+end
+
 function __memctl_guests
     set -l ask memctl
     set -l words (commandline -opc)
@@ -52,6 +56,14 @@ complete -c memctl -n '__memctl_at 0' -a list -d 'list the running guests with t
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a reload -d 'have the daemon read its configuration again'
+complete -c memctl -n '__memctl_at 0' -a simulate -d 'try policies on a simulated host'
 complete -c memctl -n '__memctl_at 0' -a version -d 'print the versions'
 complete -c memctl -n __memctl_guest_wanted -a '(__memctl_guests)' -d guest
 complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no'
+complete -c memctl -n __memctl_simulated -F
+complete -c memctl -n __memctl_simulated -l policy -x -d 'the policy, with parameters after colons'
+complete -c memctl -n __memctl_simulated -l param -x -d 'a parameter of the policy'
+complete -c memctl -n __memctl_simulated -l compare -x -d 'policies, with commas between them'
+complete -c memctl -n __memctl_simulated -l interval -x -d 'time between two looks'
+complete -c memctl -n __memctl_simulated -l plot -rF -d 'draw memory over time'
+complete -c memctl -n __memctl_simulated -l series -x -d 'moments in the JSON'

@@ -31,6 +31,7 @@ _memctl() {
         'show:show all about one guest'
         "set:change a guest's shares, min, max or managed"
         'reload:have the daemon read its configuration again'
+        'simulate:try policies on a simulated host, in virtual time'
         'version:print the versions of memctl and of the running daemon'
     )
 
@@ -39,12 +40,21 @@ _memctl() {
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
+        '--policy[simulate: the policy]:policy:' \
+        '*--param[simulate: a parameter of the policy]:key=value:' \
+        '--compare[simulate: policies with commas between them]:policies:' \
+        '--interval[simulate: time between two looks]:time:' \
+        '--plot[simulate: draw memory over time]:file:_files' \
+        '--series[simulate: moments in the JSON]:number:' \
         '1:command:->command' \
         '2:guest:->guest' \
         '*:setting:->setting'
     case $state in
     command) _describe command commands ;;
-    guest) [[ $line[1] == (show|set) ]] && _memctl_guests ;;
+    guest)
+        [[ $line[1] == (show|set) ]] && _memctl_guests
+        [[ $line[1] == simulate ]] && _files
+        ;;
     setting) [[ $line[1] == set ]] && _memctl_settings ;;
     esac
 }

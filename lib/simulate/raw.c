@@ -112,7 +112,9 @@ int mc_raw_step(struct mc_raw *raw, const struct mc_engine_config *config,
     for (size_t i = 0; i < snapshot->count; i++) {
         if (snapshot->guests[i].exempt != MC_EXEMPT_NO)
             continue;
-        raw->targets[input.count] = whole_pages(snapshot->guests[i].actual);
+        /* A policy that acts now and then leaves it at what was said last. */
+        raw->targets[input.count] =
+            whole_pages(mc_track_standing(&raw->tracks.list[i], &snapshot->guests[i]));
         raw->guests[input.count++] = view(&snapshot->guests[i]);
     }
     input.budget = whole_pages(plan->divided);

@@ -21,4 +21,10 @@ json_t *simulate_to_json(const struct mc_simulation *run);
 /* A picture that stands on its own; needs moments. */
 void simulate_draw(FILE *file, const struct mc_simulation *run);
 
+#define SIMULATE_NUMBER_TEXT 24
+
+/* Byte-seconds in GiB s, milliseconds in s: numbers for people, without their unit. */
+const char *simulate_missing(char text[SIMULATE_NUMBER_TEXT], uint64_t byte_seconds);
+const char *simulate_seconds(char text[SIMULATE_NUMBER_TEXT], uint64_t ms);
+
 #endif

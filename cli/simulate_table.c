@@ -7,37 +7,35 @@
 /* The guests that are listed by themselves. */
 #define LISTED_MOST 20
 
-#define CELL_TEXT 24
-
 /* Two or three digits are enough to compare. */
-static const char *format_number(char text[CELL_TEXT], double value)
+static const char *format_number(char text[SIMULATE_NUMBER_TEXT], double value)
 {
     int digits = value >= 99.95 || value == 0 ? 0 : value >= 9.995 ? 1 : 2;
 
     if (value > 0 && value < 0.01)
-        snprintf(text, CELL_TEXT, "<0.01");
+        snprintf(text, SIMULATE_NUMBER_TEXT, "<0.01");
     else
-        snprintf(text, CELL_TEXT, "%.*f", digits, value);
+        snprintf(text, SIMULATE_NUMBER_TEXT, "%.*f", digits, value);
     return text;
 }
 
-/* Byte-seconds in GiB seconds. */
-static const char *format_missing(char text[CELL_TEXT], uint64_t byte_seconds)
+const char *simulate_missing(char text[SIMULATE_NUMBER_TEXT], uint64_t byte_seconds)
 {
     return format_number(text, (double)byte_seconds / (double)MC_GIB);
 }
 
-static const char *format_seconds(char text[CELL_TEXT], uint64_t ms)
+const char *simulate_seconds(char text[SIMULATE_NUMBER_TEXT], uint64_t ms)
 {
     return format_number(text, (double)ms / 1000);
 }
 
 /* Until a rise was met: "-" if there was none, "never" if most were not. */
-static const char *format_wait(char text[CELL_TEXT], const struct mc_fare *fare, uint64_t ms)
+static const char *format_wait(char text[SIMULATE_NUMBER_TEXT], const struct mc_fare *fare,
+                               uint64_t ms)
 {
     if (ms != MC_UNKNOWN)
-        return format_seconds(text, ms);
-    snprintf(text, CELL_TEXT, "%s", fare->steps ? "never" : "-");
+        return simulate_seconds(text, ms);
+    snprintf(text, SIMULATE_NUMBER_TEXT, "%s", fare->steps ? "never" : "-");
     return text;
 }
 
@@ -64,14 +62,14 @@ static void print_scenario(const struct mc_simulation *run)
 static void print_sums(const struct mc_simulation *run)
 {
     const struct mc_fare *all = &run->all;
-    char a[CELL_TEXT], b[CELL_TEXT], most[MC_SIZE_TEXT], moved[MC_SIZE_TEXT];
+    char a[SIMULATE_NUMBER_TEXT], b[SIMULATE_NUMBER_TEXT], most[MC_SIZE_TEXT], moved[MC_SIZE_TEXT];
 
     printf("policy         %s\n", run->policy);
     printf("unmet demand   %s GiB s, %s of it while the host had memory to spare\n",
-           format_missing(a, all->unmet), format_missing(b, all->squeezed));
-    printf("host overrun   %s GiB s, at most %s\n", format_missing(a, run->overrun),
+           simulate_missing(a, all->unmet), simulate_missing(b, all->squeezed));
+    printf("host overrun   %s GiB s, at most %s\n", simulate_missing(a, run->overrun),
            mc_size_format(most, run->overrun_most));
-    printf("distress       %s s, of all guests together\n", format_seconds(a, all->distress_ms));
+    printf("distress       %s s, of all guests together\n", simulate_seconds(a, all->distress_ms));
     printf("memory moved   %s, with %u changes of direction\n", mc_size_format(moved, all->moved),
            all->turns);
     printf("sudden rises   %u", all->steps);
@@ -84,14 +82,16 @@ static void print_sums(const struct mc_simulation *run)
 static void print_guest(const struct mc_simulated_guest *guest)
 {
     const struct mc_fare *fare = &guest->fare;
-    char unmet[CELL_TEXT], squeezed[CELL_TEXT], distress[CELL_TEXT], median[CELL_TEXT],
-        worst[CELL_TEXT], memory[MC_SIZE_TEXT], moved[MC_SIZE_TEXT];
+    char unmet[SIMULATE_NUMBER_TEXT], squeezed[SIMULATE_NUMBER_TEXT],
+        distress[SIMULATE_NUMBER_TEXT], median[SIMULATE_NUMBER_TEXT], worst[SIMULATE_NUMBER_TEXT],
+        memory[MC_SIZE_TEXT], moved[MC_SIZE_TEXT];
 
     printf("%-18.18s %6s %7s %8s %7s %6s %5u %6s %5s\n", guest->name,
-           mc_size_format(memory, guest->memory), format_missing(unmet, fare->unmet),
-           format_missing(squeezed, fare->squeezed), format_seconds(distress, fare->distress_ms),
-           mc_size_format(moved, fare->moved), fare->turns,
-           format_wait(median, fare, fare->median_ms), format_wait(worst, fare, fare->worst_ms));
+           mc_size_format(memory, guest->memory), simulate_missing(unmet, fare->unmet),
+           simulate_missing(squeezed, fare->squeezed),
+           simulate_seconds(distress, fare->distress_ms), mc_size_format(moved, fare->moved),
+           fare->turns, format_wait(median, fare, fare->median_ms),
+           format_wait(worst, fare, fare->worst_ms));
 }
 
 /* Who missed most comes first, then who was moved most. */
@@ -135,12 +135,13 @@ void simulate_print(const struct mc_simulation *run)
 static void print_run(const struct mc_simulation *run)
 {
     const struct mc_fare *all = &run->all;
-    char unmet[CELL_TEXT], overrun[CELL_TEXT], squeezed[CELL_TEXT], distress[CELL_TEXT],
-        median[CELL_TEXT], worst[CELL_TEXT], moved[MC_SIZE_TEXT];
+    char unmet[SIMULATE_NUMBER_TEXT], overrun[SIMULATE_NUMBER_TEXT], squeezed[SIMULATE_NUMBER_TEXT],
+        distress[SIMULATE_NUMBER_TEXT], median[SIMULATE_NUMBER_TEXT], worst[SIMULATE_NUMBER_TEXT],
+        moved[MC_SIZE_TEXT];
 
     printf("%-17s %7s %7s %8s %6s %5s %5u %6s %5s %5u\n", run->policy,
-           format_missing(unmet, all->unmet), format_missing(overrun, run->overrun),
-           format_missing(squeezed, all->squeezed), format_seconds(distress, all->distress_ms),
+           simulate_missing(unmet, all->unmet), simulate_missing(overrun, run->overrun),
+           simulate_missing(squeezed, all->squeezed), simulate_seconds(distress, all->distress_ms),
            mc_size_format(moved, all->moved), all->turns, format_wait(median, all, all->median_ms),
            format_wait(worst, all, all->worst_ms), all->never);
 }

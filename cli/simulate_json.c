@@ -76,6 +76,7 @@ json_t *simulate_to_json(const struct mc_simulation *run)
     put_fare(object, &run->all);
     json_object_set_new(object, "overrun_byte_seconds", number(run->overrun));
     json_object_set_new(object, "overrun_most", number(run->overrun_most));
+    json_object_set_new(object, "over_budget_byte_seconds", number(run->over_budget));
     json_object_set_new(object, "broken_promises", number(run->broken_promises));
     json_object_set_new(object, "guests", guests_to_json(run));
     if (run->moment_count)

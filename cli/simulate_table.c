@@ -67,8 +67,9 @@ static void print_sums(const struct mc_simulation *run)
     printf("policy         %s\n", run->policy);
     printf("unmet demand   %s GiB s, %s of it while the host had memory to spare\n",
            simulate_missing(a, all->unmet), simulate_missing(b, all->squeezed));
-    printf("host overrun   %s GiB s, at most %s\n", simulate_missing(a, run->overrun),
-           mc_size_format(most, run->overrun_most));
+    printf("host overrun   %s GiB s, at most %s; beyond the budget %s GiB s\n",
+           simulate_missing(a, run->overrun), mc_size_format(most, run->overrun_most),
+           simulate_missing(b, run->over_budget));
     printf("distress       %s s, of all guests together\n", simulate_seconds(a, all->distress_ms));
     printf("memory moved   %s, with %u changes of direction\n", mc_size_format(moved, all->moved),
            all->turns);
@@ -153,7 +154,7 @@ void simulate_print_comparison(struct mc_simulation *const *runs, size_t count)
            "SQUEEZED", "SHORT", "MOVED", "TURNS", "MEDIAN", "WORST", "NEVER");
     for (size_t i = 0; i < count; i++)
         print_run(runs[i]);
-    puts("\nUNMET demand, host OVERRUN and needlessly SQUEEZED in GiB s: a GiB missing for a\n"
-         "second. SHORT: seconds in distress. MEDIAN, WORST: seconds until a sudden rise of\n"
-         "demand was met; NEVER: rises that were not.");
+    puts("\nUNMET demand, host OVERRUN and needlessly SQUEEZED in GiB s: a GiB missing for\n"
+         "a second. SHORT: seconds in distress. MEDIAN, WORST: seconds until a sudden rise\n"
+         "of demand was met; NEVER: rises that were not.");
 }

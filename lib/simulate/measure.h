@@ -17,7 +17,7 @@ struct mc_measure {
     size_t count;
     uint64_t *waits; /* of all rises that were met, ms */
     size_t wait_count, wait_room;
-    unsigned __int128 unmet, squeezed, overrun; /* byte-milliseconds */
+    unsigned __int128 unmet, squeezed, overrun, over_budget; /* byte-milliseconds */
     uint64_t overrun_most;
 };
 

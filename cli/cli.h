@@ -42,7 +42,7 @@ struct command {
 };
 
 extern const struct command command_list, command_policy, command_reload, command_replay,
-    command_set, command_show, command_snapshot, command_status, command_version;
+    command_set, command_show, command_simulate, command_snapshot, command_status, command_version;
 
 /* The value of an option that was given, the last one if several; "" for one without argument. */
 const char *cli_option(const struct cli *cli, const char *name);

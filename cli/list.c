@@ -68,7 +68,7 @@ static int run(const struct cli *cli, int argc, char **argv)
 const struct command command_list = {
     .name = "list",
     .arguments = "",
-    .summary = "list the running guests with their memory and why it is what it is",
+    .summary = "list the guests with their memory and why it is what it is",
     .help =
         "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, TARGET what\n"
         "memctl wants it to have now; WHY is the rule that decided the target, or why the guest\n"

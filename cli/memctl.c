@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_status, &command_list,     &command_show,   &command_set,     &command_policy,
-    &command_reload, &command_snapshot, &command_replay, &command_version,
+    &command_status, &command_list,     &command_show,     &command_set,    &command_policy,
+    &command_reload, &command_snapshot, &command_simulate, &command_replay, &command_version,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
@@ -17,12 +17,8 @@ static void print_help(void)
     puts("memctl: memory overcommit for KVM hosts\n"
          "\n"
          "usage: memctl [--json] [--socket PATH] COMMAND [ARGUMENT]...\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        char left[64];
-
-        snprintf(left, sizeof(left), "%s %s", commands[i]->name, commands[i]->arguments);
-        printf("  %-28s %s\n", left, commands[i]->summary);
-    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     puts("\n"
          "      --json         print JSON for programs; sizes are bytes\n"
          "      --socket PATH  the daemon's socket; or set $MEMCTL_SOCKET\n"

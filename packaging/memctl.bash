@@ -37,7 +37,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket=)
+    --socket | --socket= | --plot | --plot=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -45,8 +45,17 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
+    --policy | --policy= | --param | --param= | --compare | --compare= | --interval | --interval= | \
+        --series | --series=) return ;;
     *=) return ;;
     esac
+    if [[ $cur == -* && ${words[0]-} == simulate ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--policy\n--param\n--compare\n--interval\n--plot\n--series\n--json\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == policy ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--param\n--policy\n--json\n--socket\n--help' -- "$cur")
         return
@@ -57,7 +66,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nset\npolicy\nsnapshot\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nset\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)
@@ -81,6 +90,10 @@ _memctl() {
                 COMPREPLY+=("$(printf %q "$name")")
             fi
         done < <(_memctl_guests "${memctl[@]}")
+        ;;
+    simulate:*)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        compopt -o filenames 2>/dev/null
         ;;
     set:*)
         mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=' -- "$cur")

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if test "$word" = --socket
+        else if contains -- $word --socket --policy --param --compare --interval --plot --series
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -31,6 +31,10 @@ end
 function __memctl_setting_wanted
     set -l words (__memctl_words)
     test (count $words) -ge 2; and test $words[1] = set
+end
+
+function __memctl_simulated
+    contains -- simulate (__memctl_words)
 end
 
 function __memctl_guests
@@ -56,9 +60,17 @@ complete -c memctl -n '__memctl_at 0' -a snapshot -d 'print what the policy is a
 complete -c memctl -n '__memctl_at 0' -a replay -d 'decide again what a recording decided'
 complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = replay' -F
 complete -c memctl -n '__memctl_at 0' -a reload -d 'have the daemon read its configuration again'
+complete -c memctl -n '__memctl_at 0' -a simulate -d 'try policies on a simulated host'
 complete -c memctl -n '__memctl_at 0' -a version -d 'print the versions'
 complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = policy' -a 'list show use eval'
 complete -c memctl -n '__memctl_words | string match -q policy' -l param -x -d 'NAME=VALUE'
 complete -c memctl -n '__memctl_words | string match -q policy' -l policy -x -d 'the policy to ask'
 complete -c memctl -n __memctl_guest_wanted -a '(__memctl_guests)' -d guest
 complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no'
+complete -c memctl -n __memctl_simulated -F
+complete -c memctl -n __memctl_simulated -l policy -x -d 'the policy, with parameters after colons'
+complete -c memctl -n __memctl_simulated -l param -x -d 'a parameter of the policy'
+complete -c memctl -n __memctl_simulated -l compare -x -d 'policies, with commas between them'
+complete -c memctl -n __memctl_simulated -l interval -x -d 'time between two looks'
+complete -c memctl -n __memctl_simulated -l plot -rF -d 'draw memory over time'
+complete -c memctl -n __memctl_simulated -l series -x -d 'moments in the JSON'

@@ -45,6 +45,7 @@ _memctl() {
         'snapshot:print what the policy is asked'
         'replay:decide again what a recording decided'
         'reload:have the daemon read its configuration again'
+        'simulate:try policies on a simulated host, in virtual time'
         'version:print the versions of memctl and of the running daemon'
     )
 
@@ -53,8 +54,12 @@ _memctl() {
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
-        '*--param[a parameter of the policy]:NAME=VALUE:' \
-        '--policy[for policy eval: the policy to ask]:policy:_memctl_policies' \
+        '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
+        '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
+        '--compare[simulate: policies with commas between them]:policies:' \
+        '--interval[simulate: time between two looks]:time:' \
+        '--plot[simulate: draw memory over time]:file:_files' \
+        '--series[simulate: moments in the JSON]:number:' \
         '1:command:->command' \
         '2:guest:->guest' \
         '*:setting:->setting'
@@ -64,7 +69,7 @@ _memctl() {
         case $line[1] in
         show | set) _memctl_guests ;;
         policy) compadd list show use eval ;;
-        replay) _files ;;
+        replay | simulate) _files ;;
         esac
         ;;
     setting)

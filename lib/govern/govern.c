@@ -18,7 +18,7 @@ struct view {
     const struct mc_engine_config *config;
     const struct mc_guest *guest;
     const struct mc_track *track;
-    bool short_of_memory; /* more is promised than there is */
+    bool every_page_counts; /* see every_page_counts() */
 };
 
 /* More is promised than there is; by more than balloons miss their targets by. */
@@ -61,7 +61,9 @@ uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *
     /* Hardly anything left, whatever the estimate says: the margin is missing from what it has. */
     spare = mc_min_u64(guest->stats.usable, guest->actual);
     needed = spare < margin ? mc_max_u64(guest->used, guest->actual - spare) : guest->used;
-    return (needed + margin + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
+    /* Who claims to be full is not shrunk, but gets more only if the host sees that he is. */
+    needed = mc_min_u64(needed + margin, mc_max_u64(guest->held + margin, guest->actual));
+    return (needed + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
 }
 
 /* Never take what the guest cannot give up: that swaps or kills inside it. */
@@ -78,21 +80,25 @@ static uint64_t need_fresh(const struct view *view, uint64_t target)
     return view->guest->fresh ? target : mc_max_u64(target, view->guest->actual);
 }
 
+/* The least change that begins a move. */
+static uint64_t calm(const struct mc_engine_config *config, const struct mc_guest *guest)
+{
+    return mc_max_u64(config->calm_bytes, percent_of(guest->actual, config->calm_percent));
+}
+
 /*
- * A small change does not begin a move; one that was begun is carried to its end. When the host is
- * short every page counts, but not while a larger shrink is still under way.
+ * A small change does not begin a move; one that was begun is carried to its end. Where every page
+ * counts small shrinks are made, but not while a larger shrink is still under way.
  */
 static uint64_t stay_calm(const struct view *view, uint64_t target)
 {
     uint64_t now = mc_track_standing(view->track, view->guest);
     uint64_t change = target > now ? target - now : now - target;
-    uint64_t least = mc_max_u64(view->config->calm_bytes,
-                                percent_of(view->guest->actual, view->config->calm_percent));
     bool under_way = view->guest->actual > now + MC_ARRIVED;
 
-    if (view->track->moving || change >= least)
+    if (view->track->moving || change >= calm(view->config, view->guest))
         return target;
-    if (view->short_of_memory && target < now && !under_way)
+    if (view->every_page_counts && target < now && !under_way)
         return target;
     /* What the rules before have decided is not rounded off. */
     if (now > view->guest->terms.max || now < view->guest->terms.min ||
@@ -117,6 +123,28 @@ static void change_target(struct mc_step *step, enum mc_rule rule, uint64_t targ
     step->changes[step->change_count++] =
         (struct mc_change){.rule = rule, .from = step->target, .to = target};
     step->target = target;
+}
+
+/*
+ * More is promised than there is, or somebody waits for more than is free. One guest's need is
+ * small when it is shared among many: if each of them kept its part for being small, nobody would
+ * ever give it.
+ */
+static bool every_page_counts(const struct mc_engine_config *config,
+                              const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+                              const struct mc_plan *plan)
+{
+    uint64_t wanted = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        uint64_t more =
+            mc_less_u64(plan->steps[i].wish, mc_track_standing(&tracks->list[i], guest));
+
+        if (managed(guest) && more >= calm(config, guest))
+            wanted += more;
+    }
+    return short_of_memory(plan) || wanted > mc_less_u64(plan->divided, plan->promised);
 }
 
 static uint64_t sum_promised(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks)
@@ -205,13 +233,16 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
 void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                struct mc_tracks *tracks, struct mc_plan *plan)
 {
+    bool every_page;
+
     plan->promised = sum_promised(snapshot, tracks);
+    every_page = every_page_counts(config, snapshot, tracks, plan);
     for (size_t i = 0; i < snapshot->count; i++) {
         struct view view = {
             .config = config,
             .guest = &snapshot->guests[i],
             .track = &tracks->list[i],
-            .short_of_memory = short_of_memory(plan),
+            .every_page_counts = every_page,
         };
 
         apply_guest_rules(&view, &plan->steps[i]);

@@ -49,7 +49,8 @@ static void close_session(struct mc_session *session)
     free(session);
 }
 
-static int add_guest(const struct mc_sim_guest *from, struct mc_snapshot *snapshot)
+static int add_guest(const struct mc_sim *sim, const struct mc_sim_guest *from,
+                     struct mc_snapshot *snapshot)
 {
     struct mc_guest *guest = mc_snapshot_add(snapshot);
 
@@ -64,7 +65,7 @@ static int add_guest(const struct mc_sim_guest *from, struct mc_snapshot *snapsh
     guest->actual = from->reported;
     guest->overhead = from->config.overhead;
     guest->rss = from->held + from->config.overhead;
-    guest->answers = true;
+    guest->answers = !mc_sim_has_fault(sim, from, MC_SIM_HUNG);
     guest->known = true;
     guest->stats_period_s = from->stats_period_s;
     guest->stats = from->stats;
@@ -88,10 +89,10 @@ static int observe(struct mc_session *session, struct mc_snapshot *snapshot, str
     for (size_t i = 0; i < hv->sim.count && rc == 0; i++) {
         const struct mc_sim_guest *guest = &hv->sim.guests[i];
 
-        if (!guest->running)
-            continue;
-        used += guest->held + guest->config.overhead;
-        rc = add_guest(guest, snapshot);
+        if (guest->running)
+            used += guest->held + guest->config.overhead;
+        if (mc_sim_is_listed(&hv->sim, guest))
+            rc = add_guest(&hv->sim, guest, snapshot);
     }
     snapshot->host = (struct mc_host){
         .total = hv->sim.host_memory,
@@ -122,6 +123,10 @@ static int set_balloon(struct mc_session *session, const char *uuid, uint64_t by
 
     if (!guest)
         return -ENOENT;
+    if (mc_sim_has_fault(&hv->sim, guest, MC_SIM_HUNG)) {
+        pthread_mutex_unlock(&hv->lock);
+        return mc_error_set(err, -ETIMEDOUT, "QEMU does not answer");
+    }
     guest->target = mc_min_u64(bytes / MC_PAGE * MC_PAGE, guest->config.memory);
     guest->target_since_ms = hv->sim.now_ms;
     pthread_mutex_unlock(&hv->lock);

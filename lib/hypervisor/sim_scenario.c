@@ -1,90 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reading a scenario; the format is described in docs/simulation.md. */
-#include "hypervisor/sim.h"
+#include "hypervisor/sim_values.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <xxhash.h>
-
-static int read_size(const json_t *value, const char *what, uint64_t *bytes, struct mc_error *err)
-{
-    int rc;
-
-    if (json_is_integer(value) && json_integer_value(value) >= 0 &&
-        json_integer_value(value) <= (json_int_t)MC_SIZE_MAX) {
-        *bytes = (uint64_t)json_integer_value(value);
-        return 0;
-    }
-    if (!json_is_string(value))
-        return mc_error_set(err, -EINVAL, "%s: is neither a size nor a number of bytes", what);
-    rc = mc_size_parse(json_string_value(value), 0, bytes, err);
-    if (rc < 0)
-        mc_error_prefix(err, "%s: ", what);
-    return rc;
-}
-
-static int optional_size(const json_t *object, const char *key, uint64_t fallback, uint64_t *bytes,
-                         struct mc_error *err)
-{
-    const json_t *value = json_object_get(object, key);
-
-    *bytes = fallback;
-    return value ? read_size(value, key, bytes, err) : 0;
-}
-
-static int optional_seconds(const json_t *object, const char *key, uint64_t *ms,
-                            struct mc_error *err)
-{
-    const json_t *value = json_object_get(object, key);
-
-    *ms = 0;
-    if (!value)
-        return 0;
-    if (!json_is_number(value) || json_number_value(value) < 0 || json_number_value(value) > 1e9)
-        return mc_error_set(err, -EINVAL, "%s: is not a number of seconds", key);
-    *ms = (uint64_t)(json_number_value(value) * 1000);
-    return 0;
-}
-
-static int read_point(const json_t *pair, const char *what, uint64_t not_before,
-                      struct mc_trace_point *point, struct mc_error *err)
-{
-    const json_t *at = json_array_get(pair, 0);
-
-    if (json_array_size(pair) != 2 || !json_is_number(at) || json_number_value(at) < 0 ||
-        json_number_value(at) > 1e9)
-        return mc_error_set(err, -EINVAL, "%s: is not a list of [seconds, size]", what);
-    point->at_ms = (uint64_t)(json_number_value(at) * 1000);
-    if (point->at_ms < not_before)
-        return mc_error_set(err, -EINVAL, "%s: the times are not in order", what);
-    return read_size(json_array_get(pair, 1), what, &point->bytes, err);
-}
-
-/* A single size, or [[seconds, size], ...]. */
-static int read_trace(const json_t *object, const char *key, struct mc_trace *trace,
-                      struct mc_error *err)
-{
-    const json_t *value = json_object_get(object, key);
-    size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    int rc = 0;
-
-    trace->points = calloc(count ? count : 1, sizeof(*trace->points));
-    if (!trace->points)
-        return mc_error_set(err, -ENOMEM, "out of memory");
-    if (!value)
-        return 0;
-    trace->count = count;
-    if (!json_is_array(value))
-        return read_size(value, key, &trace->points[0].bytes, err);
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = read_point(json_array_get(value, i), key, i ? trace->points[i - 1].at_ms : 0,
-                        &trace->points[i], err);
-    return rc;
-}
 
 static int read_settings(const json_t *object, struct mc_settings *own, struct mc_error *err)
 {
@@ -140,15 +63,82 @@ static void make_uuid(const char *name, char uuid[MC_UUID_TEXT])
 static int read_balloon(const json_t *balloon, struct mc_sim_guest_config *config,
                         struct mc_error *err)
 {
-    int rc = optional_size(balloon, "inflate", 500 * MC_MIB, &config->inflate_per_s, err);
+    int rc = mc_sim_read_size(balloon, "inflate", 500 * MC_MIB, &config->inflate_per_s, err);
 
     config->balloon = !json_is_false(balloon);
-    config->deflate_on_oom = json_is_true(json_object_get(balloon, "deflate_on_oom"));
     if (rc == 0)
-        rc = optional_size(balloon, "deflate", 1500 * MC_MIB, &config->deflate_per_s, err);
+        rc = mc_sim_read_flag(balloon, "deflate_on_oom", &config->deflate_on_oom, err);
     if (rc == 0)
-        rc = optional_seconds(balloon, "lag", &config->lag_ms, err);
+        rc = mc_sim_read_size(balloon, "deflate", 1500 * MC_MIB, &config->deflate_per_s, err);
+    if (rc == 0)
+        rc = mc_sim_read_seconds(balloon, "lag", 0, &config->lag_ms, err);
     return rc < 0 ? rc : read_stuck(balloon, config, err);
+}
+
+static const char *const fault_names[MC_SIM_FAULT_COUNT] = {
+    [MC_SIM_STUCK] = "stuck",   [MC_SIM_HUNG] = "hung",     [MC_SIM_LOST] = "lost",
+    [MC_SIM_LATE] = "late",     [MC_SIM_LYING] = "lying",   [MC_SIM_IMPOSSIBLE] = "impossible",
+    [MC_SIM_VANISH] = "vanish", [MC_SIM_REBOOT] = "reboot",
+};
+
+static int read_fault(const json_t *object, struct mc_sim_fault *fault, struct mc_error *err)
+{
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    int rc;
+
+    fault->kind = MC_SIM_FAULT_COUNT;
+    for (unsigned i = 0; kind && i < MC_SIM_FAULT_COUNT; i++)
+        if (strcmp(kind, fault_names[i]) == 0)
+            fault->kind = i;
+    if (fault->kind == MC_SIM_FAULT_COUNT)
+        return mc_error_set(err, -EINVAL,
+                            "kind: is none of stuck, hung, lost, late, lying, impossible, vanish, "
+                            "reboot");
+    rc = mc_sim_read_seconds(object, "from", 0, &fault->from_ms, err);
+    if (rc == 0)
+        rc = mc_sim_read_seconds(object, "to", UINT64_MAX, &fault->to_ms, err);
+    if (rc == 0)
+        rc = mc_sim_read_seconds(object, "by", 5000, &fault->by_ms, err);
+    if (rc == 0 && fault->to_ms < fault->from_ms)
+        return mc_error_set(err, -EINVAL, "to: is before from");
+    return rc;
+}
+
+static int read_faults(const json_t *faults, struct mc_sim_guest_config *config,
+                       struct mc_error *err)
+{
+    int rc;
+
+    if (faults && !json_is_array(faults))
+        return mc_error_set(err, -EINVAL, "faults: is not a list");
+    config->faults = calloc(json_array_size(faults) + 1, sizeof(*config->faults));
+    if (!config->faults)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    for (; config->fault_count < json_array_size(faults); config->fault_count++) {
+        rc = read_fault(json_array_get(faults, config->fault_count),
+                        &config->faults[config->fault_count], err);
+        if (rc < 0) {
+            mc_error_prefix(err, "faults[%zu]: ", config->fault_count);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int read_demand(const json_t *object, struct mc_sim_guest_config *config,
+                       struct mc_error *err)
+{
+    int rc = mc_sim_read_trace(object, "working_set", &config->working_set, err);
+
+    if (rc == 0)
+        rc = mc_sim_read_trace(object, "cache", &config->cache, err);
+    if (rc == 0)
+        rc = mc_sim_read_trace(object, "cold", &config->cold, err);
+    if (rc == 0)
+        rc = mc_sim_read_size(object, "touch", 0, &config->touch_per_s, err);
+    if (rc == 0)
+        rc = mc_sim_read_flag(object, "reporting", &config->reporting, err);
+    return rc;
 }
 
 static int read_guest(const json_t *object, struct mc_sim_guest_config *config,
@@ -161,48 +151,52 @@ static int read_guest(const json_t *object, struct mc_sim_guest_config *config,
         return mc_error_set(err, -EINVAL, "has no name");
     snprintf(config->name, sizeof(config->name), "%s", name);
     make_uuid(name, config->uuid);
-    rc = optional_size(object, "memory", 0, &config->memory, err);
+    rc = mc_sim_read_size(object, "memory", 0, &config->memory, err);
     if (rc == 0 && config->memory < 16 * MC_MIB)
         return mc_error_set(err, -EINVAL, "memory: is missing or below 16M");
     if (rc == 0)
-        rc = optional_size(object, "overhead", 30 * MC_MIB, &config->overhead, err);
+        rc = mc_sim_read_size(object, "overhead", 30 * MC_MIB, &config->overhead, err);
     if (rc == 0)
-        rc = optional_size(object, "kernel", 40 * MC_MIB, &config->kernel, err);
+        rc = mc_sim_read_size(object, "kernel", 40 * MC_MIB, &config->kernel, err);
     if (rc == 0)
-        rc = read_trace(object, "working_set", &config->working_set, err);
+        rc = read_demand(object, config, err);
     if (rc == 0)
-        rc = optional_seconds(object, "start", &config->start_ms, err);
+        rc = mc_sim_read_seconds(object, "start", 0, &config->start_ms, err);
     if (rc == 0)
-        rc = optional_seconds(object, "stop", &config->stop_ms, err);
+        rc = mc_sim_read_seconds(object, "stop", 0, &config->stop_ms, err);
     if (rc == 0)
         rc = read_settings(object, &config->own, err);
+    if (rc == 0)
+        rc = read_faults(json_object_get(object, "faults"), config, err);
     return rc < 0 ? rc : read_balloon(json_object_get(object, "balloon"), config, err);
 }
 
-static int read_scenario(const json_t *root, struct mc_sim *sim, struct mc_error *err)
+static int read_host(const json_t *host, struct mc_sim *sim, struct mc_error *err)
 {
-    const json_t *host = json_object_get(root, "host");
-    const json_t *guests = json_object_get(root, "guests");
-    int rc;
+    int rc = mc_sim_read_size(host, "memory", 0, &sim->host_memory, err);
 
-    if (!json_is_object(host) || !json_is_array(guests))
-        return mc_error_set(err, -EINVAL, "needs an object 'host' and a list 'guests'");
-    rc = optional_size(host, "memory", 0, &sim->host_memory, err);
     if (rc == 0 && !sim->host_memory)
         rc = mc_error_set(err, -EINVAL, "memory: is missing");
     if (rc == 0)
-        rc = read_trace(host, "used", &sim->host_used, err);
-    if (rc < 0) {
+        rc = mc_sim_read_trace(host, "used", &sim->host_used, err);
+    if (rc == 0)
+        rc = mc_sim_read_trace(host, "budget", &sim->budget, err);
+    if (rc < 0)
         mc_error_prefix(err, "host: ");
-        return rc;
-    }
+    return rc;
+}
+
+static int read_guests(const json_t *guests, struct mc_sim *sim, struct mc_error *err)
+{
     sim->guests = calloc(json_array_size(guests) + 1, sizeof(*sim->guests));
     if (!sim->guests)
         return mc_error_set(err, -ENOMEM, "out of memory");
     for (; sim->count < json_array_size(guests); sim->count++) {
-        rc = read_guest(json_array_get(guests, sim->count), &sim->guests[sim->count].config, err);
+        struct mc_sim_guest_config *config = &sim->guests[sim->count].config;
+        int rc = read_guest(json_array_get(guests, sim->count), config, err);
+
         for (size_t i = 0; rc == 0 && i < sim->count; i++)
-            if (strcmp(sim->guests[i].config.name, sim->guests[sim->count].config.name) == 0)
+            if (strcmp(sim->guests[i].config.name, config->name) == 0)
                 rc = mc_error_set(err, -EINVAL, "name: there is another guest of this name");
         if (rc < 0) {
             mc_error_prefix(err, "guests[%zu]: ", sim->count++);
@@ -210,6 +204,22 @@ static int read_scenario(const json_t *root, struct mc_sim *sim, struct mc_error
         }
     }
     return 0;
+}
+
+static int read_scenario(const json_t *root, struct mc_sim *sim, struct mc_error *err)
+{
+    const json_t *host = json_object_get(root, "host");
+    const json_t *guests = json_object_get(root, "guests");
+    const char *title = json_string_value(json_object_get(root, "title"));
+    int rc;
+
+    if (!json_is_object(host) || !json_is_array(guests))
+        return mc_error_set(err, -EINVAL, "needs an object 'host' and a list 'guests'");
+    snprintf(sim->title, sizeof(sim->title), "%s", title ? title : "");
+    rc = mc_sim_read_seconds(root, "duration", 0, &sim->duration_ms, err);
+    if (rc == 0)
+        rc = read_host(host, sim, err);
+    return rc < 0 ? rc : read_guests(guests, sim, err);
 }
 
 int mc_sim_load(const char *file, struct mc_sim *sim, struct mc_error *err)
@@ -232,9 +242,16 @@ int mc_sim_load(const char *file, struct mc_sim *sim, struct mc_error *err)
 
 void mc_sim_free(struct mc_sim *sim)
 {
-    for (size_t i = 0; i < sim->count; i++)
-        free(sim->guests[i].config.working_set.points);
+    for (size_t i = 0; i < sim->count; i++) {
+        struct mc_sim_guest_config *config = &sim->guests[i].config;
+
+        free(config->working_set.points);
+        free(config->cache.points);
+        free(config->cold.points);
+        free(config->faults);
+    }
     free(sim->guests);
     free(sim->host_used.points);
+    free(sim->budget.points);
     *sim = (struct mc_sim){0};
 }

@@ -381,6 +381,52 @@ static void budget_auto_leaves_the_reserve(void **state)
     host_close(&host);
 }
 
+/* One guest's need, divided by forty, is less than calm lets begin. */
+static void many_guests_give_a_little_each_to_one_in_need(void **state)
+{
+    enum { OTHERS = 40 };
+    struct mc_sim_guest_config guests[OTHERS + 1];
+    struct host host;
+
+    (void)state;
+    for (int i = 0; i < OTHERS; i++) {
+        char name[4] = {'g', (char)('a' + i / 26), (char)('a' + i % 26), 0};
+
+        guests[i] = host_guest(name, MC_GIB, 100 * MC_MIB);
+    }
+    guests[OTHERS] = host_guest("needy", 4 * MC_GIB, 200 * MC_MIB);
+    mc_settings_say(&guests[OTHERS].own, "min", "256M", NULL);
+    host_open(&host, "shares", OTHERS * 600 * MC_MIB, guests, OTHERS + 1);
+    run(&host, 30);
+    host.sim->guests[OTHERS].config.working_set.points[0].bytes = 2 * MC_GIB;
+    run(&host, 90);
+    assert_true(host_see(&host, "needy")->actual >= 2 * MC_GIB + 40 * MC_MIB);
+    host_close(&host);
+}
+
+/* "b" says that it is full, and has touched a tenth of what it has. */
+static void a_claim_that_the_host_does_not_see_brings_nothing(void **state)
+{
+    struct mc_sim_guest_config guests[] = {
+        host_guest("a", 4 * MC_GIB, 500 * MC_MIB),
+        host_guest("b", 4 * MC_GIB, 200 * MC_MIB),
+    };
+    struct host host;
+    uint64_t before;
+
+    (void)state;
+    guests[1].faults = calloc(1, sizeof(*guests[1].faults));
+    guests[1].faults[0] =
+        (struct mc_sim_fault){.kind = MC_SIM_LYING, .from_ms = 20000, .to_ms = UINT64_MAX};
+    guests[1].fault_count = 1;
+    host_open(&host, "shares", 4 * MC_GIB, guests, 2);
+    run(&host, 20);
+    before = host_see(&host, "b")->actual;
+    run(&host, 60);
+    assert_near(host_see(&host, "b")->actual, before);
+    host_close(&host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +449,8 @@ int main(void)
         cmocka_unit_test(counts_reservations_above_the_budget_as_a_deficit),
         cmocka_unit_test(works_the_same_with_deflate_on_oom),
         cmocka_unit_test(budget_auto_leaves_the_reserve),
+        cmocka_unit_test(many_guests_give_a_little_each_to_one_in_need),
+        cmocka_unit_test(a_claim_that_the_host_does_not_see_brings_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,9 +28,8 @@ struct mc_policy_guest {
     uint64_t current;  /* what it has now */
     uint64_t held;     /* what of that is resident on the host */
     uint64_t active;   /* what it works with; never above max */
-    uint64_t
-        stall_us; /* how long it stalled for memory in the last second, MC_UNKNOWN if unknown */
-    uint64_t key; /* stands for the guest's identity: equal only for the same guest */
+    uint64_t stall_us; /* its stall time in the last second, MC_UNKNOWN if unknown */
+    uint64_t key;      /* stands for the guest's identity: equal only for the same guest */
 };
 
 struct mc_policy_input {

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""
+What memctl's policies make of the scenarios, beside what others would: compare.py BUILD_DIR
+[SCENARIO.json]... Prints tables in Markdown; see docs/comparison.md.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ["idle-tax", "working-set", "shares"]
+THEIRS = ["static", "mom-like", "proxmox-like", "squeezed-like"]
+GIB = 1 << 30
+
+
+def simulate(build, scenario):
+    """The runs of all policies, by name."""
+    baselines = [f"raw:{build}/tests/bench/baselines/{name}.so" for name in THEIRS]
+    done = subprocess.run(
+        [build / "cli" / "memctl", "--json", "simulate", scenario, "--compare",
+         ",".join(OURS + baselines)],
+        stdout=subprocess.PIPE, check=True,
+        env=dict(os.environ, MEMCTL_POLICY_PATH=str(build / "policies")))
+    return dict(zip(OURS + THEIRS, json.loads(done.stdout)))
+
+
+def number(value):
+    """As memctl prints it."""
+    if value == 0:
+        return "0"
+    if value < 0.01:
+        return "<0.01"
+    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
+
+
+def missing(run):
+    """What guests lacked, and what the host lacked for them."""
+    return run["unmet_byte_seconds"] + run["overrun_byte_seconds"]
+
+
+def show_missing(run):
+    text = number(run["unmet_byte_seconds"] / GIB)
+    if run["overrun_byte_seconds"]:
+        text += f" + {number(run['overrun_byte_seconds'] / GIB)}"
+    if run["over_budget_byte_seconds"] > GIB:
+        text += " (b)"
+    return text
+
+
+def show_wait(run):
+    if not run["rises"]:
+        return "-"
+
+    def seconds(key):
+        return "never" if run[key] is None else number(run[key] / 1000)
+    text = f"{seconds('met_after_ms_median')} / {seconds('met_after_ms_worst')}"
+    if run["rises_never_met"]:
+        text += f" / {run['rises_never_met']} never"
+    return text
+
+
+def show_squeezed(run):
+    return number(run["squeezed_byte_seconds"] / GIB)
+
+
+def show_moved(run):
+    return f"{number(run['moved'] / GIB)} / {run['turns']}"
+
+
+TABLES = [
+    ("Unmet demand + host overrun, GiB s; (b): took more than the budget", show_missing),
+    ("Unmet demand while the host had memory to spare, GiB s", show_squeezed),
+    ("Seconds until a sudden rise was met: median / worst / number never met", show_wait),
+    ("GiB moved / changes of direction", show_moved),
+]
+
+
+def print_table(title, show, results):
+    rows = [["scenario"] + OURS + THEIRS]
+    for scenario, runs in results.items():
+        rows.append([scenario] + [show(runs[policy]) for policy in OURS + THEIRS])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    print(f"\n{title}:\n")
+    for index, row in enumerate(rows):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
+        if index == 0:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+
+
+def print_verdict(results):
+    """Where the default policy is not the best, and by how much it is."""
+    print()
+    for scenario, runs in results.items():
+        ours = missing(runs["idle-tax"])
+        best = min(THEIRS, key=lambda policy: missing(runs[policy]))
+        theirs = missing(runs[best])
+        if ours == theirs:
+            words = f"as good as {best}"
+        elif ours > theirs:
+            words = f"worse than {best}: {number(ours / GIB)} to {number(theirs / GIB)} GiB s"
+        elif ours:
+            words = f"{theirs / ours:.1f} times better than {best}"
+        else:
+            words = f"nothing missing; the best of the others, {best}, {number(theirs / GIB)} GiB s"
+        print(f"- {scenario}: idle-tax is {words}" if ours else f"- {scenario}: {words}")
+
+
+def main():
+    build = Path(sys.argv[1]).resolve()
+    scenarios = [Path(name) for name in sys.argv[2:]]
+    results = {}
+
+    for scenario in scenarios or sorted((ROOT / "docs" / "scenarios").glob("*.json")):
+        results[scenario.stem] = simulate(build, scenario)
+    for title, show in TABLES:
+        print_table(title, show, results)
+    print_verdict(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -70,6 +70,7 @@ static bool run_case(struct property *property, void (*check)(struct property *p
 
 struct shrinking {
     void (*check)(struct property *property);
+    const void *subject;
     struct tape best, trial, heard;
     clock_t until;
 };
@@ -77,7 +78,8 @@ struct shrinking {
 /* Keep the trial if the property is still broken: as it was heard, since not all may be used. */
 static bool try_trial(struct shrinking *s)
 {
-    struct property property = {.random = {.record = &s->heard, .play = &s->trial}};
+    struct property property = {.subject = s->subject,
+                                .random = {.record = &s->heard, .play = &s->trial}};
     struct tape swap;
 
     if (clock() > s->until)
@@ -182,10 +184,12 @@ static bool lower_pairs(struct shrinking *s)
     return false;
 }
 
-static struct tape shrink(void (*check)(struct property *property), uint64_t seed)
+static struct tape shrink(void (*check)(struct property *property), const void *subject,
+                          uint64_t seed)
 {
-    struct shrinking s = {.check = check, .until = clock() + PATIENCE_S * CLOCKS_PER_SEC};
-    struct property property = {.random = {.state = seed, .record = &s.best}};
+    struct shrinking s = {
+        .check = check, .subject = subject, .until = clock() + PATIENCE_S * CLOCKS_PER_SEC};
+    struct property property = {.subject = subject, .random = {.state = seed, .record = &s.best}};
 
     run_case(&property, check);
     while (cut_pieces(&s) || lower_choices(&s) || lower_pairs(&s))
@@ -195,10 +199,11 @@ static struct tape shrink(void (*check)(struct property *property), uint64_t see
     return s.best;
 }
 
-static _Noreturn void show(void (*check)(struct property *property), uint64_t seed)
+static _Noreturn void show(void (*check)(struct property *property), const void *subject,
+                           uint64_t seed)
 {
-    struct tape tape = shrink(check, seed);
-    struct property property = {.random = {.play = &tape}, .shows = true};
+    struct tape tape = shrink(check, subject, seed);
+    struct property property = {.subject = subject, .random = {.play = &tape}, .shows = true};
 
     fprintf(stderr, "seed %" PRIu64 " breaks it; shrunk:\n", seed);
     run_case(&property, check);
@@ -214,19 +219,19 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-void property_holds(void (*check)(struct property *property), uint64_t cases)
+void property_holds(void (*check)(struct property *property), const void *subject, uint64_t cases)
 {
     uint64_t only = number_from("MEMCTL_TEST_SEED", 0);
     uint64_t last = only ? only : number_from("MEMCTL_TEST_CASES", cases);
 
     for (uint64_t seed = only ? only : 1; seed <= last; seed++) {
-        struct property property = {.random = {.state = seed}, .shows = only};
+        struct property property = {.subject = subject, .random = {.state = seed}, .shows = only};
 
         if (run_case(&property, check))
             continue;
         if (only)
             fail_msg("%s", property.broken);
-        show(check, seed);
+        show(check, subject, seed);
     }
     print_message("# seeds %" PRIu64 " to %" PRIu64 "\n", only ? only : 1, last);
 }

@@ -25,6 +25,7 @@
 #include "random.h"
 
 struct property {
+    const void *subject; /* what is under test, where that is not always the same */
     struct random random;
     bool shows; /* the case is to be printed when it breaks: it will not be shrunk further */
     const char *broken;
@@ -32,7 +33,7 @@ struct property {
 };
 
 /* Check this many cases, the seeds from 1 on; fails the test at the first that breaks. */
-void property_holds(void (*check)(struct property *property), uint64_t cases);
+void property_holds(void (*check)(struct property *property), const void *subject, uint64_t cases);
 
 /* Ends the case. What the case had allocated is lost, as it is in every failed test. */
 _Noreturn void property_broken(struct property *property, const char *condition);

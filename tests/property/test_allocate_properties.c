@@ -47,7 +47,7 @@ static void matches_page_by_page(struct property *property)
 static void agrees_with_handing_out_page_by_page(void **state)
 {
     (void)state;
-    property_holds(matches_page_by_page, CASES);
+    property_holds(matches_page_by_page, NULL, CASES);
 }
 
 static void matches_bisection(struct property *property)
@@ -65,7 +65,7 @@ static void matches_bisection(struct property *property)
 static void agrees_with_bisection_at_any_size(void **state)
 {
     (void)state;
-    property_holds(matches_bisection, 4 * CASES);
+    property_holds(matches_bisection, NULL, 4 * CASES);
 }
 
 static void keeps_bounds(struct property *property)
@@ -85,7 +85,7 @@ static void keeps_bounds(struct property *property)
 static void keeps_bounds_and_uses_the_whole_budget(void **state)
 {
     (void)state;
-    property_holds(keeps_bounds, CASES);
+    property_holds(keeps_bounds, NULL, CASES);
 }
 
 static void shuffle(struct random *random, struct mc_demand *demands, size_t *from, size_t count)
@@ -121,7 +121,7 @@ static void ignores_order(struct property *property)
 static void does_not_depend_on_the_order_of_guests(void **state)
 {
     (void)state;
-    property_holds(ignores_order, CASES);
+    property_holds(ignores_order, NULL, CASES);
 }
 
 static void grows_with_budget(struct property *property)
@@ -139,7 +139,7 @@ static void grows_with_budget(struct property *property)
 static void more_budget_takes_from_nobody(void **state)
 {
     (void)state;
-    property_holds(grows_with_budget, CASES);
+    property_holds(grows_with_budget, NULL, CASES);
 }
 
 static void favours(struct property *property)
@@ -163,7 +163,7 @@ static void favours(struct property *property)
 static void more_shares_or_more_activity_cost_only_the_others(void **state)
 {
     (void)state;
-    property_holds(favours, CASES);
+    property_holds(favours, NULL, CASES);
 }
 
 static void ignores_unit_of_weights(struct property *property)
@@ -185,7 +185,7 @@ static void ignores_unit_of_weights(struct property *property)
 static void only_the_ratio_of_weights_counts(void **state)
 {
     (void)state;
-    property_holds(ignores_unit_of_weights, CASES);
+    property_holds(ignores_unit_of_weights, NULL, CASES);
 }
 
 int main(void)

@@ -253,7 +253,7 @@ static void keeps_the_promises(struct property *property)
 static void every_history_keeps_the_promises(void **state)
 {
     (void)state;
-    property_holds(keeps_the_promises, HISTORIES);
+    property_holds(keeps_the_promises, NULL, HISTORIES);
 }
 
 /* Nothing is stuck for ever, and no balloon takes for ever. */
@@ -310,7 +310,7 @@ static void comes_to_rest(struct property *property)
 static void every_history_comes_to_rest(void **state)
 {
     (void)state;
-    property_holds(comes_to_rest, HISTORIES / 4);
+    property_holds(comes_to_rest, NULL, HISTORIES / 4);
 }
 
 int main(void)

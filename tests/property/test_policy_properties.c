@@ -144,8 +144,6 @@ static void decide(struct property *property, const struct scene *scene, uint64_
     CHECK(mc_policy_decide(policy->run, &input, targets, &err) == 0, property, scene, targets);
 }
 
-/* ---- what each policy says of itself ---- */
-
 static struct problem proportional(const struct scene *scene)
 {
     struct problem problem = {.count = scene->count, .budget = scene->budget / MC_PAGE};
@@ -254,8 +252,6 @@ static void each_does_exactly_what_it_says(void **state)
     property_holds(does_what_idle_tax_says, &policies[IDLE_TAX], 2 * CASES);
     property_holds(does_what_working_set_says, &policies[WORKING_SET], 2 * CASES);
 }
-
-/* ---- what all of them promise ---- */
 
 static void for_all_policies(void **state, void (*check)(struct property *property))
 {
@@ -472,8 +468,6 @@ static void a_guest_that_leaves_with_its_memory_changes_nothing(void **state)
 {
     for_all_policies(state, lets_go);
 }
-
-/* ---- what only some promise ---- */
 
 /*
  * The paper's ratio is S / (P * (f + k * (1 - f))) with f the active part of P and k = 1 / (1 -

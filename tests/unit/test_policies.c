@@ -145,7 +145,7 @@ static void the_tax_does_not_touch_those_that_are_equally_idle(void **state)
 }
 
 /* Max-min fairness by water filling, as in Keshav, "An Engineering Approach to Computer
- * Networking", 1997, section 9.4; here with a weight for each. */
+ * Networking", 1997, section 9.4: first with equal weights, then with different ones. */
 static void small_needs_are_met_and_large_ones_share_the_rest(void **state)
 {
     const struct guest guests[] = {

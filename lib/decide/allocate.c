@@ -5,10 +5,12 @@
  * Every guest's demand is a non-decreasing function of one price mu, linear between at most three
  * breakpoints: where it leaves its min, where it passes its knee, where it reaches its max. So the
  * sum of all demands is piecewise linear too, and the price at which it meets the budget is found
- * by walking the sorted breakpoints once, and solving one linear equation in the stretch where the
- * budget lies. (Proportional shares with an idle tax are Waldspurger's, "Memory Resource Management
- * in VMware ESX Server", OSDI 2002, section 5.3; that the optimum equalises the adjusted
- * shares-per-page ratio is the same statement as "one price for all".)
+ * by looking for the stretch between breakpoints in which the budget lies, and solving one linear
+ * equation there. Only the breakpoints near that stretch are ever sorted: the search halves them as
+ * quicksort does, and what is surely cheap enough is summed up on the way. (Proportional shares
+ * with an idle tax are Waldspurger's, "Memory Resource Management in VMware ESX Server", OSDI 2002,
+ * section 5.3; that the optimum equalises the adjusted shares-per-page ratio is the same statement
+ * as "one price for all".)
  *
  * The answer is exact. With ONE = MC_RATE_ONE, a demand between its breakpoints is
  *
@@ -35,11 +37,11 @@ __extension__ typedef unsigned __int128 u128; /* the one typedef: it has no shor
 
 /* A price as a fraction. num < 2^61, den < 2^41, so products of two fit into 128 bits. */
 struct price {
+    double about; /* rounded; decides almost all comparisons */
     uint64_t num, den;
 };
 
 struct breakpoint {
-    double about; /* the price, rounded; decides almost all comparisons */
     struct price price;
     uint32_t guest;
     uint8_t kind; /* enum breakpoint_kind */
@@ -105,36 +107,39 @@ static int make_room(struct mc_solver *solver, size_t count)
     return 0;
 }
 
+static struct price price(uint64_t num, uint64_t den)
+{
+    return (struct price){.about = (double)num / (double)den, .num = num, .den = den};
+}
+
 /* The price at which the demand, min and max aside, reaches this many pages. */
 static struct price price_of(const struct mc_demand *d, uint64_t pages)
 {
     if (pages <= d->knee)
-        return (struct price){.num = pages, .den = d->weight};
-    return (struct price){
-        .num = d->knee * d->rate_above + (pages - d->knee) * MC_RATE_ONE,
-        .den = d->weight * d->rate_above,
-    };
+        return price(pages, d->weight);
+    return price(d->knee * d->rate_above + (pages - d->knee) * MC_RATE_ONE,
+                 d->weight * d->rate_above);
 }
 
-static int compare_prices(struct price a, struct price b)
+static int compare_prices(const struct price *a, const struct price *b)
 {
-    u128 left = (u128)a.num * b.den;
-    u128 right = (u128)b.num * a.den;
+    const double sure = 1e-14; /* far above the two roundings in `about`, far below what matters */
+    double gap = a->about - b->about;
+    u128 left, right;
 
+    if (gap > sure * a->about)
+        return 1;
+    if (gap < -sure * b->about)
+        return -1;
+    left = (u128)a->num * b->den;
+    right = (u128)b->num * a->den;
     return (left > right) - (left < right);
 }
 
 static bool comes_after(const struct breakpoint *a, const struct breakpoint *b)
 {
-    const double sure = 1e-14; /* far above the two roundings in `about`, far below what matters */
-    double gap = a->about - b->about;
-    int order;
+    int order = compare_prices(&a->price, &b->price);
 
-    if (gap > sure * a->about)
-        return true;
-    if (gap < -sure * b->about)
-        return false;
-    order = compare_prices(a->price, b->price);
     return order ? order > 0 : a->kind > b->kind;
 }
 
@@ -142,7 +147,6 @@ static void add_point(struct breakpoint *points, size_t *used, uint32_t guest, s
                       enum breakpoint_kind kind)
 {
     points[(*used)++] = (struct breakpoint){
-        .about = (double)price.num / (double)price.den,
         .price = price,
         .guest = guest,
         .kind = (uint8_t)kind,
@@ -220,26 +224,28 @@ static bool is_above_knee(const struct mc_demand *d, uint8_t stretch)
     return starts_above_knee(d) || stretch == PASSES_KNEE + 1;
 }
 
-static void pass(struct sum *sum, const struct mc_demand *d, uint8_t *stretch,
-                 enum breakpoint_kind kind)
+/*
+ * What changes when a guest passes a breakpoint. It depends on the breakpoint alone, so any set
+ * that contains all that are cheaper than one of its own may be passed in any order. (In between,
+ * the sums may wrap around below zero.)
+ */
+static void pass(struct sum *sum, const struct mc_demand *d, enum breakpoint_kind kind)
 {
-    bool was_above = is_above_knee(d, *stretch);
-    bool is_above;
+    bool was_above = starts_above_knee(d) || (kind == REACHES_MAX && d->knee < d->max);
+    bool is_above = starts_above_knee(d) || kind == PASSES_KNEE;
 
-    if (kind == LEAVES_MIN)
+    if (kind == LEAVES_MIN) {
         sum->fixed -= d->min;
-    if (kind != LEAVES_MIN) {
+    } else {
         sum->rate -= rate_of(d, was_above);
         sum->offset -= offset_of(d, was_above);
     }
-    *stretch = (uint8_t)(kind + 1);
     if (kind == REACHES_MAX) {
         sum->fixed += d->max;
-        return;
+    } else {
+        sum->rate += rate_of(d, is_above);
+        sum->offset += offset_of(d, is_above);
     }
-    is_above = is_above_knee(d, *stretch);
-    sum->rate += rate_of(d, is_above);
-    sum->offset += offset_of(d, is_above);
 }
 
 /* Does the sum at this price still stay within the budget? */
@@ -256,6 +262,92 @@ static bool within_budget(const struct sum *sum, struct price price, uint64_t bu
     whole = sum->rate * price.num;
     rest = room * price.den;
     return whole <= rest;
+}
+
+/* The breakpoints from low on, up to high, of which it is not known which ones are passed. */
+struct search {
+    const struct mc_demand *demands;
+    struct breakpoint *points, *scratch;
+    size_t low, high;
+    struct sum sum; /* with all before low passed */
+    uint8_t *stretch;
+    uint64_t budget;
+};
+
+static void pass_up_to(struct search *s, size_t end)
+{
+    for (; s->low < end; s->low++) {
+        const struct breakpoint *point = &s->points[s->low];
+        uint8_t *stretch = &s->stretch[point->guest];
+
+        pass(&s->sum, &s->demands[point->guest], point->kind);
+        if (*stretch < point->kind + 1)
+            *stretch = (uint8_t)(point->kind + 1);
+    }
+}
+
+static void swap_points(struct breakpoint *a, struct breakpoint *b)
+{
+    struct breakpoint swap = *a;
+
+    *a = *b;
+    *b = swap;
+}
+
+static struct breakpoint median(const struct breakpoint *a, const struct breakpoint *b,
+                                const struct breakpoint *c)
+{
+    if (comes_after(a, b)) {
+        const struct breakpoint *swap = a;
+
+        a = b;
+        b = swap;
+    }
+    if (!comes_after(b, c))
+        return *b;
+    return comes_after(a, c) ? *a : *c;
+}
+
+/*
+ * Divide what is unknown by one of its prices: below, equal, above. All demands are continuous, so
+ * at that price it makes no difference whether those that are equal were passed.
+ */
+static void halve(struct search *s)
+{
+    struct breakpoint pivot = median(
+        &s->points[s->low], &s->points[s->low + (s->high - s->low) / 2], &s->points[s->high - 1]);
+    size_t below = s->low, at = s->low, above = s->high;
+    struct sum sum = s->sum;
+
+    while (at < above) {
+        if (comes_after(&s->points[at], &pivot)) {
+            swap_points(&s->points[at], &s->points[--above]);
+            continue;
+        }
+        pass(&sum, &s->demands[s->points[at].guest], s->points[at].kind);
+        if (comes_after(&pivot, &s->points[at]))
+            swap_points(&s->points[below++], &s->points[at]);
+        at++;
+    }
+    if (within_budget(&sum, pivot.price, s->budget))
+        pass_up_to(s, above);
+    else
+        s->high = below;
+}
+
+/*
+ * Pass all breakpoints up to the price. Halving does it in linear time, but for inputs that are
+ * made against it; so it ends after as many rounds as sorting takes, and what is left is sorted.
+ */
+static void find_price(struct search *s)
+{
+    const size_t few = 16;
+
+    for (size_t rounds = s->high; s->high - s->low > few && rounds; rounds /= 2)
+        halve(s);
+    s->points = sort_points(s->points + s->low, s->scratch, s->high - s->low) - s->low;
+    while (s->low < s->high && within_budget(&s->sum, s->points[s->low].price, s->budget))
+        pass_up_to(s, s->low + 1);
 }
 
 /* Pages of one guest at mu = room / rate, rounded down. */
@@ -282,7 +374,7 @@ struct next_pages {
 
 static bool cheaper(const struct next_pages *q, uint32_t a, uint32_t b)
 {
-    int order = compare_prices(q->next[a], q->next[b]);
+    int order = compare_prices(&q->next[a], &q->next[b]);
 
     if (order)
         return order < 0;
@@ -363,9 +455,7 @@ static bool take_simple_case(const struct mc_demand *demands, size_t count, uint
 int mc_allocate(struct mc_solver *solver, const struct mc_demand *demands, size_t count,
                 uint64_t budget, uint64_t *pages, struct mc_allocation *outcome)
 {
-    struct sum sum = {0};
-    struct breakpoint *points;
-    size_t point_count;
+    struct search search = {.demands = demands, .budget = budget};
     uint64_t given = 0;
     u128 room;
 
@@ -379,21 +469,19 @@ int mc_allocate(struct mc_solver *solver, const struct mc_demand *demands, size_
     if (make_room(solver, count) < 0)
         return -ENOMEM;
 
+    search.points = solver->b.points;
+    search.scratch = solver->b.scratch;
+    search.stretch = solver->b.stretch;
     for (size_t i = 0; i < count; i++) {
-        solver->b.stretch[i] = demands[i].min == demands[i].max ? REACHES_MAX + 1 : 0;
-        sum.fixed += demands[i].min;
+        search.stretch[i] = demands[i].min == demands[i].max ? REACHES_MAX + 1 : 0;
+        search.sum.fixed += demands[i].min;
     }
-    point_count = collect_points(solver->b.points, demands, count);
-    points = sort_points(solver->b.points, solver->b.scratch, point_count);
-    for (size_t i = 0; i < point_count && within_budget(&sum, points[i].price, budget); i++) {
-        uint32_t guest = points[i].guest;
+    search.high = collect_points(search.points, demands, count);
+    find_price(&search);
 
-        pass(&sum, &demands[guest], &solver->b.stretch[guest], points[i].kind);
-    }
-
-    room = (u128)MC_RATE_ONE * budget - sum.fixed * MC_RATE_ONE - sum.offset;
+    room = (u128)MC_RATE_ONE * budget - search.sum.fixed * MC_RATE_ONE - search.sum.offset;
     for (size_t i = 0; i < count; i++) {
-        pages[i] = pages_at(&demands[i], solver->b.stretch[i], room, sum.rate);
+        pages[i] = pages_at(&demands[i], search.stretch[i], room, search.sum.rate);
         given += pages[i];
     }
     hand_out_rest(solver, demands, count, budget - given, pages);

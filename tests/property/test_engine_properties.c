@@ -2,7 +2,7 @@
 /*
  * Random hosts with random guests: slow, lagging, stuck, coming and going, with demands that jump
  * and operators who change settings and move balloons by hand. At every step of every history the
- * governor's promises must hold. A failing history prints its seed.
+ * governor's promises must hold. A history that fails is shrunk to a short one with few guests.
  */
 #include "testing.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "host.h"
-#include "random.h"
+#include "property.h"
 
 #define GUESTS_MAX 8
 #define HISTORIES 2000
@@ -26,8 +26,8 @@
 #define TOLERANCE MC_MIB
 
 struct history {
-    uint64_t seed;
-    struct random random;
+    struct property *property;
+    struct random *random;
     struct host host;
     size_t count;
     uint64_t promised, divided;   /* at the step before */
@@ -40,8 +40,7 @@ static void print_state(const struct history *history)
 {
     const struct host *host = &history->host;
 
-    fprintf(stderr, "seed %lu at %lu ms: divided %luM, promised %luM\n",
-            (unsigned long)history->seed, (unsigned long)host->now_ms,
+    fprintf(stderr, "at %lu ms: divided %luM, promised %luM\n", (unsigned long)host->now_ms,
             (unsigned long)(host->plan.divided / MC_MIB),
             (unsigned long)(host->plan.promised / MC_MIB));
     for (size_t i = 0; i < host->plan.count; i++) {
@@ -56,11 +55,44 @@ static void print_state(const struct history *history)
     }
 }
 
+/* The guests of the host, as a test of one history would describe them, and how it ended. */
+static void give_evidence(const struct history *history, const char *guest)
+{
+    fprintf(stderr, "budget %luM, policy %s\n",
+            (unsigned long)(history->host.config.budget.size.value / MC_MIB),
+            mc_policy_of(history->host.policy)->name);
+    for (size_t i = 0; i < history->count; i++) {
+        const struct mc_sim_guest_config *config = &history->host.sim->guests[i].config;
+        char shares[MC_SETTING_TEXT], min[MC_SETTING_TEXT];
+
+        fprintf(stderr,
+                "  %s: memory %luM, shares %s, min %s, moves %luM/s and %luM/s after %lu ms, runs "
+                "%lu to %lu ms, stuck %lu to %lu ms%s%s, works with",
+                config->name, (unsigned long)(config->memory / MC_MIB),
+                mc_settings_text(&config->own, MC_SETTING_SHARES, shares),
+                mc_settings_text(&config->own, MC_SETTING_MIN, min),
+                (unsigned long)(config->inflate_per_s / MC_MIB),
+                (unsigned long)(config->deflate_per_s / MC_MIB), (unsigned long)config->lag_ms,
+                (unsigned long)config->start_ms, (unsigned long)config->stop_ms,
+                (unsigned long)config->stuck_from_ms, (unsigned long)config->stuck_to_ms,
+                config->deflate_on_oom ? ", deflates on OOM" : "",
+                config->balloon ? "" : ", no balloon");
+        for (size_t j = 0; j < config->working_set.count; j++)
+            fprintf(stderr, " %luM at %lu ms",
+                    (unsigned long)(config->working_set.points[j].bytes / MC_MIB),
+                    (unsigned long)config->working_set.points[j].at_ms);
+        fprintf(stderr, "\n");
+    }
+    print_state(history);
+    fprintf(stderr, "guest %s:\n", guest);
+}
+
 #define CHECK(history, guest, condition)                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            print_state(history);                                                                  \
-            fail_msg("guest %s: %s", guest, #condition);                                           \
+            if ((history)->property->shows)                                                        \
+                give_evidence(history, guest);                                                     \
+            property_broken((history)->property, #condition);                                      \
         }                                                                                          \
     } while (0)
 
@@ -88,13 +120,13 @@ static struct mc_sim_guest_config random_guest(struct random *random, size_t ind
     config.inflate_per_s = random_scaled(random, 1, 2000) * MC_MIB;
     config.deflate_per_s = random_scaled(random, 1, 4000) * MC_MIB;
     config.lag_ms = random_scaled(random, 0, 3000);
-    config.deflate_on_oom = random_next(random) % 2;
-    config.balloon = random_next(random) % 8 != 0;
-    if (random_next(random) % 4 == 0)
+    config.deflate_on_oom = random_below(random, 2);
+    config.balloon = random_below(random, 8) != 7;
+    if (random_below(random, 4) == 3)
         config.start_ms = random_between(random, 0, TICKS * 1000);
-    if (random_next(random) % 4 == 0)
+    if (random_below(random, 4) == 3)
         config.stop_ms = config.start_ms + random_between(random, 1, TICKS * 1000);
-    if (random_next(random) % 4 == 0) {
+    if (random_below(random, 4) == 3) {
         config.stuck_from_ms = random_between(random, 0, TICKS * 1000);
         config.stuck_to_ms = config.stuck_from_ms + random_between(random, 0, TICKS * 1000);
     }
@@ -105,20 +137,20 @@ static struct mc_sim_guest_config random_guest(struct random *random, size_t ind
     return config;
 }
 
-static void open_history(struct history *history, uint64_t seed)
+static void open_history(struct history *history, struct property *property)
 {
     static const char *const policies[] = {"shares", "idle-tax", "working-set"};
     struct mc_sim_guest_config guests[GUESTS_MAX];
     uint64_t memory = 0;
 
-    *history = (struct history){.seed = seed, .random = {.state = seed}};
-    history->count = random_between(&history->random, 1, GUESTS_MAX);
+    *history = (struct history){.property = property, .random = &property->random};
+    history->count = random_between(history->random, 1, GUESTS_MAX);
     for (size_t i = 0; i < history->count; i++) {
-        guests[i] = random_guest(&history->random, i);
+        guests[i] = random_guest(history->random, i);
         memory += guests[i].memory;
     }
-    host_open(&history->host, policies[random_between(&history->random, 0, 2)],
-              random_between(&history->random, memory / 4, memory * 5 / 4), guests, history->count);
+    host_open(&history->host, policies[random_between(history->random, 0, 2)],
+              random_between(history->random, memory / 4, memory * 5 / 4), guests, history->count);
 }
 
 /* An operator at work: other shares, or a balloon moved behind memctl's back. */
@@ -128,20 +160,20 @@ static void disturb(struct history *history)
     const struct mc_guest *guest;
     char text[32];
 
-    if (!host->snapshot.count || random_next(&history->random) % 5)
+    if (!host->snapshot.count || random_below(history->random, 5) != 4)
         return;
-    guest = &host->snapshot.guests[random_between(&history->random, 0, host->snapshot.count - 1)];
-    if (random_next(&history->random) % 2) {
+    guest = &host->snapshot.guests[random_between(history->random, 0, host->snapshot.count - 1)];
+    if (random_below(history->random, 2) == 0) {
         struct mc_settings own = guest->own;
 
         snprintf(text, sizeof(text), "%lu",
-                 (unsigned long)random_scaled(&history->random, 1, 100000));
+                 (unsigned long)random_scaled(history->random, 1, 100000));
         mc_settings_say(&own, "shares", text, NULL);
         mc_session_save_settings(host->session, guest->uuid, &own, NULL);
         mc_engine_unsettle(host->engine);
     } else {
         mc_session_set_balloon(host->session, guest->uuid,
-                               random_between(&history->random, 0, guest->memory / MC_MIB) * MC_MIB,
+                               random_between(history->random, 0, guest->memory / MC_MIB) * MC_MIB,
                                NULL);
         history->foreign = true;
     }
@@ -202,71 +234,83 @@ static void check_promises(struct history *history)
     history->runs = runs;
 }
 
+static void keeps_the_promises(struct property *property)
+{
+    bool verbose = getenv("MEMCTL_TEST_VERBOSE");
+    struct history history;
+
+    open_history(&history, property);
+    for (int tick = 0; tick < TICKS; tick++) {
+        host_tick(&history.host, random_between(history.random, 200, 2000));
+        if (verbose)
+            print_state(&history);
+        check_promises(&history);
+        disturb(&history);
+    }
+    host_close(&history.host);
+}
+
 static void every_history_keeps_the_promises(void **state)
 {
     (void)state;
-    FOR_EACH_SEED(seed, HISTORIES)
-    {
-        bool verbose = getenv("MEMCTL_TEST_VERBOSE");
-        struct history history;
+    property_holds(keeps_the_promises, NULL, HISTORIES);
+}
 
-        open_history(&history, seed);
-        for (int tick = 0; tick < TICKS; tick++) {
-            host_tick(&history.host, random_between(&history.random, 200, 2000));
-            if (verbose)
-                print_state(&history);
-            check_promises(&history);
-            disturb(&history);
-        }
-        host_close(&history.host);
+/* Nothing is stuck for ever, and no balloon takes for ever. */
+static void let_it_finish(struct history *history)
+{
+    uint64_t lasting = 0;
+
+    for (size_t i = 0; i < history->count; i++) {
+        struct mc_sim_guest_config *config = &history->host.sim->guests[i].config;
+
+        config->inflate_per_s = mc_max_u64(config->inflate_per_s, 200 * MC_MIB);
+        config->deflate_per_s = mc_max_u64(config->deflate_per_s, 200 * MC_MIB);
+        lasting = mc_max_u64(lasting, config->stuck_to_ms);
+    }
+    for (int tick = 0; tick < TICKS; tick++)
+        host_tick(&history->host, 1000);
+    host_tick(&history->host, mc_less_u64(lasting, history->host.now_ms) + 2 * TICKS * 1000);
+}
+
+static void check_rest(struct history *history, const uint64_t *before)
+{
+    for (size_t i = 0; i < history->host.plan.count; i++) {
+        const struct mc_guest *guest = &history->host.snapshot.guests[i];
+        uint64_t target = history->host.plan.steps[i].target;
+
+        CHECK(history, guest->name, target == before[i]);
+        CHECK(history, guest->name,
+              guest->exempt != MC_EXEMPT_NO || guest->actual <= target + 48 * MC_MIB);
     }
 }
 
 /* After the last change everything comes to rest, and what could be reclaimed was. */
+static void comes_to_rest(struct property *property)
+{
+    bool verbose = getenv("MEMCTL_TEST_VERBOSE");
+    struct history history;
+
+    open_history(&history, property);
+    let_it_finish(&history);
+    for (int tick = 0; tick < QUIET_TICKS + 10; tick++) {
+        uint64_t before[GUESTS_MAX] = {0};
+
+        for (size_t i = 0; i < history.host.plan.count; i++)
+            before[i] = history.host.plan.steps[i].target;
+        host_tick(&history.host, 1000);
+        if (verbose)
+            print_state(&history);
+        if (tick >= QUIET_TICKS)
+            check_rest(&history, before);
+    }
+    host_close(&history.host);
+}
+
 static void every_history_comes_to_rest(void **state)
 {
     (void)state;
-    FOR_EACH_SEED(seed, HISTORIES / 4)
-    {
-        struct history history;
-        uint64_t lasting = 0;
-        bool verbose = getenv("MEMCTL_TEST_VERBOSE");
-
-        open_history(&history, seed);
-        for (size_t i = 0; i < history.count; i++) {
-            struct mc_sim_guest_config *config = &history.host.sim->guests[i].config;
-
-            config->inflate_per_s = mc_max_u64(config->inflate_per_s, 200 * MC_MIB);
-            config->deflate_per_s = mc_max_u64(config->deflate_per_s, 200 * MC_MIB);
-            lasting = mc_max_u64(lasting, config->stuck_to_ms);
-        }
-        for (int tick = 0; tick < TICKS; tick++)
-            host_tick(&history.host, 1000);
-        host_tick(&history.host, mc_less_u64(lasting, history.host.now_ms) + 2 * TICKS * 1000);
-        for (int tick = 0; tick < QUIET_TICKS; tick++) {
-            host_tick(&history.host, 1000);
-            if (verbose)
-                print_state(&history);
-        }
-        for (int tick = 0; tick < 10; tick++) {
-            uint64_t before[GUESTS_MAX];
-
-            for (size_t i = 0; i < history.host.plan.count; i++)
-                before[i] = history.host.plan.steps[i].target;
-            host_tick(&history.host, 1000);
-            if (verbose)
-                print_state(&history);
-            for (size_t i = 0; i < history.host.plan.count; i++) {
-                const struct mc_guest *guest = &history.host.snapshot.guests[i];
-
-                CHECK(&history, guest->name, history.host.plan.steps[i].target == before[i]);
-                CHECK(&history, guest->name,
-                      guest->exempt != MC_EXEMPT_NO ||
-                          guest->actual <= history.host.plan.steps[i].target + 48 * MC_MIB);
-            }
-        }
-        host_close(&history.host);
-    }
+    property_holds(comes_to_rest, NULL, HISTORIES / 4);
 }
 
 int main(void)

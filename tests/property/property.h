@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A property is a statement that holds in every case; a case is made of random choices. One that
+ * breaks the property is shrunk to a small one, which is shown.
+ *
+ *     static void sums_never_shrink(struct property *property)
+ *     {
+ *         struct sum sum = random_sum(&property->random);
+ *
+ *         if (!holds(&sum)) {
+ *             if (property->shows)
+ *                 print_sum(&sum);
+ *             property_broken(property, "holds(&sum)");
+ *         }
+ *     }
+ *
+ * MEMCTL_TEST_SEED=N runs that case alone, as it is, and MEMCTL_TEST_CASES=N so many cases instead
+ * of the usual number.
+ */
+#ifndef MEMCTL_TEST_PROPERTY_H
+#define MEMCTL_TEST_PROPERTY_H
+
+#include <setjmp.h>
+
+#include "random.h"
+
+struct property {
+    const void *subject; /* what is under test, where that is not always the same */
+    struct random random;
+    bool shows; /* the case is to be printed when it breaks: it will not be shrunk further */
+    const char *broken;
+    jmp_buf end;
+};
+
+/* Check this many cases, the seeds from 1 on; fails the test at the first that breaks. */
+void property_holds(void (*check)(struct property *property), const void *subject, uint64_t cases);
+
+/* Ends the case. What the case had allocated is lost, as it is in every failed test. */
+_Noreturn void property_broken(struct property *property, const char *condition);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hypervisor/libvirt_backend.h"
+
+int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_t bytes,
+                           struct mc_error *err)
+{
+    virDomainPtr dom;
+    int rc = mc_libvirt_begin(session, uuid, &dom, err);
+
+    if (rc < 0)
+        return rc;
+    if (virDomainSetMemoryFlags(dom, (unsigned long)(bytes / MC_KIB), VIR_DOMAIN_AFFECT_LIVE) < 0)
+        rc = mc_libvirt_fail(session, err, "the balloon's target cannot be set");
+    virDomainFree(dom);
+    return rc;
+}
+
+int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
+                                struct mc_error *err)
+{
+    virDomainPtr dom;
+    int rc = mc_libvirt_begin(session, uuid, &dom, err);
+
+    if (rc < 0)
+        return rc;
+    if (virDomainSetMemoryStatsPeriod(dom, (int)seconds, VIR_DOMAIN_AFFECT_LIVE) < 0)
+        rc = mc_libvirt_fail(session, err, "the balloon's statistics cannot be turned on");
+    else
+        mc_cache_set_stats_period(&mc_libvirt_of(session)->cache, uuid, seconds);
+    virDomainFree(dom);
+    return rc;
+}

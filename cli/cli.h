@@ -16,6 +16,7 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 
 struct cli {
     const char *socket; /* NULL: the default */
     bool json;
+    bool all; /* only for commands that take it */
 };
 
 struct command {
@@ -23,6 +24,7 @@ struct command {
     const char *arguments; /* as usage shows them */
     const char *summary;   /* one line */
     const char *help;      /* what --help says beyond that; may be NULL */
+    bool takes_all;        /* the option --all */
     int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
 };
 

@@ -49,13 +49,11 @@ static const struct command *find(const char *name)
 
 int main(int argc, char **argv)
 {
-    enum { JSON = 256, SOCKET };
+    enum { JSON = 256, SOCKET, ALL };
     static const struct option known[] = {
-        {"json", no_argument, NULL, JSON},
-        {"socket", required_argument, NULL, SOCKET},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {0},
+        {"json", no_argument, NULL, JSON},   {"socket", required_argument, NULL, SOCKET},
+        {"all", no_argument, NULL, ALL},     {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'}, {0},
     };
     const struct command *command;
     struct cli cli = {0};
@@ -68,6 +66,8 @@ int main(int argc, char **argv)
             cli.json = true;
         else if (option == SOCKET)
             cli.socket = optarg;
+        else if (option == ALL)
+            cli.all = true;
         else if (option == 'h')
             help = true;
         else if (option == 'V')
@@ -90,5 +90,7 @@ int main(int argc, char **argv)
         print_command_help(command);
         return EXIT_OK;
     }
+    if (cli.all && !command->takes_all)
+        return cli_usage(command, "takes no --all; 'memctl list --all' does");
     return command->run(&cli, argc - optind - 1, argv + optind + 1);
 }

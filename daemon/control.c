@@ -31,6 +31,7 @@ struct client {
     struct bufferevent *stream;
     struct ucred peer;
     struct request *pending; /* at most one: requests of a client are answered in order */
+    bool ended;              /* it will say no more, and may wait for answers */
     struct client *next;
 };
 
@@ -197,7 +198,8 @@ static void process_input(struct client *client)
     if (line) {
         handle(client, line);
         free(line);
-    } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX) {
+    } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX ||
+               (client->ended && !evbuffer_get_length(bufferevent_get_output(client->stream)))) {
         drop_client(client);
     }
 }
@@ -216,6 +218,11 @@ static void on_end(struct bufferevent *stream, short what, void *opaque)
     /* Silence while an answer is being made is ours, not the client's. */
     if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) && client->pending) {
         bufferevent_enable(client->stream, EV_READ);
+        return;
+    }
+    if (what & BEV_EVENT_EOF) {
+        client->ended = true;
+        process_input(client);
         return;
     }
     drop_client(client);

@@ -8,9 +8,9 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus), agents.c (the host's
- * ends of the channels to the agents in the guests). Everything here runs
- * on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c
+ * (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
+ * here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -93,7 +93,9 @@ struct daemon {
     struct act *act;
     struct agents *agents;
     struct control *control;
-    struct save *saves; /* settings being stored, verbs.c */
+    unsigned lookups;   /* requests that wait for the hypervisor, lookup.c */
+    uint64_t stores;    /* settings stored so far */
+    struct save *saves; /* settings being stored, store.c */
     struct metrics *metrics;
     struct counters counters;
 };
@@ -114,8 +116,9 @@ struct observation {
 };
 int observe_start(struct daemon *daemon, uint64_t within_ms, void (*done)(struct observation *),
                   void (*late)(struct observation *));
-/* Add what the configuration says about each guest: its terms. */
+/* Add what the configuration says about each guest, or about one: its terms. */
 void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot);
+void observe_apply_config_to(const struct config *config, struct mc_guest *guest);
 
 /* act.c */
 struct act *act_new(void);

@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 # Completion of memctl for bash.
 
-# Names of the running guests; nothing when no daemon answers or may be asked.
+# Names of all guests; nothing when no daemon answers or may be asked.
 _memctl_guests() {
-    "$@" --json list 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p'
+    "$@" --json list --all 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p'
 }
 
 _memctl() {
@@ -47,6 +47,10 @@ _memctl() {
         ;;
     *=) return ;;
     esac
+    if [[ $cur == -* && ${words[0]-} == list ]]; then
+        mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
+        return
+    fi
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--json\n--socket\n--help\n--version' -- "$cur")
         return

@@ -6,7 +6,7 @@ const char *mc_guest_state_name(enum mc_guest_state state)
     static const char *const names[] = {
         [MC_GUEST_RUNNING] = "running",     [MC_GUEST_PAUSED] = "paused",
         [MC_GUEST_MIGRATING] = "migrating", [MC_GUEST_STOPPING] = "stopping",
-        [MC_GUEST_CRASHED] = "crashed",
+        [MC_GUEST_CRASHED] = "crashed",     [MC_GUEST_STOPPED] = "stopped",
     };
 
     return names[state];

@@ -31,13 +31,13 @@ BUDGET = 1536 * MiB + 3 * OVERHEAD + 256 * MiB + 30 * MiB
 
 
 @contextlib.contextmanager
-def simulated(build, **options):
+def simulated(build, scenario=SCENARIO, **options):
     options.setdefault("budget", BUDGET)
     options.setdefault("interval", "200ms")
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
-        json.dump(SCENARIO, scenario)
-        scenario.flush()
-        with Memctld(build, f"sim:{scenario.name}", **options) as memctld:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(scenario, file)
+        file.flush()
+        with Memctld(build, f"sim:{file.name}", **options) as memctld:
             yield memctld
 
 
@@ -115,6 +115,41 @@ def goes_on_where_a_killed_daemon_was(build):
         assert memctld.json("status")["guests"] == 4
 
 
+def keeps_settings_for_a_guest_that_does_not_run_yet(build):
+    later = {"name": "later", "memory": "1G", "working_set": "60M", "start": 6}
+    scenario = dict(SCENARIO, guests=[*SCENARIO["guests"], later])
+    with simulated(build, scenario) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        assert "later" not in memctld.guests()
+        stopped = {g["name"]: g for g in memctld.json("list", "--all")}["later"]
+        assert stopped["state"] == "stopped" and stopped["actual"] is None, stopped
+        assert "not-running" in memctld.run("list", "--all").stdout
+        said = memctld.run("set", "later", "shares=7000").stdout
+        assert "shares 7000" in said and "from its next start on" in said, said
+        memctld.json("set", stopped["uuid"], "max=800M")
+        shown = memctld.json("show", "later")
+        assert shown["settings"] == {"shares": "7000", "max": "800M"}, shown
+        text = memctld.run("show", "later").stdout
+        assert "it does not run" in text and "(set: 7000)" in text and "target" not in text, text
+        refused = memctld.run("set", "later", "min=2G")
+        assert refused.returncode == 1 and "guest 'later': min 2.00G is above its memory" \
+            in refused.stderr, refused
+        wait_for("its start", lambda: "later" in memctld.guests())
+        started = memctld.guests()["later"]
+        assert started["shares"] == 7000 and started["max"] == 800 * MiB, started
+
+
+def answers_a_client_that_has_said_all_it_wants(build):
+    """As `echo ... | socat` does: the answer comes after the client has closed its side."""
+    with simulated(build) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        for verb, args in (("set", {"guest": "a", "settings": {"shares": "5"}}),
+                           ("show", {"guest": "nobody"}), ("list", {"all": True})):
+            request = json.dumps({"memctl": 1, "verb": verb, "args": args}).encode() + b"\n"
+            answers = memctld.request(request * 3).splitlines()
+            assert len(answers) == 3 and all("ok" in json.loads(a) for a in answers), answers
+
+
 # ---- bad input ----
 
 def refuses_bad_settings_and_changes_nothing(build):
@@ -127,10 +162,11 @@ def refuses_bad_settings_and_changes_nothing(build):
         (["set", "a"], 2, "at least one setting"),
         (["set", "a", "min=2G"], 1, "guest 'a': min 2.00G is above its memory 1.00G"),
         (["set", "a", "min=800M", "max=600M"], 1, "guest 'a': min 800M is above max 600M"),
-        (["set", "nobody", "shares=5"], 1, "no running guest is named 'nobody'"),
-        (["show", "nobody"], 1, "no running guest is named 'nobody'"),
+        (["set", "nobody", "shares=5"], 1, "no guest is named 'nobody'"),
+        (["show", "nobody"], 1, "no guest is named 'nobody'"),
         (["show"], 2, "one guest"),
         (["frobnicate"], 2, "unknown command 'frobnicate'"),
+        (["status", "--all"], 2, "takes no --all"),
         (["list", "extra"], 2, "takes no argument"),
         (["--nonsense"], 2, "try 'memctl --help'"),
     ]
@@ -283,6 +319,8 @@ TESTS = [
     prints_tables_for_people,
     reloads_and_keeps_the_old_configuration_on_an_error,
     goes_on_where_a_killed_daemon_was,
+    keeps_settings_for_a_guest_that_does_not_run_yet,
+    answers_a_client_that_has_said_all_it_wants,
     refuses_bad_settings_and_changes_nothing,
     survives_hostile_clients,
     is_not_delayed_by_many_silent_clients,

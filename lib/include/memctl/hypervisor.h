@@ -53,7 +53,17 @@ MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uui
 MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
                                           unsigned seconds, struct mc_error *err);
 
-/* Keep settings with the guest, so that they outlive it and this process. */
+/*
+ * Add to `guests` those that are defined and do not run, with their memory and settings; all, or
+ * the one with this name, or else this UUID. -ENOENT: nobody has it, -EBUSY: it runs.
+ */
+MC_PUBLIC int mc_session_find_stopped(struct mc_session *session, const char *name_or_uuid,
+                                      struct mc_snapshot *guests, struct mc_error *err);
+
+/*
+ * Keep settings with the guest, so that they outlive it and this process. For one that does not run
+ * they hold from its next start; -EBUSY where they would not.
+ */
 MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
                                        const struct mc_settings *settings, struct mc_error *err);
 

@@ -26,7 +26,7 @@ static int run(struct job *job, struct mc_session *session)
     struct lookup *lookup = (struct lookup *)job;
 
     mc_snapshot_reset(&lookup->found); /* it may run twice */
-    return mc_session_find_stopped(session, lookup->name, &lookup->found, &job->err);
+    return mc_session_find(session, lookup->name, &lookup->found, &job->err);
 }
 
 static void late(struct job *job)

@@ -24,6 +24,8 @@ struct mc_cached_domain {
     bool stale; /* libvirt said that something changed */
     uint64_t read_ms;
     struct mc_domain_description description;
+    bool copied;          /* a job copies its memory away */
+    unsigned copy_events; /* that said so */
     pid_t pid;
     uint64_t overhead;
     uint64_t overhead_next_ms, overhead_pause_ms;
@@ -158,6 +160,14 @@ void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid)
     pthread_mutex_unlock(&cache->lock);
 }
 
+void mc_cache_mark_all_changed(struct mc_domain_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < cache->count; i++)
+        cache->domains[i]->stale = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
 void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
 {
     const struct mc_cached_domain *domain;
@@ -175,6 +185,8 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
         memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
         guest->known = true;
         guest->overhead = domain->overhead;
+        if (domain->copied && guest->exempt == MC_EXEMPT_NO)
+            guest->exempt = MC_EXEMPT_MIGRATING;
         if (!guest->overhead && guest->rss != MC_UNKNOWN)
             guest->overhead = mc_less_u64(guest->rss, guest->actual); /* at the least */
     }
@@ -217,6 +229,44 @@ void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, 
     domain = find(cache, uuid);
     if (domain)
         domain->description.stats_period_s = seconds;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_copy_begins(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain) {
+        domain->copied = true;
+        domain->copy_events++;
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+bool mc_cache_is_copied(struct mc_domain_cache *cache, const char *uuid, unsigned *events)
+{
+    const struct mc_cached_domain *domain;
+    bool copied;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    copied = domain && domain->copied;
+    *events = domain ? domain->copy_events : 0;
+    pthread_mutex_unlock(&cache->lock);
+    return copied;
+}
+
+void mc_cache_set_copied(struct mc_domain_cache *cache, const char *uuid, bool copied,
+                         unsigned events)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain && domain->copy_events == events)
+        domain->copied = copied;
     pthread_mutex_unlock(&cache->lock);
 }
 

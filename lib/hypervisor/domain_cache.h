@@ -38,6 +38,9 @@ void mc_cache_keep(struct mc_domain_cache *cache, const char *uuid, int run_id,
 /* What is kept of the guest is old, or was not read: it is due at once. */
 void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid);
 
+/* Events were missed: every guest is due. */
+void mc_cache_mark_all_changed(struct mc_domain_cache *cache);
+
 /* Fill in what the cache knows of the guest; a guest that it does not know is exempt. */
 void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest);
 
@@ -48,6 +51,16 @@ void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms);
 void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
                       const struct mc_settings *own);
 void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds);
+
+/*
+ * Is the guest's memory being copied away, for a migration or a snapshot? Events say when that
+ * begins, and a look at the guest's job whether it goes on. *events goes back with what was seen,
+ * which counts for nothing if an event came in between.
+ */
+void mc_cache_copy_begins(struct mc_domain_cache *cache, const char *uuid);
+bool mc_cache_is_copied(struct mc_domain_cache *cache, const char *uuid, unsigned *events);
+void mc_cache_set_copied(struct mc_domain_cache *cache, const char *uuid, bool copied,
+                         unsigned events);
 
 /* Of which QEMU the memory shall be measured now. */
 struct mc_overhead_due {

@@ -60,13 +60,13 @@ int mc_session_set_stats_period(struct mc_session *session, const char *uuid, un
     return session->hypervisor->backend->set_stats_period(session, uuid, seconds, err);
 }
 
-int mc_session_find_stopped(struct mc_session *session, const char *name_or_uuid,
-                            struct mc_snapshot *guests, struct mc_error *err)
+int mc_session_find(struct mc_session *session, const char *name_or_uuid,
+                    struct mc_snapshot *guests, struct mc_error *err)
 {
-    return session->hypervisor->backend->find_stopped(session, name_or_uuid, guests, err);
+    return session->hypervisor->backend->find(session, name_or_uuid, guests, err);
 }
 
-struct mc_guest *mc_backend_add_stopped(struct mc_snapshot *guests)
+struct mc_guest *mc_backend_add_defined(struct mc_snapshot *guests)
 {
     struct mc_guest *guest = mc_snapshot_add(guests);
 

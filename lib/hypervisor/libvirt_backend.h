@@ -64,8 +64,8 @@ int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, un
                                 struct mc_error *err);
 
 /* libvirt_metadata.c */
-int mc_libvirt_find_stopped(struct mc_session *session, const char *name,
-                            struct mc_snapshot *guests, struct mc_error *err);
+int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
+                    struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err);
 

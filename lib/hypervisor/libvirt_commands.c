@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypervisor/libvirt_backend.h"
 
+#include <errno.h>
+
 int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_t bytes,
                            struct mc_error *err)
 {
+    unsigned events;
     virDomainPtr dom;
-    int rc = mc_libvirt_begin(session, uuid, &dom, err);
+    int rc;
 
+    /* The plan may be older than the migration; libvirt would let the call wait for its end. */
+    if (mc_cache_is_copied(&mc_libvirt_of(session)->cache, uuid, &events))
+        return mc_error_set(err, -EBUSY, "its memory is being copied; the balloon stays as it is");
+    rc = mc_libvirt_begin(session, uuid, &dom, err);
     if (rc < 0)
         return rc;
     if (virDomainSetMemoryFlags(dom, (unsigned long)(bytes / MC_KIB), VIR_DOMAIN_AFFECT_LIVE) < 0)

@@ -8,21 +8,24 @@
 
 #include <libvirt/virterror.h>
 
-/* ---- guests that do not run ---- */
+/* ---- finding guests that were not observed ---- */
 
-/* 1: it is there no more, or runs now. */
-static int add_stopped(virDomainPtr dom, struct mc_snapshot *guests)
+/* 1: it is there no more, or does not answer. */
+static int add_defined(virDomainPtr dom, struct mc_snapshot *guests)
 {
     struct mc_domain_description description;
-    char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+    bool runs = virDomainIsActive(dom) == 1;
+    char *xml = mc_libvirt_check_idle(dom, NULL) < 0
+                    ? NULL
+                    : virDomainGetXMLDesc(dom, runs ? 0 : VIR_DOMAIN_XML_INACTIVE);
     int rc = xml ? mc_domain_xml_parse(xml, &description, NULL) : -EIO;
     struct mc_guest *guest;
     virDomainInfo info;
 
     free(xml);
-    if (rc < 0 || virDomainGetInfo(dom, &info) < 0 || virDomainIsActive(dom) != 0)
+    if (rc < 0 || virDomainGetInfo(dom, &info) < 0)
         return 1;
-    guest = mc_backend_add_stopped(guests);
+    guest = mc_backend_add_defined(guests);
     if (!guest)
         return -ENOMEM;
     if (virDomainGetUUIDString(dom, guest->uuid) < 0) {
@@ -32,6 +35,8 @@ static int add_stopped(virDomainPtr dom, struct mc_snapshot *guests)
     snprintf(guest->name, sizeof(guest->name), "%s", virDomainGetName(dom));
     guest->memory = info.maxMem * MC_KIB;
     guest->own = description.own;
+    if (runs)
+        guest->state = MC_GUEST_RUNNING;
     return 0;
 }
 
@@ -50,16 +55,15 @@ static int find_one(struct mc_session *session, const char *name, struct mc_snap
             return mc_backend_no_guest(err, name);
         return mc_libvirt_fail(session, err, "the guest cannot be looked up");
     }
-    rc = add_stopped(dom, guests);
+    rc = add_defined(dom, guests);
     virDomainFree(dom);
     if (rc > 0)
-        return mc_error_set(err, -EBUSY, "guest '%.64s' is just starting or stopping; try again",
-                            name);
+        return mc_error_set(err, -EBUSY, "guest '%.64s' does not answer now; try again", name);
     return rc < 0 ? mc_error_set(err, rc, "out of memory") : 0;
 }
 
-int mc_libvirt_find_stopped(struct mc_session *session, const char *name,
-                            struct mc_snapshot *guests, struct mc_error *err)
+int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
+                    struct mc_error *err)
 {
     virDomainPtr *doms;
     int count, rc = 0;
@@ -72,7 +76,7 @@ int mc_libvirt_find_stopped(struct mc_session *session, const char *name,
         return mc_libvirt_fail(session, err, "the guests cannot be listed");
     for (int i = 0; i < count; i++) {
         if (rc >= 0)
-            rc = add_stopped(doms[i], guests);
+            rc = add_defined(doms[i], guests);
         virDomainFree(doms[i]);
     }
     free(doms);
@@ -105,6 +109,17 @@ static int store(virDomainPtr dom, const char *xml)
     return 0;
 }
 
+/* libvirt changes nothing of a guest that it copies, and would let the call wait for the end. */
+static int check_not_copied(struct mc_session *session, const char *uuid, struct mc_error *err)
+{
+    unsigned events;
+
+    if (mc_cache_is_copied(&mc_libvirt_of(session)->cache, uuid, &events))
+        return mc_error_set(
+            err, -EBUSY, "the guest is being migrated, saved or dumped; set it again afterwards");
+    return 0;
+}
+
 /* A guest that was saved starts as it was saved, settings included. */
 static int check_not_saved(virDomainPtr dom, struct mc_error *err)
 {
@@ -119,10 +134,12 @@ static int check_not_saved(virDomainPtr dom, struct mc_error *err)
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err)
 {
-    char *xml = mc_settings_xml(settings);
+    int rc = check_not_copied(session, uuid, err);
+    char *xml = rc < 0 ? NULL : mc_settings_xml(settings);
     virDomainPtr dom;
-    int rc;
 
+    if (rc < 0)
+        return rc;
     if (!xml)
         return mc_error_set(err, -ENOMEM, "out of memory");
     rc = mc_libvirt_begin(session, uuid, &dom, err);

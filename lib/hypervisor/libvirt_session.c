@@ -9,7 +9,7 @@
 #include <libvirt/virterror.h>
 
 /* Kinds of events that are listened to. */
-#define EVENTS 4
+#define EVENTS 6
 
 struct libvirt_session {
     struct mc_session base;
@@ -97,6 +97,28 @@ static void on_metadata(virConnectPtr connection, virDomainPtr dom, int type, co
         mark_changed(opaque, dom);
 }
 
+/* A pass over the guest's memory begins: it is migrated, or its state goes into a file. */
+static void on_copy(virConnectPtr connection, virDomainPtr dom, int iteration, void *opaque)
+{
+    struct libvirt_hypervisor *hv = opaque;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
+    (void)connection;
+    if (virDomainGetUUIDString(dom, uuid) == 0)
+        mc_cache_copy_begins(&hv->cache, uuid);
+    if (iteration == 1 && hv->base.changed)
+        hv->base.changed(hv->base.opaque);
+}
+
+static void on_job_completed(virConnectPtr connection, virDomainPtr dom,
+                             virTypedParameterPtr params, int count, void *opaque)
+{
+    (void)connection;
+    (void)params;
+    (void)count;
+    mark_changed(opaque, dom);
+}
+
 static void register_events(struct libvirt_session *session)
 {
     static const struct {
@@ -107,6 +129,8 @@ static void register_events(struct libvirt_session *session)
         {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata)},
+        {VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(on_copy)},
+        {VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed)},
     };
 
     /* Drivers without an event are polled all the same: DESCRIPTION_LASTS_MS. */
@@ -137,8 +161,10 @@ int mc_libvirt_open(struct mc_hypervisor *hypervisor, bool events, struct mc_ses
     }
     /* A libvirtd that stops answering closes the connection after 15 s. */
     virConnectSetKeepAlive(opened->connection, 5, 3);
-    if (events)
+    if (events) {
         register_events(opened);
+        mc_cache_mark_all_changed(&hv->cache); /* nobody has listened so far */
+    }
     *session = &opened->base;
     return 0;
 }

@@ -96,7 +96,42 @@ static bool read_sizes(virDomainStatsRecordPtr record, struct mc_guest *guest)
     return true;
 }
 
-/* Read the description if it is due; the XML may take its time. */
+/* Jobs that read all of the guest's memory, and let nobody set the balloon meanwhile. */
+static bool is_copy(const virTypedParameter *params, int count)
+{
+    int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+
+    virTypedParamsGetInt((virTypedParameterPtr)params, count, VIR_DOMAIN_JOB_OPERATION, &operation);
+    return operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT ||
+           operation == VIR_DOMAIN_JOB_OPERATION_SNAPSHOT ||
+           operation == VIR_DOMAIN_JOB_OPERATION_SAVE || operation == VIR_DOMAIN_JOB_OPERATION_DUMP;
+}
+
+/*
+ * Events tell when a copy begins, but not all of them when it ends, and not what began before they
+ * were listened to. So the guest's job is looked at when its description is read, and in each
+ * snapshot while a copy is under way.
+ */
+static void refresh_job(struct libvirt_hypervisor *hv, virDomainPtr dom,
+                        const struct mc_guest *guest, bool due)
+{
+    virTypedParameterPtr params = NULL;
+    unsigned events;
+    int type, count = 0;
+
+    if (!mc_cache_is_copied(&hv->cache, guest->uuid, &events) && !due)
+        return;
+    if (mc_libvirt_check_idle(dom, NULL) < 0 ||
+        virDomainGetJobStats(dom, &type, &params, &count, 0) < 0)
+        return;
+    mc_cache_set_copied(&hv->cache, guest->uuid,
+                        (type == VIR_DOMAIN_JOB_BOUNDED || type == VIR_DOMAIN_JOB_UNBOUNDED) &&
+                            is_copy(params, count),
+                        events);
+    virTypedParamsFree(params, count);
+}
+
+/* Read the description; the XML may take its time. */
 static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
                                 const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -104,8 +139,6 @@ static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
     char *xml;
     pid_t pid;
 
-    if (!mc_cache_see(&hv->cache, guest->uuid, guest->run_id, now_ms))
-        return;
     xml = mc_libvirt_check_idle(dom, NULL) < 0 ? NULL : virDomainGetXMLDesc(dom, 0);
     if (!xml || mc_domain_xml_parse(xml, &description, NULL) < 0) {
         mc_cache_mark_changed(&hv->cache, guest->uuid); /* what changed is still to be read */
@@ -136,6 +169,7 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     struct mc_guest *guest = mc_snapshot_add(snapshot);
     unsigned id;
     int state = VIR_DOMAIN_RUNNING, reason = 0;
+    bool due;
 
     if (!guest)
         return -ENOMEM;
@@ -150,10 +184,15 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     }
     guest->run_id = (int)id;
     guest->state = state_of(state, reason);
-    refresh_description(hv, record->dom, guest, snapshot->now_ms);
+    due = mc_cache_see(&hv->cache, guest->uuid, guest->run_id, snapshot->now_ms);
+    if (due)
+        refresh_description(hv, record->dom, guest, snapshot->now_ms);
+    refresh_job(hv, record->dom, guest, due);
     mc_cache_apply(&hv->cache, guest);
     if (guest->state != MC_GUEST_RUNNING)
         guest->exempt = MC_EXEMPT_NOT_RUNNING;
+    else if (reason == VIR_DOMAIN_RUNNING_POSTCOPY && guest->exempt == MC_EXEMPT_NO)
+        guest->exempt = MC_EXEMPT_MIGRATING; /* it came, and part of its memory did not yet */
     return 0;
 }
 

@@ -167,21 +167,28 @@ static int save_settings(struct mc_session *session, const char *uuid,
     return 0;
 }
 
-static int add_stopped(const struct mc_sim_guest_config *config, struct mc_snapshot *guests)
+static int add_defined(const struct mc_sim_guest *from, struct mc_snapshot *guests)
 {
-    struct mc_guest *guest = mc_backend_add_stopped(guests);
+    struct mc_guest *guest = mc_backend_add_defined(guests);
 
     if (!guest)
         return -ENOMEM;
-    memcpy(guest->uuid, config->uuid, sizeof(guest->uuid));
-    memcpy(guest->name, config->name, sizeof(guest->name));
-    guest->memory = config->memory;
-    guest->own = config->own;
+    memcpy(guest->uuid, from->config.uuid, sizeof(guest->uuid));
+    memcpy(guest->name, from->config.name, sizeof(guest->name));
+    guest->memory = from->config.memory;
+    guest->own = from->config.own;
+    if (from->running)
+        guest->state = MC_GUEST_RUNNING;
     return 0;
 }
 
-static int find_stopped(struct mc_session *session, const char *name, struct mc_snapshot *guests,
-                        struct mc_error *err)
+static bool is_named(const struct mc_sim_guest_config *config, const char *name)
+{
+    return strcmp(config->name, name) == 0 || strcmp(config->uuid, name) == 0;
+}
+
+static int find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
+                struct mc_error *err)
 {
     struct sim_hypervisor *hv = of(session);
     bool found = !name;
@@ -191,11 +198,10 @@ static int find_stopped(struct mc_session *session, const char *name, struct mc_
     for (size_t i = 0; i < hv->sim.count && rc == 0; i++) {
         const struct mc_sim_guest *guest = &hv->sim.guests[i];
 
-        if (guest->running || (name && strcmp(guest->config.name, name) != 0 &&
-                               strcmp(guest->config.uuid, name) != 0))
+        if (name ? !is_named(&guest->config, name) : guest->running)
             continue;
         found = true;
-        rc = add_stopped(&guest->config, guests);
+        rc = add_defined(guest, guests);
     }
     pthread_mutex_unlock(&hv->lock);
     if (rc < 0)
@@ -212,7 +218,7 @@ static const struct mc_backend backend = {
     .observe = observe,
     .set_balloon = set_balloon,
     .set_stats_period = set_stats_period,
-    .find_stopped = find_stopped,
+    .find = find,
     .save_settings = save_settings,
 };
 

@@ -22,6 +22,7 @@ const char *mc_exempt_name(enum mc_exempt exempt)
         [MC_EXEMPT_HUGE_PAGES] = "huge-pages",
         [MC_EXEMPT_PASSTHROUGH] = "passthrough",
         [MC_EXEMPT_NOT_RUNNING] = "not-running",
+        [MC_EXEMPT_MIGRATING] = "migrating",
     };
 
     return names[exempt];

@@ -147,6 +147,23 @@ static void what_was_stored_holds_at_once(void **state)
     assert_int_equal(apply(cache, "a").stats_period_s, 9);
 }
 
+static void a_copy_holds_until_a_look_that_is_newer_than_its_event(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+    unsigned before, after;
+
+    mc_cache_see(cache, "a", 1, 0);
+    mc_cache_keep(cache, "a", 1, &description, 7, 0);
+    assert_false(mc_cache_is_copied(cache, "a", &before));
+    mc_cache_copy_begins(cache, "a");
+    mc_cache_set_copied(cache, "a", false, before);
+    assert_true(mc_cache_is_copied(cache, "a", &after));
+    assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_MIGRATING);
+    mc_cache_set_copied(cache, "a", false, after);
+    assert_false(mc_cache_is_copied(cache, "a", &after));
+    assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_NO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +174,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_what_a_newer_snapshot_saw, set_up, tear_down),
         cmocka_unit_test_setup_teardown(measures_the_one_that_waits_for_longest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_stored_holds_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_holds_until_a_look_that_is_newer_than_its_event,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,10 +54,11 @@ MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char
                                           unsigned seconds, struct mc_error *err);
 
 /*
- * Add to `guests` those that are defined and do not run, with their memory and settings; all, or
- * the one with this name, or else this UUID. -ENOENT: nobody has it, -EBUSY: it runs.
+ * Add to `guests` what the definitions say, memory and settings: of all guests that do not run, or
+ * of the one with this name, or else this UUID, which may have started meanwhile. -ENOENT: nobody
+ * has it.
  */
-MC_PUBLIC int mc_session_find_stopped(struct mc_session *session, const char *name_or_uuid,
+MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uuid,
                                       struct mc_snapshot *guests, struct mc_error *err);
 
 /*

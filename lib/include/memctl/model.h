@@ -41,6 +41,7 @@ enum mc_exempt {
     MC_EXEMPT_HUGE_PAGES,
     MC_EXEMPT_PASSTHROUGH,
     MC_EXEMPT_NOT_RUNNING,
+    MC_EXEMPT_MIGRATING, /* its memory is being copied away while it runs */
 };
 
 /* What the guest's balloon driver reported; bytes or counts since boot, MC_UNKNOWN if missing. */

@@ -8,7 +8,7 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c
+ * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c on http.c
  * (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
  * here runs on the main loop; only jobs on lanes run elsewhere.
  */
@@ -30,7 +30,7 @@
 struct agents;
 struct save;
 struct control;
-struct metrics;
+struct http;
 
 /* Counters since the start; each is a metric. */
 struct counters {
@@ -72,7 +72,7 @@ struct daemon {
     struct event_base *base;
     struct event *signals[SIGNAL_COUNT];
     struct event *changed;   /* made active when the hypervisor reports a change */
-    struct event *heartbeat; /* for systemd's watchdog */
+    struct event *heartbeat; /* for systemd's watchdog, if there is one */
     const struct options *options;
     const char *config_file; /* NULL: the default one, if it is there */
     bool has_config_file;    /* the default one was there at the start: it must not vanish */
@@ -96,7 +96,7 @@ struct daemon {
     unsigned lookups;   /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;    /* settings stored so far */
     struct save *saves; /* settings being stored, store.c */
-    struct metrics *metrics;
+    struct http *metrics;
     struct counters counters;
 };
 
@@ -139,11 +139,7 @@ struct control *control_start(struct daemon *daemon, struct mc_error *err);
 void control_stop(struct control *control);
 
 /* metrics.c */
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
-void metrics_stop(struct metrics *metrics);
-/* Listen again if it had to stop for lack of descriptors; to be called now and then. NULL is fine.
- */
-void metrics_revive(struct metrics *metrics);
+int metrics_start(struct daemon *daemon, struct mc_error *err);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

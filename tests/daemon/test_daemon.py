@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -200,7 +201,6 @@ def survives_hostile_clients(build):
 
 
 def is_not_delayed_by_many_silent_clients(build):
-    import socket
     with simulated(build) as memctld:
         silent = [socket.socket(socket.AF_UNIX) for _ in range(60)]
         try:
@@ -210,6 +210,79 @@ def is_not_delayed_by_many_silent_clients(build):
         finally:
             for s in silent:
                 s.close()
+
+
+def descriptors_of(memctld):
+    return len(os.listdir(f"/proc/{memctld.process.pid}/fd"))
+
+
+def is_closed(client):
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def keeps_serving_metrics_beside_clients_that_only_connect(build):
+    with simulated(build) as memctld, contextlib.ExitStack() as stack:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        before = descriptors_of(memctld)
+        idle = []
+        for count in range(1, 201):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", memctld.port)))
+            client.setblocking(False)
+            idle.append(client)
+            if count in (64, 200):
+                assert "memctl_ticks_total" in memctld.metrics()
+                assert descriptors_of(memctld) <= before + 64
+            if count == 64:
+                wait_for("the first to be closed", lambda: is_closed(idle[0]))
+                assert not is_closed(idle[1])
+        wait_for("the 130th to be closed", lambda: is_closed(idle[129]))
+        assert not is_closed(idle[-1])
+        assert memctld.run("status").returncode == 0
+
+
+def refuses_a_65th_client_of_the_socket_and_goes_on(build):
+    with simulated(build) as memctld, contextlib.ExitStack() as stack:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        before = descriptors_of(memctld)
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(65)]
+        for client in clients:
+            client.connect(str(memctld.socket))
+            client.setblocking(False)
+        wait_for("the 65th to be closed", lambda: is_closed(clients[64]))
+        assert descriptors_of(memctld) == before + 64 and not is_closed(clients[0])
+        assert "memctl_ticks_total" in memctld.metrics()
+        clients[0].close()
+        wait_for("a free place", lambda: memctld.run("status").returncode == 0)
+
+
+def answers_http_that_is_no_scrape(build):
+    cases = [
+        (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"200", b"memctl_ticks_total"),
+        (b"GET /metrics?name=x HTTP/1.0\n\n", b"200", b"memctl_ticks_total"),
+        (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200", None),
+        (b"GET / HTTP/1.1\r\n\r\n", b"404", None),
+        (b"GET /metricsx HTTP/1.1\r\n\r\n", b"404", None),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\n", b"405", None),
+        (b"\x16\x03\x01\x02\x00\n\n", b"400", None),
+        (b"GET\r\n\r\n", b"400", None),
+        (b"GET /metrics\r\n\r\n", b"400", None),
+        (b"\r\n\r\n", b"400", None),
+        (b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 9000, b"431", None),
+        (b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 2000, b"431", None),
+    ]
+    with simulated(build) as memctld:
+        for request, code, words in cases:
+            with socket.create_connection(("127.0.0.1", memctld.port), timeout=10) as client:
+                client.sendall(request)
+                with contextlib.suppress(ConnectionResetError):  # what was not read
+                    answer = client.makefile("rb").read()
+                    head, _, body = answer.partition(b"\r\n\r\n")
+                    assert head.split(b" ")[1] == code, (request[:60], answer[:200])
+                    assert (words in body) if words else not body, (request[:60], answer[:200])
+        assert "memctl_ticks_total" in memctld.metrics()
 
 
 def says_that_no_daemon_runs(build):
@@ -324,6 +397,9 @@ TESTS = [
     refuses_bad_settings_and_changes_nothing,
     survives_hostile_clients,
     is_not_delayed_by_many_silent_clients,
+    keeps_serving_metrics_beside_clients_that_only_connect,
+    refuses_a_65th_client_of_the_socket_and_goes_on,
+    answers_http_that_is_no_scrape,
     says_that_no_daemon_runs,
     refuses_a_socket_in_use,
     refuses_a_metrics_port_in_use,

@@ -43,7 +43,7 @@ static int run(const struct cli *cli, int argc, char **argv)
     (void)argv;
     if (argc)
         return cli_usage(&command_list, "takes no argument; 'memctl show GUEST' shows one guest");
-    code = cli_ask(cli, "list", NULL, &result);
+    code = cli_ask(cli, "list", cli_option(cli, "all") ? json_pack("{s:b}", "all", 1) : NULL, &result);
     if (code != EXIT_OK)
         return code;
     guests = json_object_get(result, "guests");
@@ -65,13 +65,21 @@ static int run(const struct cli *cli, int argc, char **argv)
     return EXIT_OK;
 }
 
+static const struct command_option options[] = {
+    {"all", NULL, "also the guests that do not run"},
+    {0},
+};
+
 const struct command command_list = {
     .name = "list",
-    .arguments = "",
+    .arguments = "[--all]",
     .summary = "list the guests with their memory and why it is what it is",
+    .options = options,
     .help =
         "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, TARGET what\n"
         "memctl wants it to have now; WHY is the rule that decided the target, or why the guest\n"
-        "is left alone.",
+        "is left alone.\n"
+        "\n"
+        "--all: also the guests that do not run, with the settings that hold at their next start.",
     .run = run,
 };

@@ -71,6 +71,26 @@ static void print_agent(const json_t *agent)
     putchar('\n');
 }
 
+static void print_running(const json_t *guest)
+{
+    if (strcmp(json_text(guest, "exempt"), "no") != 0)
+        printf("left alone: %s\n", json_text(guest, "exempt"));
+    puts("settings");
+    print_terms(guest);
+    puts("memory");
+    print_memory(guest);
+    print_plan(json_object_get(guest, "plan"));
+    print_agent(json_object_get(guest, "agent"));
+}
+
+static void print_stopped(const json_t *guest)
+{
+    puts("it does not run\nsettings from its next start on");
+    print_terms(guest);
+    printf("memory\n  %-14s %-8s what it is configured with\n", "memory",
+           cli_size(guest, "memory"));
+}
+
 static int run(const struct cli *cli, int argc, char **argv)
 {
     json_t *guest;
@@ -85,14 +105,10 @@ static int run(const struct cli *cli, int argc, char **argv)
         return cli_print_json(guest);
     printf("%s  %s  %s\n", json_text(guest, "name"), json_text(guest, "uuid"),
            json_text(guest, "state"));
-    if (strcmp(json_text(guest, "exempt"), "no") != 0)
-        printf("left alone: %s\n", json_text(guest, "exempt"));
-    puts("settings");
-    print_terms(guest);
-    puts("memory");
-    print_memory(guest);
-    print_plan(json_object_get(guest, "plan"));
-    print_agent(json_object_get(guest, "agent"));
+    if (strcmp(json_text(guest, "state"), "stopped") == 0)
+        print_stopped(guest);
+    else
+        print_running(guest);
     json_decref(guest);
     return EXIT_OK;
 }
@@ -100,6 +116,6 @@ static int run(const struct cli *cli, int argc, char **argv)
 const struct command command_show = {
     .name = "show",
     .arguments = "GUEST",
-    .summary = "show all about one guest, by name or UUID",
+    .summary = "show all about one guest, running or not, by name or UUID",
     .run = run,
 };

@@ -16,10 +16,10 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
 
 #include <memctl/wire.h>
 
+#include "listener.h"
 #include "log.h"
 
 #define CLIENTS_MAX 64
@@ -31,6 +31,7 @@ struct client {
     struct bufferevent *stream;
     struct ucred peer;
     struct request *pending; /* at most one: requests of a client are answered in order */
+    bool ended;              /* it will say no more, and may wait for answers */
     struct client *next;
 };
 
@@ -41,7 +42,7 @@ struct request {
 
 struct control {
     struct daemon *daemon;
-    struct evconnlistener *listener;
+    struct listener *listener;
     char path[108];
     gid_t group;
     struct client *clients;
@@ -207,7 +208,8 @@ static void process_input(struct client *client)
     if (line) {
         handle(client, line);
         free(line);
-    } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX) {
+    } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX ||
+               (client->ended && !evbuffer_get_length(bufferevent_get_output(client->stream)))) {
         drop_client(client);
     }
 }
@@ -228,20 +230,21 @@ static void on_end(struct bufferevent *stream, short what, void *opaque)
         bufferevent_enable(client->stream, EV_READ);
         return;
     }
+    if (what & BEV_EVENT_EOF) {
+        client->ended = true;
+        process_input(client);
+        return;
+    }
     drop_client(client);
 }
 
-static void on_connect(struct evconnlistener *listener, evutil_socket_t fd,
-                       struct sockaddr *address, int length, void *opaque)
+static void on_connect(int fd, void *opaque)
 {
     const struct timeval silence = {.tv_sec = SILENCE_S};
     struct control *control = opaque;
     struct client *client = NULL;
     socklen_t size = sizeof(client->peer);
 
-    (void)listener;
-    (void)address;
-    (void)length;
     if (control->count < CLIENTS_MAX)
         client = calloc(1, sizeof(*client));
     if (client)
@@ -334,8 +337,7 @@ struct control *control_start(struct daemon *daemon, struct mc_error *err)
         free(control);
         return NULL;
     }
-    control->listener = evconnlistener_new(daemon->base, on_connect, control,
-                                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16, fd);
+    control->listener = listener_new(daemon->base, fd, on_connect, control);
     if (!control->listener) {
         mc_error_set(err, -ENOMEM, "cannot listen at %s", control->path);
         close(fd);
@@ -351,7 +353,7 @@ void control_stop(struct control *control)
         return;
     while (control->clients)
         drop_client(control->clients); /* NOLINT(clang-analyzer-unix.Malloc): it is off the list */
-    evconnlistener_free(control->listener);
+    listener_free(control->listener);
     unlink(control->path);
     free(control);
 }

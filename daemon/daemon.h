@@ -8,9 +8,9 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c (the socket), metrics.c (Prometheus), agents.c (the host's
- * ends of the channels to the agents in the guests). Everything here runs
- * on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c on http.c
+ * (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
+ * here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -32,7 +32,7 @@
 struct agents;
 struct save;
 struct control;
-struct metrics;
+struct http;
 
 /* Counters since the start; each is a metric. */
 struct counters {
@@ -74,7 +74,7 @@ struct daemon {
     struct event_base *base;
     struct event *signals[SIGNAL_COUNT];
     struct event *changed;   /* made active when the hypervisor reports a change */
-    struct event *heartbeat; /* for systemd's watchdog */
+    struct event *heartbeat; /* for systemd's watchdog, if there is one */
     const struct options *options;
     const char *config_file; /* NULL: the default one, if it is there */
     bool has_config_file;    /* the default one was there at the start: it must not vanish */
@@ -96,8 +96,10 @@ struct daemon {
     struct act *act;
     struct agents *agents;
     struct control *control;
-    struct save *saves; /* settings being stored, verbs.c */
-    struct metrics *metrics;
+    unsigned lookups;   /* requests that wait for the hypervisor, lookup.c */
+    uint64_t stores;    /* settings stored so far */
+    struct save *saves; /* settings being stored, store.c */
+    struct http *metrics;
     struct counters counters;
 };
 
@@ -117,8 +119,9 @@ struct observation {
 };
 int observe_start(struct daemon *daemon, uint64_t within_ms, void (*done)(struct observation *),
                   void (*late)(struct observation *));
-/* Add what the configuration says about each guest: its terms. */
+/* Add what the configuration says about each guest, or about one: its terms. */
 void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot);
+void observe_apply_config_to(const struct config *config, struct mc_guest *guest);
 
 /* act.c */
 struct act *act_new(void);
@@ -146,11 +149,7 @@ struct control *control_start(struct daemon *daemon, struct mc_error *err);
 void control_stop(struct control *control);
 
 /* metrics.c */
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
-void metrics_stop(struct metrics *metrics);
-/* Listen again if it had to stop for lack of descriptors; to be called now and then. NULL is fine.
- */
-void metrics_revive(struct metrics *metrics);
+int metrics_start(struct daemon *daemon, struct mc_error *err);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

@@ -15,6 +15,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agents.h"
+#include "http.h"
 #include "libvirt_loop.h"
 #include "log.h"
 
@@ -193,12 +194,24 @@ static void on_changed(evutil_socket_t fd, short what, void *opaque)
 
 static void on_heartbeat(evutil_socket_t fd, short what, void *opaque)
 {
-    struct daemon *daemon = opaque;
-
     (void)fd;
     (void)what;
-    metrics_revive(daemon->metrics);
+    (void)opaque;
     sd_notify(0, "WATCHDOG=1");
+}
+
+/* Only where somebody waits for it: each is a wake-up. */
+static int start_heartbeat(struct daemon *daemon)
+{
+    struct timeval interval;
+    uint64_t watchdog_us;
+
+    if (sd_watchdog_enabled(0, &watchdog_us) <= 0)
+        return 0;
+    interval.tv_sec = (time_t)(watchdog_us / 3 / 1000000);
+    interval.tv_usec = (suseconds_t)(watchdog_us / 3 % 1000000);
+    daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, NULL);
+    return daemon->heartbeat && event_add(daemon->heartbeat, &interval) == 0 ? 0 : -ENOMEM;
 }
 
 static int start_signals(struct daemon *daemon)
@@ -207,7 +220,6 @@ static int start_signals(struct daemon *daemon)
         int number;
         event_callback_fn handle;
     } wanted[SIGNAL_COUNT] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_reload}};
-    const struct timeval heartbeat = {.tv_sec = 5};
 
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
@@ -216,10 +228,7 @@ static int start_signals(struct daemon *daemon)
             return -ENOMEM;
     }
     daemon->changed = event_new(daemon->base, -1, 0, on_changed, daemon);
-    daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, daemon);
-    if (!daemon->changed || !daemon->heartbeat || event_add(daemon->heartbeat, &heartbeat) < 0)
-        return -ENOMEM;
-    return 0;
+    return daemon->changed ? start_heartbeat(daemon) : -ENOMEM;
 }
 
 static int start(struct daemon *daemon, struct mc_error *err)
@@ -251,11 +260,8 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
-    if (*daemon->config.metrics) {
-        daemon->metrics = metrics_start(daemon, err);
-        if (!daemon->metrics)
-            return err->code;
-    }
+    if (*daemon->config.metrics && metrics_start(daemon, err) < 0)
+        return err->code;
     return tick_start(daemon);
 }
 
@@ -264,7 +270,7 @@ static void stop(struct daemon *daemon)
     tick_stop(daemon);
     agents_free(daemon->agents);
     control_stop(daemon->control);
-    metrics_stop(daemon->metrics);
+    http_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);

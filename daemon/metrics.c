@@ -5,23 +5,14 @@
  */
 #include "daemon.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
-#include <event2/http.h>
-#include <event2/listener.h>
 
 #include "agents.h"
-
-struct metrics {
-    struct daemon *daemon;
-    struct evhttp *http;
-    struct evhttp_bound_socket *socket;
-};
+#include "http.h"
 
 /* A number of bytes or a count somewhere in a structure. */
 struct family {
@@ -224,8 +215,10 @@ static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressur
                         pressure->some_avg10 / 10000.0, pressure->full_avg10 / 10000.0);
 }
 
-static void add_all(struct evbuffer *out, struct daemon *daemon)
+static void write_metrics(struct evbuffer *out, void *opaque)
 {
+    struct daemon *daemon = opaque;
+
     add_state(out, daemon);
     for (size_t i = 0; i < LENGTH(always); i++)
         add_family(out, &always[i], daemon);
@@ -243,85 +236,14 @@ static void add_all(struct evbuffer *out, struct daemon *daemon)
     add_guest_info(out, daemon);
 }
 
-static void on_metrics(struct evhttp_request *request, void *opaque)
+int metrics_start(struct daemon *daemon, struct mc_error *err)
 {
-    struct metrics *metrics = opaque;
-    struct evbuffer *out = evbuffer_new();
+    const struct http_page page = {
+        .path = "/metrics",
+        .type = "text/plain; version=0.0.4; charset=utf-8",
+        .write = write_metrics,
+        .opaque = daemon,
+    };
 
-    if (!out) {
-        evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
-        return;
-    }
-    add_all(out, metrics->daemon);
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
-                      "text/plain; version=0.0.4; charset=utf-8");
-    evhttp_send_reply(request, HTTP_OK, "OK", out);
-    evbuffer_free(out);
-}
-
-static int listen_at(struct metrics *metrics, const char *where, struct mc_error *err)
-{
-    char address[CONFIG_TEXT];
-    char *colon, *host = address;
-
-    strcpy(address, where);
-    colon = strrchr(address, ':');
-    *colon = '\0';
-    if (*host == '[') {
-        host++;
-        host[strcspn(host, "]")] = '\0';
-    }
-    metrics->socket =
-        evhttp_bind_socket_with_handle(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10));
-    if (!metrics->socket)
-        return mc_error_set(err, -EADDRINUSE,
-                            "cannot serve metrics at %s: %s; choose another 'metrics' or off",
-                            where, strerror(errno));
-    return 0;
-}
-
-/* Out of descriptors: waiting clients would keep the loop busy; leave them alone for a while. */
-static void on_accept_error(struct evconnlistener *listener, void *opaque)
-{
-    (void)opaque; /* evhttp's */
-    evconnlistener_disable(listener);
-}
-
-void metrics_revive(struct metrics *metrics)
-{
-    if (metrics)
-        evconnlistener_enable(evhttp_bound_socket_get_listener(metrics->socket));
-}
-
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err)
-{
-    struct metrics *metrics = calloc(1, sizeof(*metrics));
-
-    if (metrics)
-        metrics->http = evhttp_new(daemon->base);
-    if (!metrics || !metrics->http) {
-        mc_error_set(err, -ENOMEM, "out of memory");
-        free(metrics);
-        return NULL;
-    }
-    metrics->daemon = daemon;
-    evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-    evhttp_set_max_headers_size(metrics->http, 8192);
-    evhttp_set_max_body_size(metrics->http, 0);
-    evhttp_set_timeout(metrics->http, 10);
-    evhttp_set_cb(metrics->http, "/metrics", on_metrics, metrics);
-    if (listen_at(metrics, daemon->config.metrics, err) < 0) {
-        metrics_stop(metrics);
-        return NULL;
-    }
-    evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(metrics->socket), on_accept_error);
-    return metrics;
-}
-
-void metrics_stop(struct metrics *metrics)
-{
-    if (!metrics)
-        return;
-    evhttp_free(metrics->http);
-    free(metrics);
+    return http_start(daemon->base, daemon->config.metrics, &page, &daemon->metrics, err);
 }

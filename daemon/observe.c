@@ -44,14 +44,17 @@ int observe_start(struct daemon *daemon, uint64_t within_ms, void (*on_done)(str
     return 0;
 }
 
+void observe_apply_config_to(const struct config *config, struct mc_guest *guest)
+{
+    struct mc_settings settings = config_settings_for(config, guest->name, &guest->own);
+
+    guest->terms = mc_settings_resolve(&settings, guest->memory);
+    if (!guest->terms.managed && guest->exempt == MC_EXEMPT_NO)
+        guest->exempt = MC_EXEMPT_UNMANAGED;
+}
+
 void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot)
 {
-    for (size_t i = 0; i < snapshot->count; i++) {
-        struct mc_guest *guest = &snapshot->guests[i];
-        struct mc_settings settings = config_settings_for(config, guest->name, &guest->own);
-
-        guest->terms = mc_settings_resolve(&settings, guest->memory);
-        if (!guest->terms.managed && guest->exempt == MC_EXEMPT_NO)
-            guest->exempt = MC_EXEMPT_UNMANAGED;
-    }
+    for (size_t i = 0; i < snapshot->count; i++)
+        observe_apply_config_to(config, &snapshot->guests[i]);
 }

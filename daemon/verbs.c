@@ -3,15 +3,12 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <memctl/wire.h>
 
-#include "log.h"
-
-#define SAVE_WITHIN_MS 10000
+#include "lookup.h"
+#include "store.h"
 
 /* ---- reading ---- */
 
@@ -60,53 +57,84 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
     request_reply(request, result);
 }
 
-static const struct mc_step *step_of(const struct daemon *daemon, size_t index)
+static json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest, size_t index)
 {
-    return daemon->has_plan && index < daemon->plan.count ? &daemon->plan.steps[index] : NULL;
+    bool planned = daemon->has_plan && index < daemon->plan.count;
+
+    return mc_guest_to_json(guest, planned ? &daemon->plan.steps[index] : NULL);
+}
+
+/* The running guests, and behind them those that were found; these may be NULL. */
+static void reply_list(struct request *request, const struct daemon *daemon,
+                       const struct mc_snapshot *stopped)
+{
+    json_t *guests = json_array();
+
+    for (size_t i = 0; i < daemon->snapshot.count; i++)
+        json_array_append_new(guests, guest_json(daemon, &daemon->snapshot.guests[i], i));
+    /* One that stopped since the last snapshot is in both. */
+    for (size_t i = 0; stopped && i < stopped->count; i++)
+        if (!mc_snapshot_find(&daemon->snapshot, stopped->guests[i].uuid))
+            json_array_append_new(guests, mc_guest_to_json(&stopped->guests[i], NULL));
+    request_reply(request, json_pack("{s:o, s:b}", "guests", guests, "connected", daemon->link.up));
+}
+
+static void list_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
+                       const json_t *args)
+{
+    (void)args;
+    reply_list(request, daemon, found);
 }
 
 static void handle_list(struct request *request, struct daemon *daemon, const json_t *args)
 {
-    json_t *guests = json_array();
-
-    (void)args;
-    for (size_t i = 0; i < daemon->snapshot.count; i++)
-        json_array_append_new(guests,
-                              mc_guest_to_json(&daemon->snapshot.guests[i], step_of(daemon, i)));
-    request_reply(request, json_pack("{s:o, s:b}", "guests", guests, "connected", daemon->link.up));
+    if (json_is_true(json_object_get(args, "all")))
+        lookup_start(request, daemon, NULL, args, list_found);
+    else
+        reply_list(request, daemon, NULL);
 }
 
-/* The guest that the request names, or NULL with the request already refused. */
-static struct mc_guest *named_guest(struct request *request, struct daemon *daemon,
-                                    const json_t *args)
+/*
+ * Go on with the guest that the request names: at once if it runs, else when the hypervisor has
+ * said what it knows of it.
+ */
+static void with_guest(struct request *request, struct daemon *daemon, const json_t *args,
+                       void (*running)(struct request *, struct daemon *, struct mc_guest *,
+                                       const json_t *),
+                       lookup_found *stopped)
 {
     const char *name = json_string_value(json_object_get(args, "guest"));
     struct mc_guest *guest = name ? mc_snapshot_find_named(&daemon->snapshot, name) : NULL;
     struct mc_error err;
 
-    if (guest)
-        return guest;
-    if (!name)
+    if (guest) {
+        running(request, daemon, guest, args);
+    } else if (name) {
+        lookup_start(request, daemon, name, args, stopped);
+    } else {
         mc_error_set(&err, -EINVAL, "the request names no guest");
-    else if (!daemon->link.up)
-        mc_error_set(&err, -ENOENT, "guest '%.64s' is not known: %.300s", name,
-                     *daemon->link.last_error.text ? daemon->link.last_error.text
-                                                   : "memctld has not seen any guest yet");
-    else
-        mc_error_set(&err, -ENOENT,
-                     "no running guest is named '%.64s'; 'memctl list' shows them all", name);
-    request_fail(request, &err);
-    return NULL;
+        request_fail(request, &err);
+    }
+}
+
+static void show_running(struct request *request, struct daemon *daemon, struct mc_guest *guest,
+                         const json_t *args)
+{
+    (void)args;
+    request_reply(request, guest_json(daemon, guest, (size_t)(guest - daemon->snapshot.guests)));
+}
+
+static void show_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
+                       const json_t *args)
+{
+    (void)daemon;
+    (void)args;
+    request_reply(request, mc_guest_to_json(&found->guests[0], NULL));
 }
 
 static void handle_show(struct request *request, struct daemon *daemon, const json_t *args)
 {
-    struct mc_guest *guest = named_guest(request, daemon, args);
-
-    if (guest)
-        request_reply(
-            request,
-            mc_guest_to_json(guest, step_of(daemon, (size_t)(guest - daemon->snapshot.guests))));
+    with_guest(request, daemon, args, show_running, show_found);
 }
 
 static void handle_version(struct request *request, struct daemon *daemon, const json_t *args)
@@ -119,139 +147,15 @@ static void handle_version(struct request *request, struct daemon *daemon, const
 
 /* ---- changing ---- */
 
-struct save {
-    struct job job;
-    struct daemon *daemon;
-    struct request *request; /* NULL once answered */
-    char uuid[MC_UUID_TEXT];
-    char name[MC_NAME_TEXT];
-    struct mc_settings settings;
-    struct save *next; /* of those under way */
-};
-
-static int save_run(struct job *job, struct mc_session *session)
+static void set_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
+                      const json_t *args)
 {
-    struct save *save = (struct save *)job;
-
-    return mc_session_save_settings(session, save->uuid, &save->settings, &job->err);
-}
-
-static void save_late(struct job *job)
-{
-    struct save *save = (struct save *)job;
-    struct mc_error err;
-
-    mc_error_set(&err, -ETIMEDOUT,
-                 "guest '%.64s' does not answer; the settings are not stored yet, look with "
-                 "'memctl show' later",
-                 save->name);
-    request_fail(save->request, &err);
-    save->request = NULL;
-}
-
-static void save_done(struct job *job)
-{
-    struct save *save = (struct save *)job;
-    struct daemon *daemon = save->daemon;
-    struct save **link = &daemon->saves;
-    struct mc_guest *guest = mc_snapshot_find(&daemon->snapshot, save->uuid);
-
-    while (*link != save)
-        link = &(*link)->next;
-    *link = save->next;
-    if (job->rc == 0 && guest) {
-        guest->own = save->settings;
-        observe_apply_config(&daemon->config, &daemon->snapshot);
-        mc_engine_unsettle(daemon->engine);
-        record_unsettle(daemon);
-        tick_wake(daemon);
-    }
-    if (save->request && job->rc < 0) {
-        request_fail(save->request, &job->err);
-    } else if (save->request) {
-        request_reply(save->request, guest ? mc_guest_to_json(guest, NULL) : json_null());
-    }
-    free(save);
-}
-
-/* {"shares": "2000", "min": ""} said over the guest's own settings. */
-static int read_changes(const json_t *changes, struct mc_settings *settings, struct mc_error *err)
-{
-    const char *key;
-    json_t *value;
-
-    if (!json_is_object(changes) || json_object_size(changes) == 0)
-        return mc_error_set(err, -EINVAL, "nothing to set; give shares=N, min=SIZE or max=SIZE");
-    json_object_foreach ((json_t *)changes, key, value) {
-        int rc;
-
-        if (!json_is_string(value))
-            return mc_error_set(err, -EINVAL, "%.32s: the value is not a text", key);
-        rc = mc_settings_say(settings, key, json_string_value(value), err);
-        if (rc < 0) {
-            mc_error_prefix(err, "%.32s: ", key);
-            return rc;
-        }
-    }
-    return 0;
-}
-
-/* Two changes at a time could store the older one last. */
-static int check_no_save(const struct daemon *daemon, const struct mc_guest *guest,
-                         struct mc_error *err)
-{
-    for (const struct save *save = daemon->saves; save; save = save->next)
-        if (strcmp(save->uuid, guest->uuid) == 0)
-            return mc_error_set(err, -EBUSY, "another change is being stored; try again");
-    if (!guest->known)
-        return mc_error_set(err, -EBUSY, "its settings were not read yet; try again");
-    return 0;
-}
-
-static int check_changes(const struct daemon *daemon, const struct mc_guest *guest,
-                         const struct mc_settings *own, struct mc_error *err)
-{
-    struct mc_settings all = config_settings_for(&daemon->config, guest->name, own);
-
-    return mc_settings_check(&all, guest->memory, err);
+    store_settings(request, daemon, &found->guests[0], args);
 }
 
 static void handle_set(struct request *request, struct daemon *daemon, const json_t *args)
 {
-    const struct mc_guest *guest = named_guest(request, daemon, args);
-    char line[MC_NAME_TEXT + 32];
-    struct mc_settings settings;
-    struct mc_error err;
-    struct save *save;
-
-    if (!guest)
-        return;
-    settings = guest->own;
-    if (check_no_save(daemon, guest, &err) < 0 ||
-        read_changes(json_object_get(args, "settings"), &settings, &err) < 0 ||
-        check_changes(daemon, guest, &settings, &err) < 0) {
-        mc_error_prefix(&err, "guest '%.64s': ", guest->name);
-        request_fail(request, &err);
-        return;
-    }
-    save = calloc(1, sizeof(*save));
-    if (!save) {
-        mc_error_set(&err, -ENOMEM, "out of memory");
-        request_fail(request, &err);
-        return;
-    }
-    save->job = (struct job){
-        .run = save_run, .done = save_done, .late = save_late, .within_ms = SAVE_WITHIN_MS};
-    save->daemon = daemon;
-    save->request = request;
-    save->settings = settings;
-    memcpy(save->uuid, guest->uuid, sizeof(save->uuid));
-    memcpy(save->name, guest->name, sizeof(save->name));
-    snprintf(line, sizeof(line), "sets guest '%s'", guest->name);
-    request_log(request, line);
-    save->next = daemon->saves;
-    daemon->saves = save;
-    lanes_submit(daemon->lanes, &save->job);
+    with_guest(request, daemon, args, store_settings, set_found);
 }
 
 static void handle_reload(struct request *request, struct daemon *daemon, const json_t *args)

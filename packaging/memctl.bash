@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 # Completion of memctl for bash.
 
-# Names of the running guests; nothing when no daemon answers or may be asked.
+# Names of all guests; nothing when no daemon answers or may be asked.
 _memctl_guests() {
-    "$@" --json list 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p'
+    "$@" --json list --all 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p'
 }
 
 _memctl() {
@@ -49,6 +49,10 @@ _memctl() {
         --series | --series=) return ;;
     *=) return ;;
     esac
+    if [[ $cur == -* && ${words[0]-} == list ]]; then
+        mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--policy\n--param\n--compare\n--interval\n--plot\n--series\n--json\n--help' \

@@ -28,6 +28,11 @@ function __memctl_guest_wanted
     test (count $words) -eq 1; and contains -- $words[1] show set
 end
 
+function __memctl_listing
+    set -l words (__memctl_words)
+    test "$words[1]" = list
+end
+
 function __memctl_setting_wanted
     set -l words (__memctl_words)
     test (count $words) -ge 2; and test $words[1] = set
@@ -43,16 +48,17 @@ function __memctl_guests
     if set -l at (contains -i -- --socket $words); and test (count $words) -gt $at
         set -a ask --socket $words[(math $at + 1)]
     end
-    $ask --json list 2>/dev/null | string replace -rf '^    "name": "([^"\\\\]*)",$' '$1'
+    $ask --json list --all 2>/dev/null | string replace -rf '^    "name": "([^"\\\\]*)",$' '$1'
 end
 
 complete -c memctl -f
 complete -c memctl -l json -d 'print JSON for programs'
 complete -c memctl -l socket -rF -d 'socket of the daemon'
+complete -c memctl -n __memctl_listing -l all -d 'also guests that do not run'
 complete -c memctl -s h -l help -d 'tell how to use it'
 complete -c memctl -s V -l version -d 'print the version'
 complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host and the budget'
-complete -c memctl -n '__memctl_at 0' -a list -d 'list the running guests with their memory'
+complete -c memctl -n '__memctl_at 0' -a list -d 'list the guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'

@@ -8,7 +8,7 @@ _memctl_guests() {
     if [[ -n ${opt_args[--socket]-} ]]; then
         ask+=(--socket ${(Q)opt_args[--socket]})
     fi
-    guests=(${(f)"$($ask --json list 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p')"})
+    guests=(${(f)"$($ask --json list --all 2>/dev/null | sed -n 's/^    "name": "\([^"\\]*\)",$/\1/p')"})
     compadd -a guests
 }
 
@@ -38,7 +38,7 @@ _memctl() {
     local -A opt_args
     local -a commands=(
         'status:show the daemon, the host and the budget'
-        'list:list the running guests with their memory and why it is what it is'
+        'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
         "set:change a guest's shares, min, max or managed"
         'policy:look at the policies, choose one, ask one'
@@ -51,6 +51,7 @@ _memctl() {
 
     _arguments -C \
         '--json[print JSON for programs]' \
+        '--all[list guests that do not run as well]' \
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \

@@ -16,6 +16,9 @@ struct mc_backend {
                        struct mc_error *err);
     int (*set_stats_period)(struct mc_session *session, const char *uuid, unsigned seconds,
                             struct mc_error *err);
+    /* name NULL: all */
+    int (*find)(struct mc_session *session, const char *name, struct mc_snapshot *guests,
+                struct mc_error *err);
     int (*save_settings)(struct mc_session *session, const char *uuid,
                          const struct mc_settings *settings, struct mc_error *err);
 };
@@ -30,6 +33,13 @@ struct mc_hypervisor {
 struct mc_session {
     struct mc_hypervisor *hypervisor;
 };
+
+/* Append a guest that was not observed: stopped, unless the caller knows better, and nothing known
+ * of it but what its definition says. */
+struct mc_guest *mc_backend_add_defined(struct mc_snapshot *guests);
+
+/* -ENOENT with the sentence for a name that nobody has. */
+int mc_backend_no_guest(struct mc_error *err, const char *name);
 
 int mc_libvirt_new(const char *uri, struct mc_hypervisor **hypervisor, struct mc_error *err);
 int mc_sim_new(const char *file, struct mc_hypervisor **hypervisor, struct mc_error *err);

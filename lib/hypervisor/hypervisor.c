@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypervisor/backend.h"
 
+#include <errno.h>
 #include <string.h>
 
 int mc_hypervisor_open(const char *uri, struct mc_hypervisor **hypervisor, struct mc_error *err)
@@ -57,6 +58,45 @@ int mc_session_set_stats_period(struct mc_session *session, const char *uuid, un
                                 struct mc_error *err)
 {
     return session->hypervisor->backend->set_stats_period(session, uuid, seconds, err);
+}
+
+int mc_session_find(struct mc_session *session, const char *name_or_uuid,
+                    struct mc_snapshot *guests, struct mc_error *err)
+{
+    return session->hypervisor->backend->find(session, name_or_uuid, guests, err);
+}
+
+struct mc_guest *mc_backend_add_defined(struct mc_snapshot *guests)
+{
+    struct mc_guest *guest = mc_snapshot_add(guests);
+
+    if (!guest)
+        return NULL;
+    guest->run_id = -1;
+    guest->state = MC_GUEST_STOPPED;
+    guest->exempt = MC_EXEMPT_NOT_RUNNING;
+    guest->known = true;
+    guest->actual = guest->rss = guest->overhead = MC_UNKNOWN;
+    guest->used = guest->active = guest->held = MC_UNKNOWN;
+    guest->stats = (struct mc_balloon_stats){
+        .available = MC_UNKNOWN,
+        .unused = MC_UNKNOWN,
+        .usable = MC_UNKNOWN,
+        .disk_caches = MC_UNKNOWN,
+        .swap_in = MC_UNKNOWN,
+        .swap_out = MC_UNKNOWN,
+        .major_faults = MC_UNKNOWN,
+        .minor_faults = MC_UNKNOWN,
+    };
+    return guest;
+}
+
+int mc_backend_no_guest(struct mc_error *err, const char *name)
+{
+    return mc_error_set(err, -ENOENT,
+                        "no guest is named '%.64s' or has it as its UUID; 'memctl list --all' "
+                        "shows them all",
+                        name);
 }
 
 int mc_session_save_settings(struct mc_session *session, const char *uuid,

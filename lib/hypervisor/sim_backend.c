@@ -102,14 +102,27 @@ static int observe(struct mc_session *session, struct mc_snapshot *snapshot, str
     return rc < 0 ? mc_error_set(err, rc, "out of memory") : 0;
 }
 
-/* The running guest, with the lock taken; NULL, lock released and err set if there is none. */
-static struct mc_sim_guest *lock_guest(struct sim_hypervisor *hv, const char *uuid,
-                                       struct mc_error *err)
+/* The guest, with the lock taken; NULL, lock released and err set if there is none. */
+static struct mc_sim_guest *lock_any_guest(struct sim_hypervisor *hv, const char *uuid,
+                                           struct mc_error *err)
 {
     pthread_mutex_lock(&hv->lock);
     for (size_t i = 0; i < hv->sim.count; i++)
-        if (hv->sim.guests[i].running && strcmp(hv->sim.guests[i].config.uuid, uuid) == 0)
+        if (strcmp(hv->sim.guests[i].config.uuid, uuid) == 0)
             return &hv->sim.guests[i];
+    pthread_mutex_unlock(&hv->lock);
+    mc_error_set(err, -ENOENT, "the guest is gone");
+    return NULL;
+}
+
+/* The same for a guest that runs. */
+static struct mc_sim_guest *lock_guest(struct sim_hypervisor *hv, const char *uuid,
+                                       struct mc_error *err)
+{
+    struct mc_sim_guest *guest = lock_any_guest(hv, uuid, err);
+
+    if (!guest || guest->running)
+        return guest;
     pthread_mutex_unlock(&hv->lock);
     mc_error_set(err, -ENOENT, "the guest is gone");
     return NULL;
@@ -150,12 +163,56 @@ static int save_settings(struct mc_session *session, const char *uuid,
                          const struct mc_settings *settings, struct mc_error *err)
 {
     struct sim_hypervisor *hv = of(session);
-    struct mc_sim_guest *guest = lock_guest(hv, uuid, err);
+    struct mc_sim_guest *guest = lock_any_guest(hv, uuid, err);
 
     if (!guest)
         return -ENOENT;
     guest->config.own = *settings;
     pthread_mutex_unlock(&hv->lock);
+    return 0;
+}
+
+static int add_defined(const struct mc_sim_guest *from, struct mc_snapshot *guests)
+{
+    struct mc_guest *guest = mc_backend_add_defined(guests);
+
+    if (!guest)
+        return -ENOMEM;
+    memcpy(guest->uuid, from->config.uuid, sizeof(guest->uuid));
+    memcpy(guest->name, from->config.name, sizeof(guest->name));
+    guest->memory = from->config.memory;
+    guest->own = from->config.own;
+    if (from->running)
+        guest->state = MC_GUEST_RUNNING;
+    return 0;
+}
+
+static bool is_named(const struct mc_sim_guest_config *config, const char *name)
+{
+    return strcmp(config->name, name) == 0 || strcmp(config->uuid, name) == 0;
+}
+
+static int find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
+                struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    bool found = !name;
+    int rc = 0;
+
+    pthread_mutex_lock(&hv->lock);
+    for (size_t i = 0; i < hv->sim.count && rc == 0; i++) {
+        const struct mc_sim_guest *guest = &hv->sim.guests[i];
+
+        if (name ? !is_named(&guest->config, name) : guest->running)
+            continue;
+        found = true;
+        rc = add_defined(guest, guests);
+    }
+    pthread_mutex_unlock(&hv->lock);
+    if (rc < 0)
+        return mc_error_set(err, rc, "out of memory");
+    if (!found)
+        return mc_backend_no_guest(err, name);
     return 0;
 }
 
@@ -166,6 +223,7 @@ static const struct mc_backend backend = {
     .observe = observe,
     .set_balloon = set_balloon,
     .set_stats_period = set_stats_period,
+    .find = find,
     .save_settings = save_settings,
 };
 

@@ -6,7 +6,7 @@ const char *mc_guest_state_name(enum mc_guest_state state)
     static const char *const names[] = {
         [MC_GUEST_RUNNING] = "running",     [MC_GUEST_PAUSED] = "paused",
         [MC_GUEST_MIGRATING] = "migrating", [MC_GUEST_STOPPING] = "stopping",
-        [MC_GUEST_CRASHED] = "crashed",
+        [MC_GUEST_CRASHED] = "crashed",     [MC_GUEST_STOPPED] = "stopped",
     };
 
     return names[state];
@@ -22,6 +22,7 @@ const char *mc_exempt_name(enum mc_exempt exempt)
         [MC_EXEMPT_HUGE_PAGES] = "huge-pages",
         [MC_EXEMPT_PASSTHROUGH] = "passthrough",
         [MC_EXEMPT_NOT_RUNNING] = "not-running",
+        [MC_EXEMPT_MIGRATING] = "migrating",
     };
 
     return names[exempt];

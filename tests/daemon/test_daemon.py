@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,14 +32,14 @@ BUDGET = 1536 * MiB + 3 * OVERHEAD + 256 * MiB + 30 * MiB
 
 
 @contextlib.contextmanager
-def simulated(build, **options):
+def simulated(build, scenario=SCENARIO, **options):
     options.setdefault("budget", BUDGET)
     options.setdefault("interval", "200ms")
     options.setdefault("config", "[policy]\nname = shares\n")
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
-        json.dump(SCENARIO, scenario)
-        scenario.flush()
-        with Memctld(build, f"sim:{scenario.name}", **options) as memctld:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(scenario, file)
+        file.flush()
+        with Memctld(build, f"sim:{file.name}", **options) as memctld:
             yield memctld
 
 
@@ -116,6 +117,41 @@ def goes_on_where_a_killed_daemon_was(build):
         assert memctld.json("status")["guests"] == 4
 
 
+def keeps_settings_for_a_guest_that_does_not_run_yet(build):
+    later = {"name": "later", "memory": "1G", "working_set": "60M", "start": 6}
+    scenario = dict(SCENARIO, guests=[*SCENARIO["guests"], later])
+    with simulated(build, scenario) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        assert "later" not in memctld.guests()
+        stopped = {g["name"]: g for g in memctld.json("list", "--all")}["later"]
+        assert stopped["state"] == "stopped" and stopped["actual"] is None, stopped
+        assert "not-running" in memctld.run("list", "--all").stdout
+        said = memctld.run("set", "later", "shares=7000").stdout
+        assert "shares 7000" in said and "from its next start on" in said, said
+        memctld.json("set", stopped["uuid"], "max=800M")
+        shown = memctld.json("show", "later")
+        assert shown["settings"] == {"shares": "7000", "max": "800M"}, shown
+        text = memctld.run("show", "later").stdout
+        assert "it does not run" in text and "(set: 7000)" in text and "target" not in text, text
+        refused = memctld.run("set", "later", "min=2G")
+        assert refused.returncode == 1 and "guest 'later': min 2.00G is above its memory" \
+            in refused.stderr, refused
+        wait_for("its start", lambda: "later" in memctld.guests())
+        started = memctld.guests()["later"]
+        assert started["shares"] == 7000 and started["max"] == 800 * MiB, started
+
+
+def answers_a_client_that_has_said_all_it_wants(build):
+    """As `echo ... | socat` does: the answer comes after the client has closed its side."""
+    with simulated(build) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        for verb, args in (("set", {"guest": "a", "settings": {"shares": "5"}}),
+                           ("show", {"guest": "nobody"}), ("list", {"all": True})):
+            request = json.dumps({"memctl": 1, "verb": verb, "args": args}).encode() + b"\n"
+            answers = memctld.request(request * 3).splitlines()
+            assert len(answers) == 3 and all("ok" in json.loads(a) for a in answers), answers
+
+
 # ---- bad input ----
 
 def refuses_bad_settings_and_changes_nothing(build):
@@ -128,10 +164,11 @@ def refuses_bad_settings_and_changes_nothing(build):
         (["set", "a"], 2, "at least one setting"),
         (["set", "a", "min=2G"], 1, "guest 'a': min 2.00G is above its memory 1.00G"),
         (["set", "a", "min=800M", "max=600M"], 1, "guest 'a': min 800M is above max 600M"),
-        (["set", "nobody", "shares=5"], 1, "no running guest is named 'nobody'"),
-        (["show", "nobody"], 1, "no running guest is named 'nobody'"),
+        (["set", "nobody", "shares=5"], 1, "no guest is named 'nobody'"),
+        (["show", "nobody"], 1, "no guest is named 'nobody'"),
         (["show"], 2, "one guest"),
         (["frobnicate"], 2, "unknown command 'frobnicate'"),
+        (["status", "--all"], 2, "unrecognized option"),
         (["list", "extra"], 2, "takes no argument"),
         (["--nonsense"], 2, "try 'memctl --help'"),
     ]
@@ -165,7 +202,6 @@ def survives_hostile_clients(build):
 
 
 def is_not_delayed_by_many_silent_clients(build):
-    import socket
     with simulated(build) as memctld:
         silent = [socket.socket(socket.AF_UNIX) for _ in range(60)]
         try:
@@ -175,6 +211,79 @@ def is_not_delayed_by_many_silent_clients(build):
         finally:
             for s in silent:
                 s.close()
+
+
+def descriptors_of(memctld):
+    return len(os.listdir(f"/proc/{memctld.process.pid}/fd"))
+
+
+def is_closed(client):
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def keeps_serving_metrics_beside_clients_that_only_connect(build):
+    with simulated(build) as memctld, contextlib.ExitStack() as stack:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        before = descriptors_of(memctld)
+        idle = []
+        for count in range(1, 201):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", memctld.port)))
+            client.setblocking(False)
+            idle.append(client)
+            if count in (64, 200):
+                assert "memctl_ticks_total" in memctld.metrics()
+                assert descriptors_of(memctld) <= before + 64
+            if count == 64:
+                wait_for("the first to be closed", lambda: is_closed(idle[0]))
+                assert not is_closed(idle[1])
+        wait_for("the 130th to be closed", lambda: is_closed(idle[129]))
+        assert not is_closed(idle[-1])
+        assert memctld.run("status").returncode == 0
+
+
+def refuses_a_65th_client_of_the_socket_and_goes_on(build):
+    with simulated(build) as memctld, contextlib.ExitStack() as stack:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        before = descriptors_of(memctld)
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(65)]
+        for client in clients:
+            client.connect(str(memctld.socket))
+            client.setblocking(False)
+        wait_for("the 65th to be closed", lambda: is_closed(clients[64]))
+        assert descriptors_of(memctld) == before + 64 and not is_closed(clients[0])
+        assert "memctl_ticks_total" in memctld.metrics()
+        clients[0].close()
+        wait_for("a free place", lambda: memctld.run("status").returncode == 0)
+
+
+def answers_http_that_is_no_scrape(build):
+    cases = [
+        (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"200", b"memctl_ticks_total"),
+        (b"GET /metrics?name=x HTTP/1.0\n\n", b"200", b"memctl_ticks_total"),
+        (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200", None),
+        (b"GET / HTTP/1.1\r\n\r\n", b"404", None),
+        (b"GET /metricsx HTTP/1.1\r\n\r\n", b"404", None),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\n", b"405", None),
+        (b"\x16\x03\x01\x02\x00\n\n", b"400", None),
+        (b"GET\r\n\r\n", b"400", None),
+        (b"GET /metrics\r\n\r\n", b"400", None),
+        (b"\r\n\r\n", b"400", None),
+        (b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 9000, b"431", None),
+        (b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 2000, b"431", None),
+    ]
+    with simulated(build) as memctld:
+        for request, code, words in cases:
+            with socket.create_connection(("127.0.0.1", memctld.port), timeout=10) as client:
+                client.sendall(request)
+                with contextlib.suppress(ConnectionResetError):  # what was not read
+                    answer = client.makefile("rb").read()
+                    head, _, body = answer.partition(b"\r\n\r\n")
+                    assert head.split(b" ")[1] == code, (request[:60], answer[:200])
+                    assert (words in body) if words else not body, (request[:60], answer[:200])
+        assert "memctl_ticks_total" in memctld.metrics()
 
 
 def says_that_no_daemon_runs(build):
@@ -285,9 +394,14 @@ TESTS = [
     prints_tables_for_people,
     reloads_and_keeps_the_old_configuration_on_an_error,
     goes_on_where_a_killed_daemon_was,
+    keeps_settings_for_a_guest_that_does_not_run_yet,
+    answers_a_client_that_has_said_all_it_wants,
     refuses_bad_settings_and_changes_nothing,
     survives_hostile_clients,
     is_not_delayed_by_many_silent_clients,
+    keeps_serving_metrics_beside_clients_that_only_connect,
+    refuses_a_65th_client_of_the_socket_and_goes_on,
+    answers_http_that_is_no_scrape,
     says_that_no_daemon_runs,
     refuses_a_socket_in_use,
     refuses_a_metrics_port_in_use,

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """
-memctld on real Linux guests under a real libvirt: test_real_guests.py BUILD_DIR. Prints TAP.
+memctld on real Linux guests under a real libvirt: test_real_guests.py BUILD_DIR [TEST...]. Prints
+TAP.
 
 The guests live through all the tests, in their order; each leaves three of them at shares 1:1:2.
 """
@@ -150,6 +151,37 @@ def keeps_settings_over_restarts_of_guest_and_daemon(world):
     world.wait_ratio(a=1, b=1, c=2)
 
 
+def stores_settings_of_a_guest_that_does_not_run(world):
+    lab, memctld, b = world.lab, world.memctld, world.guests["b"]
+    stored = ["dumpxml", "--inactive", "b"]
+    b.destroy()
+    world.wait_ratio(a=1, c=2)
+    assert {g["name"]: g["state"] for g in memctld.json("list", "--all")}["b"] == "stopped"
+    memctld.json("set", "b", "shares=3000", "min=150M")
+    assert 'shares="3000"' in lab.virsh(*stored), lab.virsh(*stored)
+    assert memctld.json("show", b.uuid)["settings"] == {"shares": "3000", "min": "150M"}
+    assert "from its next start on" in memctld.run("show", "b").stdout
+    b.start()
+    assert memctld.json("show", "b")["shares"] == 3000  # also before it was seen for the first time
+    wait_for("b", lambda: "b" in memctld.guests())
+    assert memctld.guests()["b"]["shares"] == 3000
+    world.wait_ratio(a=1, b=3, c=2)
+
+    lab.virsh("managedsave", "b")
+    wait_for("b to be saved", lambda: "b" not in memctld.guests())
+    refused = memctld.run("set", "b", "shares=1")
+    assert refused.returncode == 1 and "'b' is saved with its old settings" in refused.stderr
+    assert 'shares="3000"' in lab.virsh(*stored)
+    b.start()
+    wait_for("b", lambda: "b" in memctld.guests() and memctld.guests()["b"]["exempt"] == "no")
+    memctld.json("set", "b", "shares=", "min=")
+    assert "shares=" not in lab.virsh(*stored)
+    nobody = memctld.run("set", "nobody", "shares=1")
+    assert nobody.returncode == 1 and nobody.stderr.count("\n") == 1, nobody
+    assert "no guest is named 'nobody'" in nobody.stderr
+    world.wait_ratio(a=1, b=1, c=2)
+
+
 def moves_nothing_after_it_was_killed(world):
     before = world.actuals()
     assert world.memctld.stop(signal.SIGKILL) == -signal.SIGKILL
@@ -207,6 +239,58 @@ def leaves_guests_without_balloon_or_with_huge_pages_alone(world):
     world.wait_ratio(a=1, b=1, c=2)
 
 
+def leaves_a_guest_alone_while_it_migrates(world):
+    memctld = world.memctld
+    mover = world.lab.boot("mover", memory="512M")
+    mover.hog.alloc("60M", "random")
+    wait_for("mover", lambda: memctld.guests().get("mover", {}).get("exempt") == "no")
+    with Lab(world.build) as other:
+        migration = start_migration(world.lab, other, "mover")
+        took = wait_for("the exemption", lambda: exempt_of(memctld, "mover") == "migrating")[1]
+        note(f"left alone {took:.1f} s after 'virsh migrate'")
+        before, lines = memctld.guests()["mover"]["actual"], memctld.log().count("'mover':")
+        memctld.json("set", "c", "shares=20000")  # would shrink it now
+        refused = memctld.run("set", "mover", "max=200M")
+        assert "being migrated" in refused.stderr, refused
+        for _ in range(12):
+            seen = memctld.guests()["mover"]
+            assert not seen["plan"]["sent"] and seen["actual"] == before, seen
+            time.sleep(0.5)
+        assert memctld.log().count("'mover':") == lines, memctld.log()[-2000:]
+        world.lab.virsh("domjobabort", "mover")
+        assert migration.wait(30) != 0
+        wait_for("its end", lambda: exempt_of(memctld, "mover") == "no")
+        wait_for("its part", lambda: memctld.guests()["mover"]["actual"] < before - 16 * MiB)
+        memctld.json("set", "c", "shares=2000")
+
+        migration = start_migration(world.lab, other, "mover")
+        wait_for("the migration", lambda: exempt_of(memctld, "mover") == "migrating")
+        assert memctld.stop() == 0
+        memctld.start()  # which has seen no event of it
+        wait_for("the exemption", lambda: exempt_of(memctld, "mover") == "migrating")
+        world.lab.virsh("migrate-setspeed", "mover", 4096)
+        assert migration.wait(60) == 0, migration.stderr.read()
+        wait_for("mover to be gone", lambda: "mover" not in memctld.guests())
+        other.virsh("destroy", "mover")
+    world.wait_ratio(a=1, b=1, c=2)
+
+
+def exempt_of(memctld, name):
+    return memctld.guests().get(name, {}).get("exempt")
+
+
+def start_migration(source, target, name):
+    """At 1 MiB/s: it would take minutes."""
+    (target.dir / "channel" / name).mkdir(parents=True, exist_ok=True)
+    xml = target.dir / f"{name}.xml"
+    xml.write_text(source.virsh("dumpxml", "--migratable", name).replace(
+        f"{source.dir}/channel/", f"{target.dir}/channel/"))
+    return subprocess.Popen(
+        ["virsh", "-q", "-c", source.uri, "migrate", "--live", "--p2p", "--bandwidth", "1",
+         "--xml", xml, name, target.uri, "--migrateuri", f"unix://{target.dir}/migration.sock"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
 def costs_little(world):
     """CPU and memory with four guests at 1 s ticks; figures for people, bounds with room for noise."""
     extra = world.lab.boot("d", memory="256M")
@@ -258,8 +342,10 @@ TESTS = [
     hears_the_guests_agents,
     forgets_a_guest_that_stops_and_takes_in_a_new_one,
     keeps_settings_over_restarts_of_guest_and_daemon,
+    stores_settings_of_a_guest_that_does_not_run,
     moves_nothing_after_it_was_killed,
     leaves_guests_without_balloon_or_with_huge_pages_alone,
+    leaves_a_guest_alone_while_it_migrates,
     goes_on_when_libvirtd_restarts,
     is_not_held_up_by_a_hung_qemu,
     costs_little,
@@ -273,6 +359,7 @@ if __name__ == "__main__":
         tap.run([], skip=reason)
     world = World(sys.argv[1])
     try:
-        tap.run(TESTS, world, after_failure=World.restore)
+        chosen = [test for test in TESTS if test.__name__ in sys.argv[2:]]
+        tap.run(chosen or TESTS, world, after_failure=World.restore)
     finally:
         world.close()

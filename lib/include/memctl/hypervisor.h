@@ -53,7 +53,18 @@ MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uui
 MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
                                           unsigned seconds, struct mc_error *err);
 
-/* Keep settings with the guest, so that they outlive it and this process. */
+/*
+ * Add to `guests` what the definitions say, memory and settings: of all guests that do not run, or
+ * of the one with this name, or else this UUID, which may have started meanwhile. -ENOENT: nobody
+ * has it.
+ */
+MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uuid,
+                                      struct mc_snapshot *guests, struct mc_error *err);
+
+/*
+ * Keep settings with the guest, so that they outlive it and this process. For one that does not run
+ * they hold from its next start; -EBUSY where they would not.
+ */
 MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
                                        const struct mc_settings *settings, struct mc_error *err);
 

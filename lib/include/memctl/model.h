@@ -29,6 +29,7 @@ enum mc_guest_state {
     MC_GUEST_MIGRATING,
     MC_GUEST_STOPPING,
     MC_GUEST_CRASHED,
+    MC_GUEST_STOPPED, /* defined, and not running: never in what was observed */
 };
 
 /* Why a guest is counted but never touched; MC_EXEMPT_NO for one that memctl manages. */
@@ -40,6 +41,7 @@ enum mc_exempt {
     MC_EXEMPT_HUGE_PAGES,
     MC_EXEMPT_PASSTHROUGH,
     MC_EXEMPT_NOT_RUNNING,
+    MC_EXEMPT_MIGRATING, /* its memory is being copied away while it runs */
     MC_EXEMPT_COUNT,
 };
 

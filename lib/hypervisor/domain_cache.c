@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An array of pointers in the order of the UUIDs: looked up several times per guest and snapshot,
+ * and changed only when a guest comes or goes.
+ */
+#include "hypervisor/domain_cache.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* QEMU's own memory is measured again after so long; less at first, while it still grows. */
+#define OVERHEAD_LASTS_MS 300000
+#define OVERHEAD_FIRST_MS 2000
+
+/* A description is read again after so long even if no event came. */
+#define DESCRIPTION_LASTS_MS 600000
+
+struct mc_cached_domain {
+    char uuid[MC_UUID_TEXT];
+    int run_id;
+    uint64_t seen_ms;
+    bool known; /* the description below is that of this run */
+    bool stale; /* libvirt said that something changed */
+    uint64_t read_ms;
+    struct mc_domain_description description;
+    bool copied;          /* a job copies its memory away */
+    unsigned copy_events; /* that said so */
+    pid_t pid;
+    uint64_t overhead;
+    uint64_t overhead_next_ms, overhead_pause_ms;
+};
+
+void mc_cache_init(struct mc_domain_cache *cache)
+{
+    *cache = (struct mc_domain_cache){0};
+    pthread_mutex_init(&cache->lock, NULL);
+}
+
+void mc_cache_free(struct mc_domain_cache *cache)
+{
+    for (size_t i = 0; i < cache->count; i++)
+        free(cache->domains[i]);
+    free(cache->domains);
+    pthread_mutex_destroy(&cache->lock);
+}
+
+/* Where the guest is, or belongs; the lock is held here and below. */
+static size_t position(const struct mc_domain_cache *cache, const char *uuid)
+{
+    size_t from = 0, to = cache->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+
+        if (strcmp(cache->domains[middle]->uuid, uuid) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+static struct mc_cached_domain *find(const struct mc_domain_cache *cache, const char *uuid)
+{
+    size_t at = position(cache, uuid);
+
+    if (at == cache->count || strcmp(cache->domains[at]->uuid, uuid) != 0)
+        return NULL;
+    return cache->domains[at];
+}
+
+static bool make_room(struct mc_domain_cache *cache)
+{
+    size_t room = cache->room ? cache->room * 2 : 16;
+    struct mc_cached_domain **domains;
+
+    if (cache->count < cache->room)
+        return true;
+    domains = reallocarray(cache->domains, room, sizeof(struct mc_cached_domain *));
+    if (!domains)
+        return false;
+    cache->domains = domains;
+    cache->room = room;
+    return true;
+}
+
+static struct mc_cached_domain *add(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain = make_room(cache) ? calloc(1, sizeof(*domain)) : NULL;
+    size_t at = position(cache, uuid);
+
+    if (!domain)
+        return NULL;
+    memmove(&cache->domains[at + 1], &cache->domains[at],
+            (cache->count - at) * sizeof(struct mc_cached_domain *));
+    cache->domains[at] = domain;
+    cache->count++;
+    return domain;
+}
+
+/* The guest's entry for this run; what was known of an earlier run is forgotten. */
+static struct mc_cached_domain *entry(struct mc_domain_cache *cache, const char *uuid, int run_id)
+{
+    struct mc_cached_domain *domain = find(cache, uuid);
+
+    if (domain && domain->run_id == run_id)
+        return domain;
+    if (!domain)
+        domain = add(cache, uuid);
+    if (!domain)
+        return NULL;
+    *domain = (struct mc_cached_domain){.run_id = run_id};
+    snprintf(domain->uuid, sizeof(domain->uuid), "%s", uuid);
+    return domain;
+}
+
+bool mc_cache_see(struct mc_domain_cache *cache, const char *uuid, int run_id, uint64_t now_ms)
+{
+    struct mc_cached_domain *domain;
+    bool due = false;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = entry(cache, uuid, run_id);
+    if (domain) {
+        domain->seen_ms = mc_max_u64(domain->seen_ms, now_ms);
+        due = !domain->known || domain->stale ||
+              mc_less_u64(now_ms, domain->read_ms) > DESCRIPTION_LASTS_MS;
+        if (due)
+            domain->stale = false;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return due;
+}
+
+void mc_cache_keep(struct mc_domain_cache *cache, const char *uuid, int run_id,
+                   const struct mc_domain_description *description, pid_t pid, uint64_t now_ms)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = entry(cache, uuid, run_id);
+    if (domain) {
+        domain->description = *description;
+        domain->known = true;
+        domain->pid = pid;
+        domain->read_ms = now_ms;
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->stale = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_mark_all_changed(struct mc_domain_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < cache->count; i++)
+        cache->domains[i]->stale = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
+{
+    const struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, guest->uuid);
+    if (!domain || !domain->known) {
+        /* Nothing may be done to a guest that is not understood yet. */
+        guest->exempt = MC_EXEMPT_NOT_RUNNING;
+    } else {
+        guest->exempt = domain->description.exempt;
+        guest->own = domain->description.own;
+        guest->stats_period_s = domain->description.stats_period_s;
+        guest->pid = domain->pid;
+        memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
+        guest->known = true;
+        guest->overhead = domain->overhead;
+        if (domain->copied && guest->exempt == MC_EXEMPT_NO)
+            guest->exempt = MC_EXEMPT_MIGRATING;
+        if (!guest->overhead && guest->rss != MC_UNKNOWN)
+            guest->overhead = mc_less_u64(guest->rss, guest->actual); /* at the least */
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+/* By the time and not by the snapshot: one that was overtaken must not drop what is newer. */
+void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms)
+{
+    size_t kept = 0;
+
+    pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < cache->count; i++) {
+        if (cache->domains[i]->seen_ms < now_ms)
+            free(cache->domains[i]);
+        else
+            cache->domains[kept++] = cache->domains[i];
+    }
+    cache->count = kept;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
+                      const struct mc_settings *own)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->description.own = *own;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->description.stats_period_s = seconds;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_copy_begins(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain) {
+        domain->copied = true;
+        domain->copy_events++;
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+bool mc_cache_is_copied(struct mc_domain_cache *cache, const char *uuid, unsigned *events)
+{
+    const struct mc_cached_domain *domain;
+    bool copied;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    copied = domain && domain->copied;
+    *events = domain ? domain->copy_events : 0;
+    pthread_mutex_unlock(&cache->lock);
+    return copied;
+}
+
+void mc_cache_set_copied(struct mc_domain_cache *cache, const char *uuid, bool copied,
+                         unsigned events)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain && domain->copy_events == events)
+        domain->copied = copied;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
+                           struct mc_overhead_due *due)
+{
+    struct mc_cached_domain *first = NULL;
+
+    pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < cache->count; i++) {
+        struct mc_cached_domain *domain = cache->domains[i];
+
+        if (domain->known && domain->pid && now_ms >= domain->overhead_next_ms &&
+            (!first || domain->overhead_next_ms < first->overhead_next_ms))
+            first = domain;
+    }
+    if (first) {
+        memcpy(due->uuid, first->uuid, sizeof(due->uuid));
+        due->pid = first->pid;
+        due->backend_count = first->description.backend_count;
+        memcpy(due->backends, first->description.backends, sizeof(due->backends));
+        first->overhead_pause_ms = first->overhead_pause_ms
+                                       ? mc_min_u64(first->overhead_pause_ms * 4, OVERHEAD_LASTS_MS)
+                                       : OVERHEAD_FIRST_MS;
+        first->overhead_next_ms = now_ms + first->overhead_pause_ms;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return first;
+}
+
+void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid, uint64_t overhead)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->overhead = overhead;
+    pthread_mutex_unlock(&cache->lock);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is known of the running guests from one snapshot to the next: their descriptions, which are
+ * expensive to read and change seldom, and the memory of their QEMUs, which is expensive to
+ * measure. Shared by all sessions; every function takes the lock for itself, and none blocks.
+ */
+#ifndef MEMCTL_DOMAIN_CACHE_H
+#define MEMCTL_DOMAIN_CACHE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <memctl/model.h>
+
+#include "hypervisor/domain_xml.h"
+
+struct mc_cached_domain;
+
+struct mc_domain_cache {
+    pthread_mutex_t lock; /* of everything below */
+    struct mc_cached_domain **domains;
+    size_t count, room;
+};
+
+void mc_cache_init(struct mc_domain_cache *cache);
+void mc_cache_free(struct mc_domain_cache *cache);
+
+/*
+ * The guest is seen in this run at now_ms. True if its description has to be read: then either
+ * mc_cache_keep() or mc_cache_mark_changed() follows. False also when out of memory.
+ */
+bool mc_cache_see(struct mc_domain_cache *cache, const char *uuid, int run_id, uint64_t now_ms);
+
+/* The description that was read, and QEMU's process, 0 if it is not known. */
+void mc_cache_keep(struct mc_domain_cache *cache, const char *uuid, int run_id,
+                   const struct mc_domain_description *description, pid_t pid, uint64_t now_ms);
+
+/* What is kept of the guest is old, or was not read: it is due at once. */
+void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid);
+
+/* Events were missed: every guest is due. */
+void mc_cache_mark_all_changed(struct mc_domain_cache *cache);
+
+/* Fill in what the cache knows of the guest; a guest that it does not know is exempt. */
+void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest);
+
+/* Drop the guests that were last seen before now_ms. */
+void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms);
+
+/* What this process stored, so that it holds before it was read again. */
+void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
+                      const struct mc_settings *own);
+void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds);
+
+/*
+ * Is the guest's memory being copied away, for a migration or a snapshot? Events say when that
+ * begins, and a look at the guest's job whether it goes on. *events goes back with what was seen,
+ * which counts for nothing if an event came in between.
+ */
+void mc_cache_copy_begins(struct mc_domain_cache *cache, const char *uuid);
+bool mc_cache_is_copied(struct mc_domain_cache *cache, const char *uuid, unsigned *events);
+void mc_cache_set_copied(struct mc_domain_cache *cache, const char *uuid, bool copied,
+                         unsigned events);
+
+/* Of which QEMU the memory shall be measured now. */
+struct mc_overhead_due {
+    char uuid[MC_UUID_TEXT];
+    pid_t pid;
+    uint64_t backends[MC_BACKENDS_MAX];
+    size_t backend_count;
+};
+
+/* False if none is due; else the one that waits for longest, and its next time is set. */
+bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
+                           struct mc_overhead_due *due);
+void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid, uint64_t overhead);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Between the files of the libvirt backend:
+ *
+ *   libvirt_backend.c   the hypervisor: its URI, and the table of what it can do
+ *   libvirt_session.c   a connection, its events, and how its errors are said
+ *   libvirt_snapshot.c  from the bulk statistics to a snapshot
+ *   libvirt_commands.c  what is done to a running guest
+ *   libvirt_metadata.c  the settings that are kept with a guest
+ *
+ * One bulk call per snapshot brings the numbers that change; what changes seldom (devices, memory
+ * backends, settings) is read from the domain's XML when a guest is new or libvirt says that it
+ * changed, and kept in a cache that all sessions share (domain_cache.h).
+ *
+ * A QEMU that hangs blocks the first call that needs its monitor, for ever, and the calls after it
+ * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is
+ * made for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The
+ * first call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
+ */
+#ifndef MEMCTL_LIBVIRT_BACKEND_H
+#define MEMCTL_LIBVIRT_BACKEND_H
+
+#include <libvirt/libvirt.h>
+
+#include "hypervisor/backend.h"
+#include "hypervisor/domain_cache.h"
+#include "observe/host.h"
+
+struct libvirt_hypervisor {
+    struct mc_hypervisor base;
+    char *uri;
+    char runtime_folder[4096];  /* where libvirtd keeps its pid files */
+    bool local;                 /* the guests run on this host */
+    struct mc_host_reader host; /* if so */
+    struct mc_domain_cache cache;
+};
+
+static inline struct libvirt_hypervisor *mc_libvirt_of(struct mc_session *session)
+{
+    return (struct libvirt_hypervisor *)session->hypervisor;
+}
+
+/* libvirt_session.c */
+int mc_libvirt_open(struct mc_hypervisor *hypervisor, bool events, struct mc_session **session,
+                    struct mc_error *err);
+void mc_libvirt_close(struct mc_session *session);
+virConnectPtr mc_libvirt_connection(struct mc_session *session);
+/* What libvirt's last error was, after `what`. -ENOTCONN, -ENOENT or -EIO. */
+int mc_libvirt_fail(struct mc_session *session, struct mc_error *err, const char *what);
+/* -EBUSY where a call would have to wait for somebody else's. */
+int mc_libvirt_check_idle(virDomainPtr dom, struct mc_error *err);
+/* Look the guest up and see that a call for it will not have to wait; 0: free dom afterwards. */
+int mc_libvirt_begin(struct mc_session *session, const char *uuid, virDomainPtr *dom,
+                     struct mc_error *err);
+
+/* libvirt_snapshot.c */
+int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
+                       struct mc_error *err);
+
+/* libvirt_commands.c */
+int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_t bytes,
+                           struct mc_error *err);
+int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
+                                struct mc_error *err);
+
+/* libvirt_metadata.c */
+int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
+                    struct mc_error *err);
+int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
+                             const struct mc_settings *settings, struct mc_error *err);
+
+#endif

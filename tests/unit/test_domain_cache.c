@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hypervisor/domain_cache.h"
+
+#define MANY 3000
+
+static const struct mc_domain_description description = {
+    .stats_period_s = 2,
+    .agent_socket = "/x",
+    .backends = {MC_GIB},
+    .backend_count = 1,
+};
+
+static int set_up(void **state)
+{
+    struct mc_domain_cache *cache = malloc(sizeof(*cache));
+
+    assert_non_null(cache);
+    mc_cache_init(cache);
+    *state = cache;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    mc_cache_free(*state);
+    free(*state);
+    return 0;
+}
+
+static struct mc_guest apply(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_guest guest = {.rss = MC_UNKNOWN};
+
+    snprintf(guest.uuid, sizeof(guest.uuid), "%s", uuid);
+    mc_cache_apply(cache, &guest);
+    return guest;
+}
+
+/* In an order of its own, so that entries are put in before, between and behind others. */
+static const char *name_of(unsigned i)
+{
+    static char name[MC_UUID_TEXT];
+
+    snprintf(name, sizeof(name), "%04u", i * 1009 % MANY);
+    return name;
+}
+
+static void an_unknown_guest_is_exempt(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_NOT_RUNNING);
+    assert_true(mc_cache_see(cache, "a", 1, 0));
+    assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_NOT_RUNNING);
+    assert_false(apply(cache, "a").known);
+}
+
+static void finds_each_of_many_guests(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    for (unsigned i = 0; i < MANY; i++)
+        assert_true(mc_cache_see(cache, name_of(i), 1, 0));
+    for (unsigned i = 0; i < MANY; i++)
+        mc_cache_keep(cache, name_of(i), 1, &description, (pid_t)i + 1, 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_false(mc_cache_see(cache, name_of(i), 1, 1));
+        assert_int_equal(apply(cache, name_of(i)).pid, i + 1);
+    }
+}
+
+static void reads_again_after_a_change_another_run_and_a_while(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "a", 1, 0);
+    mc_cache_keep(cache, "a", 1, &description, 7, 0);
+    assert_int_equal(apply(cache, "a").stats_period_s, 2);
+    mc_cache_mark_changed(cache, "a");
+    assert_true(mc_cache_see(cache, "a", 1, 1));
+    assert_true(apply(cache, "a").known); /* the old one serves meanwhile */
+    assert_false(mc_cache_see(cache, "a", 1, 2));
+    assert_true(mc_cache_see(cache, "a", 1, 700000));
+    assert_true(mc_cache_see(cache, "a", 2, 700001));
+    assert_false(apply(cache, "a").known);
+}
+
+static void keeps_what_a_newer_snapshot_saw(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "a", 1, 100);
+    mc_cache_keep(cache, "a", 1, &description, 7, 100);
+    mc_cache_see(cache, "b", 2, 200);
+    mc_cache_keep(cache, "b", 2, &description, 8, 200);
+    mc_cache_forget(cache, 100); /* of the snapshot that was overtaken */
+    assert_true(apply(cache, "a").known && apply(cache, "b").known);
+    mc_cache_forget(cache, 200);
+    assert_false(apply(cache, "a").known);
+    assert_true(apply(cache, "b").known);
+}
+
+static void measures_the_one_that_waits_for_longest(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+    struct mc_overhead_due due;
+
+    assert_false(mc_cache_overhead_due(cache, 0, &due));
+    for (unsigned i = 0; i < 3; i++) {
+        const char *name = (const char *[]){"a", "b", "c"}[i];
+
+        mc_cache_see(cache, name, 1, 0);
+        mc_cache_keep(cache, name, 1, &description, (pid_t)i + 1, 0);
+    }
+    for (unsigned now = 10; now < 13; now++) {
+        assert_true(mc_cache_overhead_due(cache, now, &due));
+        assert_int_equal(due.pid, now - 9);
+        assert_int_equal(due.backends[0], MC_GIB);
+    }
+    assert_false(mc_cache_overhead_due(cache, 13, &due));
+    /* All are late now, and no later one of "a" comes before the first of the others. */
+    for (unsigned now = 5000; now < 5003; now++) {
+        assert_true(mc_cache_overhead_due(cache, now, &due));
+        assert_int_equal(due.pid, now - 4999);
+    }
+    mc_cache_set_overhead(cache, "b", 5 * MC_MIB);
+    assert_int_equal(apply(cache, "b").overhead, 5 * MC_MIB);
+}
+
+static void what_was_stored_holds_at_once(void **state)
+{
+    const struct mc_settings own = {.present = 1U << MC_SETTING_SHARES, .shares = 5};
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "a", 1, 0);
+    mc_cache_keep(cache, "a", 1, &description, 7, 0);
+    mc_cache_set_own(cache, "a", &own);
+    mc_cache_set_own(cache, "nobody", &own);
+    mc_cache_set_stats_period(cache, "a", 9);
+    assert_int_equal(apply(cache, "a").own.shares, 5);
+    assert_int_equal(apply(cache, "a").stats_period_s, 9);
+}
+
+static void a_copy_holds_until_a_look_that_is_newer_than_its_event(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+    unsigned before, after;
+
+    mc_cache_see(cache, "a", 1, 0);
+    mc_cache_keep(cache, "a", 1, &description, 7, 0);
+    assert_false(mc_cache_is_copied(cache, "a", &before));
+    mc_cache_copy_begins(cache, "a");
+    mc_cache_set_copied(cache, "a", false, before);
+    assert_true(mc_cache_is_copied(cache, "a", &after));
+    assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_MIGRATING);
+    mc_cache_set_copied(cache, "a", false, after);
+    assert_false(mc_cache_is_copied(cache, "a", &after));
+    assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_NO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_unknown_guest_is_exempt, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finds_each_of_many_guests, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reads_again_after_a_change_another_run_and_a_while, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(keeps_what_a_newer_snapshot_saw, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(measures_the_one_that_waits_for_longest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_stored_holds_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_holds_until_a_look_that_is_newer_than_its_event,
+                                        set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *old, size_t size);
+void *__libc_calloc(size_t nmemb, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
 
 static atomic_ulong calls;
 
@@ -32,25 +32,25 @@ void *malloc(size_t size)
     return __libc_malloc(size);
 }
 
-void *calloc(size_t number, size_t size)
+void *calloc(size_t nmemb, size_t size)
 {
     count();
-    return __libc_calloc(number, size);
+    return __libc_calloc(nmemb, size);
 }
 
-void *realloc(void *old, size_t size)
+void *realloc(void *ptr, size_t size)
 {
     count();
-    return __libc_realloc(old, size);
+    return __libc_realloc(ptr, size);
 }
 
-void *reallocarray(void *old, size_t number, size_t size)
+void *reallocarray(void *ptr, size_t nmemb, size_t size)
 {
     size_t bytes;
 
-    if (__builtin_mul_overflow(number, size, &bytes)) {
+    if (__builtin_mul_overflow(nmemb, size, &bytes)) {
         errno = ENOMEM;
         return NULL;
     }
-    return realloc(old, bytes);
+    return realloc(ptr, bytes);
 }

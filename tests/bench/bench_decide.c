@@ -299,7 +299,9 @@ int main(int argc, char **argv)
 
     if (argc > 1 && !json && !only_allocations)
         die("takes --json or --allocations");
-    if (!bench || !(bench->solver = mc_solver_new()))
+    if (bench)
+        bench->solver = mc_solver_new();
+    if (!bench || !bench->solver)
         die("out of memory");
     setenv("MEMCTL_POLICY_PATH", BUILT_POLICIES, 0);
     if (!json && !only_allocations)

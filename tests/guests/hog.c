@@ -128,7 +128,7 @@ static void put_fields(FILE *out, const char *key, const char *path, const char 
         if (sscanf(line, "%63[^: ]%*[: ]%llu", name, &value) != 2)
             continue;
         for (const char *const *n = names; *n; n++) {
-            if (strncmp(name, *n, strlen(*n)))
+            if (strncmp(name, *n, strlen(*n)) != 0)
                 continue;
             fprintf(out, "%s\"%s\":%llu", comma, name, strstr(line, " kB") ? value << 10 : value);
             comma = ",";
@@ -383,7 +383,7 @@ static void obey(struct hog *hog, char *line)
     char *name = strtok_r(line, " \r", &line);
 
     for (size_t i = 0; name && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(name, verbs[i].name))
+        if (strcmp(name, verbs[i].name) != 0)
             continue;
         if (!verbs[i].run) {
             pass_on(hog, id, command);

@@ -34,6 +34,16 @@ static void clamps_to_a_memory_that_was_lowered(void **state)
     assert_int_equal(terms.max, MC_GIB);
 }
 
+/* Not memcmp(), since there is padding. */
+static void assert_same(const struct mc_settings *a, const struct mc_settings *b)
+{
+    char text[2][MC_SETTING_TEXT];
+
+    assert_int_equal(a->present, b->present);
+    for (enum mc_setting i = 0; i < MC_SETTING_COUNT; i++)
+        assert_string_equal(mc_settings_text(a, i, text[0]), mc_settings_text(b, i, text[1]));
+}
+
 static void refuses_and_leaves_settings_as_they_were(void **state)
 {
     static const char *const bad[][2] = {
@@ -50,7 +60,7 @@ static void refuses_and_leaves_settings_as_they_were(void **state)
 
         assert_true(mc_settings_say(&settings, bad[i][0], bad[i][1], &err) < 0);
         assert_true(err.text[0]);
-        assert_memory_equal(&settings, &before, sizeof(before));
+        assert_same(&settings, &before);
     }
 }
 

@@ -30,6 +30,12 @@ _memctl() {
                 memctl[2]=${COMP_WORDS[++i]}
             fi
             ;;
+        --policy | --param | --compare | --interval | --plot | --series)
+            ((++i))
+            if [[ ${COMP_WORDS[i]} == = ]]; then
+                ((++i))
+            fi
+            ;;
         -*) ;;
         *) words+=("${COMP_WORDS[i]}") ;;
         esac

@@ -12,14 +12,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ["idle-tax", "working-set", "shares"]
-# As they come, and two with what suits a host that may be filled to its budget.
+# As they come, and two with what suits a host that may be filled to its budget. Shares without a
+# governor are a static partition: nothing but guests that come and go changes it.
 THEIRS = {
-    "static": "static.so",
-    "mom-like": "mom-like.so",
-    "proxmox-like": "proxmox-like.so",
-    "squeezed-like": "squeezed-like.so",
-    "mom-like 5 %": "mom-like.so:threshold=0.05",
-    "proxmox-like 100 %": "proxmox-like.so:goal=1",
+    "static": "raw:shares",
+    "mom-like": "raw:{baselines}/mom-like.so",
+    "proxmox-like": "raw:{baselines}/proxmox-like.so",
+    "squeezed-like": "raw:{baselines}/squeezed-like.so",
+    "mom-like 5 %": "raw:{baselines}/mom-like.so:threshold=0.05",
+    "proxmox-like 100 %": "raw:{baselines}/proxmox-like.so:goal=1",
 }
 ALL = [*OURS, *THEIRS]
 GIB = 1 << 30
@@ -27,7 +28,8 @@ GIB = 1 << 30
 
 def simulate(build, scenario):
     """The runs of all policies, by name."""
-    baselines = [f"raw:{build}/tests/bench/baselines/{spec}" for spec in THEIRS.values()]
+    folder = build / "tests" / "bench" / "baselines"
+    baselines = [spec.format(baselines=folder) for spec in THEIRS.values()]
     done = subprocess.run(
         [build / "cli" / "memctl", "--json", "simulate", scenario, "--compare",
          ",".join(OURS + baselines)],

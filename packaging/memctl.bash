@@ -51,9 +51,7 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
-    --policy | --policy= | --param | --param= | --compare | --compare= | --interval | --interval= | \
-        --series | --series=) return ;;
-    *=) return ;;
+    --policy | --param | --compare | --interval | --series | *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
         mapfile -t COMPREPLY < <(

@@ -344,14 +344,15 @@ static struct grid grid_for(size_t count)
 static void draw_guests(FILE *file, const struct mc_simulation *run, const struct grid *grid)
 {
     for (size_t i = 0; i < run->count; i++) {
+        size_t row = i / grid->columns, column = i % grid->columns;
         struct guest_plot plot = {
             .run = run,
             .guest = &run->guests[i],
             .panel =
                 {
-                    .x = MARGIN + AXIS_LEFT + (double)(i % grid->columns) * (grid->width + GAP),
+                    .x = MARGIN + AXIS_LEFT + (double)column * (grid->width + GAP),
                     .y = HEAD + HOST_HEIGHT + PANEL_HEAD +
-                         (double)(i / grid->columns) * (grid->height + PANEL_HEAD + GAP),
+                         (double)row * (grid->height + PANEL_HEAD + GAP),
                     .width = grid->width,
                     .height = grid->height,
                     .duration_ms = run->duration_ms,

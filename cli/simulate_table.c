@@ -35,7 +35,7 @@ static const char *format_wait(char text[SIMULATE_NUMBER_TEXT], const struct mc_
 {
     if (ms != MC_UNKNOWN)
         return simulate_seconds(text, ms);
-    snprintf(text, SIMULATE_NUMBER_TEXT, "%s", fare->steps ? "never" : "-");
+    snprintf(text, SIMULATE_NUMBER_TEXT, "%s", fare->rises ? "never" : "-");
     return text;
 }
 
@@ -73,8 +73,8 @@ static void print_sums(const struct mc_simulation *run)
     printf("distress       %s s, of all guests together\n", simulate_seconds(a, all->distress_ms));
     printf("memory moved   %s, with %u changes of direction\n", mc_size_format(moved, all->moved),
            all->turns);
-    printf("sudden rises   %u", all->steps);
-    if (all->steps)
+    printf("sudden rises   %u", all->rises);
+    if (all->rises)
         printf(", met after %s s (median) and %s s (worst), %u never",
                format_wait(a, all, all->median_ms), format_wait(b, all, all->worst_ms), all->never);
     putchar('\n');

@@ -30,6 +30,12 @@ _memctl() {
                 memctl[2]=${COMP_WORDS[++i]}
             fi
             ;;
+        --policy | --param | --compare | --interval | --plot | --series)
+            ((++i))
+            if [[ ${COMP_WORDS[i]} == = ]]; then
+                ((++i))
+            fi
+            ;;
         -*) ;;
         *) words+=("${COMP_WORDS[i]}") ;;
         esac
@@ -45,9 +51,7 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
-    --policy | --policy= | --param | --param= | --compare | --compare= | --interval | --interval= | \
-        --series | --series=) return ;;
-    *=) return ;;
+    --policy | --param | --compare | --interval | --series | *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == list ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")

@@ -66,8 +66,8 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
     /* A balloon that was moved before we came may have a higher target in force: tell it ours. */
     if (guest->actual < guest->memory) {
         track.tell = true;
-        track.ceiling = mc_max_u64(guest->actual, guest->terms.max);
-        track.ceiling_until_ms = UINT64_MAX;
+        track.ceiling.bytes = mc_max_u64(guest->actual, guest->terms.max);
+        track.ceiling.until_ms = UINT64_MAX;
     }
     memcpy(track.uuid, guest->uuid, sizeof(track.uuid));
     return track;
@@ -150,20 +150,35 @@ uint64_t mc_track_promised(const struct mc_track *track, const struct mc_guest *
 
     if (track->target != MC_UNKNOWN)
         promised = mc_max_u64(promised, track->target);
-    if (now_ms < track->ceiling_until_ms)
-        promised = mc_max_u64(promised, track->ceiling);
+    if (now_ms < track->ceiling.until_ms)
+        promised = mc_max_u64(promised, track->ceiling.bytes);
+    if (now_ms < track->next_ceiling.until_ms)
+        promised = mc_max_u64(promised, track->next_ceiling.bytes);
     return promised;
+}
+
+/* `bytes` may be taken until another target was told. */
+static void raise_ceiling(struct mc_track *track, uint64_t bytes, uint64_t now_ms)
+{
+    if (now_ms >= track->ceiling.until_ms) {
+        track->ceiling = track->next_ceiling;
+        track->next_ceiling = (struct mc_ceiling){0};
+    }
+    if (now_ms >= track->ceiling.until_ms) {
+        track->ceiling = (struct mc_ceiling){.bytes = bytes, .until_ms = UINT64_MAX};
+        return;
+    }
+    track->next_ceiling.bytes = mc_max_u64(track->next_ceiling.bytes, bytes);
+    track->next_ceiling.until_ms = UINT64_MAX;
 }
 
 void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_t target,
                    uint64_t now_ms)
 {
-    uint64_t promised = mc_track_promised(track, guest, now_ms);
+    uint64_t has = mc_max_u64(guest->actual, mc_track_standing(track, guest));
 
-    if (target < mc_max_u64(guest->actual, mc_track_standing(track, guest))) {
-        track->ceiling = promised;
-        track->ceiling_until_ms = UINT64_MAX;
-    }
+    if (target < has)
+        raise_ceiling(track, has, now_ms);
     track->target = target;
     track->nearest = UINT64_MAX;
     track->nearest_ms = now_ms;
@@ -172,8 +187,12 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 
 void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
 {
-    if (track->target != MC_UNKNOWN && track->ceiling_until_ms == UINT64_MAX)
-        track->ceiling_until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+    if (track->target == MC_UNKNOWN)
+        return;
+    if (track->ceiling.until_ms == UINT64_MAX)
+        track->ceiling.until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+    if (track->next_ceiling.until_ms == UINT64_MAX)
+        track->next_ceiling.until_ms = now_ms + BALLOON_REPORT_LAG_MS;
 }
 
 /*
@@ -184,10 +203,7 @@ void mc_track_lost(struct mc_track *track, uint64_t now_ms)
 {
     if (track->target == MC_UNKNOWN)
         return;
-    if (now_ms >= track->ceiling_until_ms)
-        track->ceiling = 0;
-    track->ceiling = mc_max_u64(track->ceiling, track->target);
-    track->ceiling_until_ms = UINT64_MAX;
+    raise_ceiling(track, track->target, now_ms);
     track->target = MC_UNKNOWN;
     track->tell = true;
 }

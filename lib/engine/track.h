@@ -25,9 +25,14 @@ struct mc_track {
      * The most that the guest may still take of earlier, higher targets: a balloon is told a lower
      * target at one moment and is seen to obey it at a later one. UINT64_MAX: until the
      * hypervisor has taken it.
+     *
+     * There are two. A guest that is shrunk a little in every tick would keep the first one for
+     * ever if each step renewed it; so the steps that come while it holds are gathered in a second
+     * one, which takes its place.
      */
-    uint64_t ceiling;
-    uint64_t ceiling_until_ms;
+    struct mc_ceiling {
+        uint64_t bytes, until_ms;
+    } ceiling, next_ceiling;
 
     /* About the balloon's statistics, which the guest sends when it likes. */
     uint64_t last_update; /* as reported */

@@ -141,7 +141,7 @@ static bool every_page_counts(const struct mc_engine_config *config,
         uint64_t more =
             mc_less_u64(plan->steps[i].wish, mc_track_standing(&tracks->list[i], guest));
 
-        if (managed(guest) && more >= calm(config, guest))
+        if (managed(guest) && guest->answers && more >= calm(config, guest))
             wanted += more;
     }
     return short_of_memory(plan) || wanted > mc_less_u64(plan->divided, plan->promised);

@@ -95,7 +95,7 @@ static void forget_needs(struct mc_meter *meter, uint64_t need)
 static int close_rise(struct mc_meter *meter, bool met)
 {
     meter->rising = false;
-    meter->fare.steps++;
+    meter->fare.rises++;
     if (!met) {
         meter->fare.never++;
         return 0;
@@ -260,8 +260,8 @@ static void judge_waits(struct mc_fare *fare, uint64_t *waits, size_t count)
         return;
     qsort(waits, count, sizeof(*waits), compare_waits);
     fare->worst_ms = waits[count - 1];
-    if ((fare->steps - 1) / 2 < count)
-        fare->median_ms = waits[(fare->steps - 1) / 2];
+    if ((fare->rises - 1) / 2 < count)
+        fare->median_ms = waits[(fare->rises - 1) / 2];
 }
 
 static int end_meter(struct mc_measure *measure, struct mc_meter *meter, struct mc_fare *all)
@@ -274,7 +274,7 @@ static int end_meter(struct mc_measure *measure, struct mc_meter *meter, struct 
     all->distress_ms += fare->distress_ms;
     all->moved += fare->moved;
     all->turns += fare->turns;
-    all->steps += fare->steps;
+    all->rises += fare->rises;
     all->never += fare->never;
     for (size_t i = 0; rc == 0 && i < meter->wait_count; i++)
         rc = add_wait(&measure->waits, &measure->wait_count, &measure->wait_room, meter->waits[i]);

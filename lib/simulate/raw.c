@@ -74,7 +74,7 @@ static struct mc_policy_guest view(const struct mc_guest *guest)
         .current = whole_pages(guest->actual),
         .held = whole_pages(guest->held),
         .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
-        .key = XXH3_64bits(guest->uuid, sizeof(guest->uuid) - 1),
+        .key = mc_policy_key(guest->uuid),
     };
 }
 

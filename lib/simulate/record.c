@@ -6,12 +6,11 @@
 
 int mc_record_begin(struct mc_record *record, struct mc_simulation *result, size_t samples)
 {
-    uint64_t steps = result->duration_ms / MC_SIM_STEP_MS + 1;
-
     *record = (struct mc_record){.result = result};
     if (!samples)
         return 0;
-    record->every_ms = (steps + samples - 1) / samples * MC_SIM_STEP_MS;
+    record->every_ms =
+        mc_max_u64(result->duration_ms / samples / MC_SIM_STEP_MS, 1) * MC_SIM_STEP_MS;
     record->room = result->duration_ms / record->every_ms + 1;
     result->moments = calloc(record->room, sizeof(*result->moments));
     for (size_t i = 0; i < result->count; i++) {

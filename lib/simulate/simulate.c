@@ -103,14 +103,15 @@ static int load_scenario(struct run *run, const char *scenario, struct mc_error 
         sim.duration_ms = mc_sim_last_event(&sim) + AFTERWARDS_MS;
     if (sim.duration_ms > DURATION_MOST_MS) {
         mc_sim_free(&sim);
-        return mc_error_set(err, -ERANGE,
-                            "scenario %s: duration: is more than 31 days; choose a shorter one",
-                            scenario);
+        mc_error_set(err, -ERANGE,
+                     "scenario %s: duration: is more than 31 days; choose a shorter one", scenario);
+        return -ERANGE;
     }
     rc = mc_sim_adopt(&sim, &run->hypervisor);
     if (rc < 0) {
         mc_sim_free(&sim);
-        return mc_error_set(err, rc, "out of memory");
+        mc_error_set(err, rc, "out of memory");
+        return rc;
     }
     run->sim = mc_sim_of(run->hypervisor);
     return mc_session_open(run->hypervisor, false, &run->session, err);
@@ -127,7 +128,7 @@ static int open_run(struct run *run, const char *scenario, const struct mc_simul
     rc = load_scenario(run, scenario, err);
     if (rc == 0)
         rc = load_policy(run, err);
-    if (rc < 0)
+    if (rc)
         return rc;
     if (config->raw)
         run->raw = mc_raw_new(run->policy);

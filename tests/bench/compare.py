@@ -12,19 +12,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ["idle-tax", "working-set", "shares"]
-THEIRS = ["static", "mom-like", "proxmox-like", "squeezed-like"]
+# As they come, and two with what suits a host that may be filled to its budget. Shares without a
+# governor are a static partition: nothing but guests that come and go changes it.
+THEIRS = {
+    "static": "raw:shares",
+    "mom-like": "raw:{baselines}/mom-like.so",
+    "proxmox-like": "raw:{baselines}/proxmox-like.so",
+    "squeezed-like": "raw:{baselines}/squeezed-like.so",
+    "mom-like 5 %": "raw:{baselines}/mom-like.so:threshold=0.05",
+    "proxmox-like 100 %": "raw:{baselines}/proxmox-like.so:goal=1",
+}
+ALL = [*OURS, *THEIRS]
 GIB = 1 << 30
 
 
 def simulate(build, scenario):
     """The runs of all policies, by name."""
-    baselines = [f"raw:{build}/tests/bench/baselines/{name}.so" for name in THEIRS]
+    folder = build / "tests" / "bench" / "baselines"
+    baselines = [spec.format(baselines=folder) for spec in THEIRS.values()]
     done = subprocess.run(
         [build / "cli" / "memctl", "--json", "simulate", scenario, "--compare",
          ",".join(OURS + baselines)],
         stdout=subprocess.PIPE, check=True,
         env=dict(os.environ, MEMCTL_POLICY_PATH=str(build / "policies")))
-    return dict(zip(OURS + THEIRS, json.loads(done.stdout)))
+    return dict(zip(ALL, json.loads(done.stdout)))
 
 
 def number(value):
@@ -79,9 +90,9 @@ TABLES = [
 
 
 def print_table(title, show, results):
-    rows = [["scenario"] + OURS + THEIRS]
+    rows = [["scenario", *ALL]]
     for scenario, runs in results.items():
-        rows.append([scenario] + [show(runs[policy]) for policy in OURS + THEIRS])
+        rows.append([scenario] + [show(runs[policy]) for policy in ALL])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print(f"\n{title}:\n")
     for index, row in enumerate(rows):

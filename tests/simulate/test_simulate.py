@@ -113,6 +113,33 @@ def a_line_is_a_line(build):
         assert abs(need - part * GiB) <= GiB * 0.002, (at_ms, need)
 
 
+def faults_are_what_their_names_say(build):
+    def story(kind, **fault):
+        """Moments of a guest, by second; it needs 500M of 4G, and there are 3G for two."""
+        guests = [{"name": "a", "memory": "4G", "working_set": "500M", "min": "0",
+                   "faults": [{"kind": kind, "from": 0, **fault}]},
+                  {"name": "b", "memory": "4G", "working_set": "500M", "min": "0"}]
+        run = simulate(build, host("16G", *guests, budget="3G"), "--series", "300")
+        return {moment["at_ms"] // 1000: guest
+                for moment, guest in zip(run["moments"], run["guests"][0]["moments"])}
+
+    full, half = 4 * GiB, 2 * GiB
+    stuck = story("stuck", to=100)
+    assert stuck[90]["actual"] == full and stuck[150]["actual"] < half
+    assert story("hung", to=100)[90]["target"] == full
+    assert story("lost")[200]["target"] == full
+    assert story("impossible")[200]["target"] == full
+    assert story("late", by=3, to=100)[200]["actual"] < half
+    lying = story("lying", **{"from": 60, "to": 100})
+    assert lying[95]["actual"] < half
+    reboot = story("reboot", **{"from": 60, "to": 70})
+    assert reboot[50]["actual"] < half and reboot[65]["actual"] == 0
+    assert reboot[71]["actual"] > half and reboot[100]["actual"] < half
+    vanished = story("vanish", **{"from": 60, "to": 70})
+    assert vanished[50]["actual"] and not any(
+        moment["actual"] for second, moment in vanished.items() if second > 60)
+
+
 # ---- what comes with memctl ----
 
 def baseline(build, name):
@@ -246,6 +273,7 @@ TESTS = [
     notices_that_a_guest_gets_what_it_waits_for,
     hot_page_cache_is_missed_and_cold_is_not,
     a_line_is_a_line,
+    faults_are_what_their_names_say,
     every_scenario_keeps_the_promises_under_every_policy,
     every_scenario_runs_under_every_baseline,
     the_same_scenario_has_the_same_result,

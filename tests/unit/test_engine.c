@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/track.h"
 #include "host.h"
 
 #define PERCENT_OF(bytes, percent) ((bytes) / 100 * (percent))
@@ -427,6 +428,27 @@ static void a_claim_that_the_host_does_not_see_brings_nothing(void **state)
     host_close(&host);
 }
 
+/* A step every half second, each obeyed before the next one. */
+static void what_many_small_shrinks_gave_is_free_soon(void **state)
+{
+    struct mc_guest guest = {.uuid = "a", .memory = 4 * MC_GIB, .actual = 4 * MC_GIB};
+    struct mc_snapshot snapshot = {.guests = &guest, .count = 1};
+    struct mc_tracks tracks = {0};
+
+    (void)state;
+    for (snapshot.now_ms = 0; snapshot.now_ms < 20000; snapshot.now_ms += 500) {
+        assert_int_equal(mc_tracks_follow(&tracks, &snapshot), 0);
+        assert_in_range(mc_track_promised(tracks.list, &guest, snapshot.now_ms), guest.actual,
+                        guest.actual + 8 * 50 * MC_MIB);
+        mc_track_sent(tracks.list, &guest, guest.actual - 50 * MC_MIB, snapshot.now_ms);
+        mc_track_delivered(tracks.list, snapshot.now_ms);
+        guest.actual -= 50 * MC_MIB;
+    }
+    snapshot.now_ms += 2000;
+    assert_int_equal(mc_track_promised(tracks.list, &guest, snapshot.now_ms), guest.actual);
+    mc_tracks_free(&tracks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +472,7 @@ int main(void)
         cmocka_unit_test(works_the_same_with_deflate_on_oom),
         cmocka_unit_test(budget_auto_leaves_the_reserve),
         cmocka_unit_test(many_guests_give_a_little_each_to_one_in_need),
+        cmocka_unit_test(what_many_small_shrinks_gave_is_free_soon),
         cmocka_unit_test(a_claim_that_the_host_does_not_see_brings_nothing),
     };
 

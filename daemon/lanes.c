@@ -133,10 +133,9 @@ static bool wait_for_work(struct lane *lane)
 {
     struct lanes *lanes = lane->lanes;
     bool stays = lane->has_events || lane == &lanes->lanes[0];
-    struct timespec until;
+    const struct timespec until = after(lanes->idle_ms);
     int rc = 0;
 
-    until = after(lanes->idle_ms);
     lane->state = LANE_IDLE;
     pthread_cond_broadcast(&lanes->idle);
     while (lane->state == LANE_IDLE && !lanes->stopping && rc == 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -40,9 +41,11 @@ class Memctld:
         self.start(wait)
 
     def start(self, wait=True):
+        wrapper = shlex.split(os.environ.get("MEMCTLD_WRAPPER", ""))
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen([self.build / "daemon" / "memctld", *self.arguments],
-                                            stderr=log, env=self.environment)
+            self.process = subprocess.Popen(
+                [*wrapper, self.build / "daemon" / "memctld", *self.arguments], stderr=log,
+                env=self.environment)
         if wait:
             wait_for("memctld to answer", lambda: self.run("status").returncode == 0)
 

@@ -126,21 +126,20 @@ static void run_job(struct lane *lane, struct job *job)
 }
 
 /*
- * With the lock held. False if the lane is not needed any more. The one whose session listens to
- * events stays, and so does the first: it has the next tick.
+ * With the lock held. False if the lane is not needed any more; the one whose session listens to
+ * events always is.
  */
 static bool wait_for_work(struct lane *lane)
 {
     struct lanes *lanes = lane->lanes;
-    bool stays = lane->has_events || lane == &lanes->lanes[0];
     const struct timespec until = after(lanes->idle_ms);
     int rc = 0;
 
     lane->state = LANE_IDLE;
     pthread_cond_broadcast(&lanes->idle);
     while (lane->state == LANE_IDLE && !lanes->stopping && rc == 0)
-        rc = stays ? pthread_cond_wait(&lane->work, &lanes->lock)
-                   : pthread_cond_timedwait(&lane->work, &lanes->lock, &until);
+        rc = lane->has_events ? pthread_cond_wait(&lane->work, &lanes->lock)
+                              : pthread_cond_timedwait(&lane->work, &lanes->lock, &until);
     return lane->state != LANE_IDLE || lanes->stopping;
 }
 

@@ -212,7 +212,7 @@ static void lanes_without_work_end_and_come_back(void **state)
         while (threads() > before + 1)
             nanosleep(&pause, NULL);
         nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-        assert_int_equal(threads(), before + 1); /* the first one stays */
+        assert_int_equal(threads(), before + 1); /* the one with events stays */
     }
 }
 

@@ -169,6 +169,7 @@ static void a_lost_connection_is_tried_once_more(void **state)
 
     lanes_submit(f->lanes, &trial(&done, &late)->job); /* opens the session */
     wait_until(f, &done, 1);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* until its lane is idle */
     lost = trial(&done, &late);
     lost->answer = -ENOTCONN;
     lost->runs = &runs;

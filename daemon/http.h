@@ -21,7 +21,7 @@ struct http_page {
 
 /* where: "127.0.0.1:9633" or "[::1]:9633". -EADDRINUSE and the like with a sentence. */
 int http_start(struct event_base *base, const char *where, const struct http_page *page,
-               struct http **http, struct mc_error *err);
+               struct http **started, struct mc_error *err);
 void http_stop(struct http *http);
 
 #endif

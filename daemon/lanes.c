@@ -38,6 +38,7 @@ struct lanes {
     struct mc_hypervisor *hypervisor;
     struct event *wakeup;
     int wakeup_fd;
+    unsigned idle_ms;
 
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t idle;
@@ -65,6 +66,17 @@ static struct job *pop(struct job **queue, struct job ***end)
             *end = queue;
     }
     return job;
+}
+
+/* For pthread_cond_timedwait(). */
+static struct timespec after(unsigned ms)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_REALTIME, &time);
+    time.tv_sec += ms / 1000 + (time.tv_nsec + ms % 1000 * 1000000L) / 1000000000;
+    time.tv_nsec = (time.tv_nsec + ms % 1000 * 1000000L) % 1000000000;
+    return time;
 }
 
 /* ---- on a lane ---- */
@@ -113,25 +125,59 @@ static void run_job(struct lane *lane, struct job *job)
         run_job(lane, job);
 }
 
+/*
+ * With the lock held. False if the lane is not needed any more; the one whose session listens to
+ * events always is.
+ */
+static bool wait_for_work(struct lane *lane)
+{
+    struct lanes *lanes = lane->lanes;
+    const struct timespec until = after(lanes->idle_ms);
+    int rc = 0;
+
+    lane->state = LANE_IDLE;
+    pthread_cond_broadcast(&lanes->idle);
+    while (lane->state == LANE_IDLE && !lanes->stopping && rc == 0)
+        rc = lane->has_events ? pthread_cond_wait(&lane->work, &lanes->lock)
+                              : pthread_cond_timedwait(&lane->work, &lanes->lock, &until);
+    return lane->state != LANE_IDLE || lanes->stopping;
+}
+
+/* With the lock held. Close the session; false if there is work now. */
+static bool rest(struct lane *lane)
+{
+    lane->state = LANE_BUSY;
+    pthread_mutex_unlock(&lane->lanes->lock);
+    drop_session(lane);
+    pthread_mutex_lock(&lane->lanes->lock);
+    return !lane->lanes->queue;
+}
+
+/* The lane's place is free, and nobody will join its thread. */
+static void retire(struct lane *lane)
+{
+    pthread_detach(pthread_self());
+    pthread_cond_destroy(&lane->work);
+    lane->started = false;
+}
+
 static void *lane_main(void *opaque)
 {
     struct lane *lane = opaque;
     struct lanes *lanes = lane->lanes;
     const uint64_t one = 1;
+    bool needed = true;
     ssize_t written;
 
     pthread_mutex_lock(&lanes->lock);
-    for (;;) {
+    while (needed) {
         struct job *job;
 
         if (lanes->stopping)
             break; /* what is queued is not begun any more */
         job = pop(&lanes->queue, &lanes->queue_end);
         if (!job) {
-            lane->state = LANE_IDLE;
-            pthread_cond_broadcast(&lanes->idle);
-            while (lane->state == LANE_IDLE && !lanes->stopping)
-                pthread_cond_wait(&lane->work, &lanes->lock);
+            needed = wait_for_work(lane) || !rest(lane);
             continue;
         }
         lane->state = LANE_BUSY;
@@ -152,6 +198,8 @@ static void *lane_main(void *opaque)
     pthread_mutex_unlock(&lanes->lock);
     drop_session(lane);
     pthread_mutex_lock(&lanes->lock);
+    if (!needed && !lanes->stopping)
+        retire(lane);
     lane->state = LANE_FREE;
     pthread_cond_broadcast(&lanes->idle);
     pthread_mutex_unlock(&lanes->lock);
@@ -260,7 +308,7 @@ static void on_finished(evutil_socket_t fd, short what, void *opaque)
     }
 }
 
-struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hypervisor)
+struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hypervisor, unsigned idle_ms)
 {
     struct lanes *lanes = calloc(1, sizeof(*lanes));
 
@@ -268,6 +316,7 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
         return NULL;
     lanes->base = base;
     lanes->hypervisor = hypervisor;
+    lanes->idle_ms = idle_ms;
     lanes->queue_end = &lanes->queue;
     lanes->finished_end = &lanes->finished;
     lanes->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -361,8 +410,7 @@ bool lanes_free(struct lanes *lanes)
 
     if (!lanes)
         return true;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PARTING_MS / 1000;
+    until = after(PARTING_MS);
     pthread_mutex_lock(&lanes->lock);
     lanes->stopping = true;
     for (size_t i = 0; i < LANES_MAX; i++)

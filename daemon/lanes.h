@@ -46,8 +46,12 @@ struct job {
     bool is_late;
 };
 
+/* After so long without work a lane ends: its connection is kept alive by messages, which cost. */
+#define LANES_IDLE_MS 60000
+
 /* Owns nothing of hypervisor. NULL when out of memory or descriptors. */
-struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hypervisor);
+struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hypervisor,
+                        unsigned idle_ms);
 
 /*
  * Wait a moment for the jobs under way, then free. Returns false if a lane is stuck: then the

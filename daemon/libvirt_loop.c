@@ -27,6 +27,7 @@
 struct watch {
     int id;
     int fd;              /* of a descriptor, or -1 */
+    bool listening;      /* the descriptor is in the set */
     struct event *timer; /* of a timeout, or NULL */
     virEventHandleCallback on_handle;
     virEventTimeoutCallback on_timeout;
@@ -154,7 +155,7 @@ static int remove_watch(int id)
     if (!watch)
         return -1;
     watch->removed = true;
-    if (watch->fd >= 0)
+    if (watch->listening)
         epoll_ctl(loop.epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     if (watch->timer)
         event_del_noblock(watch->timer);
@@ -169,10 +170,11 @@ static void listen_to(struct watch *watch, int events)
 {
     struct epoll_event wanted = {.events = to_epoll(events), .data.u32 = (uint32_t)watch->id};
 
-    if (!wanted.events)
+    if (wanted.events)
+        epoll_ctl(loop.epoll, watch->listening ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, watch->fd, &wanted);
+    else if (watch->listening)
         epoll_ctl(loop.epoll, EPOLL_CTL_DEL, watch->fd, NULL);
-    else if (epoll_ctl(loop.epoll, EPOLL_CTL_MOD, watch->fd, &wanted) < 0)
-        epoll_ctl(loop.epoll, EPOLL_CTL_ADD, watch->fd, &wanted);
+    watch->listening = wanted.events;
 }
 
 static int add_handle(int fd, int events, virEventHandleCallback callback, void *opaque,

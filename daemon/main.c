@@ -246,7 +246,7 @@ static int start(struct daemon *daemon, struct mc_error *err)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
-    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor);
+    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
     daemon->agents = agents_new(daemon->base);
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents)

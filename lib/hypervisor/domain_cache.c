@@ -13,6 +13,9 @@
 #define OVERHEAD_LASTS_MS 300000
 #define OVERHEAD_FIRST_MS 2000
 
+/* What resident memory may change by until it is worth a look before that. */
+#define OVERHEAD_TOLERANCE MC_MIB
+
 /* A description is read again after so long even if no event came. */
 #define DESCRIPTION_LASTS_MS 600000
 
@@ -28,7 +31,8 @@ struct mc_cached_domain {
     unsigned copy_events; /* that said so */
     pid_t pid;
     uint64_t overhead;
-    uint64_t overhead_next_ms, overhead_pause_ms;
+    uint64_t overhead_next_ms, overhead_pause_ms, overhead_last_ms;
+    uint64_t rss, overhead_rss; /* now, and when it was measured */
 };
 
 void mc_cache_init(struct mc_domain_cache *cache)
@@ -170,7 +174,7 @@ void mc_cache_mark_all_changed(struct mc_domain_cache *cache)
 
 void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
 {
-    const struct mc_cached_domain *domain;
+    struct mc_cached_domain *domain;
 
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, guest->uuid);
@@ -184,6 +188,7 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
         guest->pid = domain->pid;
         memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
         guest->known = true;
+        domain->rss = guest->rss;
         guest->overhead = domain->overhead;
         if (domain->copied && guest->exempt == MC_EXEMPT_NO)
             guest->exempt = MC_EXEMPT_MIGRATING;
@@ -270,6 +275,17 @@ void mc_cache_set_copied(struct mc_domain_cache *cache, const char *uuid, bool c
     pthread_mutex_unlock(&cache->lock);
 }
 
+static bool overhead_is_due(const struct mc_cached_domain *domain, uint64_t now_ms)
+{
+    uint64_t change = domain->rss > domain->overhead_rss ? domain->rss - domain->overhead_rss
+                                                         : domain->overhead_rss - domain->rss;
+
+    if (!domain->known || !domain->pid || now_ms < domain->overhead_next_ms)
+        return false;
+    return change > OVERHEAD_TOLERANCE || !domain->overhead_pause_ms ||
+           now_ms >= domain->overhead_last_ms + OVERHEAD_LASTS_MS;
+}
+
 bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
                            struct mc_overhead_due *due)
 {
@@ -279,7 +295,7 @@ bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
     for (size_t i = 0; i < cache->count; i++) {
         struct mc_cached_domain *domain = cache->domains[i];
 
-        if (domain->known && domain->pid && now_ms >= domain->overhead_next_ms &&
+        if (overhead_is_due(domain, now_ms) &&
             (!first || domain->overhead_next_ms < first->overhead_next_ms))
             first = domain;
     }
@@ -292,6 +308,8 @@ bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
                                        ? mc_min_u64(first->overhead_pause_ms * 4, OVERHEAD_LASTS_MS)
                                        : OVERHEAD_FIRST_MS;
         first->overhead_next_ms = now_ms + first->overhead_pause_ms;
+        first->overhead_last_ms = now_ms;
+        first->overhead_rss = first->rss;
     }
     pthread_mutex_unlock(&cache->lock);
     return first;

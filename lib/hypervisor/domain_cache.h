@@ -70,7 +70,10 @@ struct mc_overhead_due {
     size_t backend_count;
 };
 
-/* False if none is due; else the one that waits for longest, and its next time is set. */
+/*
+ * False if none is due; else the one that waits for longest, and its next time is set. One whose
+ * resident memory is what it was at its last measurement waits longer.
+ */
 bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
                            struct mc_overhead_due *due);
 void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid, uint64_t overhead);

@@ -2,7 +2,6 @@
 #include "observe/qemu_process.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,29 +81,38 @@ static bool is_backend_size(const struct search *search, uint64_t size)
     return false;
 }
 
+/* "7f0000000000-7f0010000000 rw-p ..." */
+static void read_mapping(struct search *search, struct run *run, const char *line)
+{
+    char *rest;
+    uint64_t start = strtoull(line, &rest, 16);
+    uint64_t end = *rest == '-' ? strtoull(rest + 1, &rest, 16) : 0;
+    bool writable = strncmp(rest, " rw", 3) == 0;
+    bool whole = writable && is_backend_size(search, end - start);
+
+    if (end <= start)
+        return;
+    if (start != run->end || writable != run->writable || run->whole || whole) {
+        close_run(search, run);
+        *run = (struct run){.whole = whole};
+    }
+    run->writable = writable;
+    run->size += end - start;
+    run->end = end;
+}
+
+/* Twenty lines a mapping and hundreds of mappings: look before parsing. */
 static void read_line(struct search *search, struct run *run, const char *line)
 {
-    uint64_t start, end, kib;
-    char permissions[5];
-
-    /* Twenty lines a mapping and hundreds of mappings: look before parsing. */
     bool is_field = *line >= 'A' && *line <= 'Z';
 
-    if (!is_field && sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, permissions) == 3) {
-        bool writable = permissions[0] == 'r' && permissions[1] == 'w';
+    if (!is_field) {
+        read_mapping(search, run, line);
+    } else if (strncmp(line, "Rss:", 4) == 0) {
+        uint64_t bytes = strtoull(line + 4, NULL, 10) * MC_KIB;
 
-        bool whole = writable && is_backend_size(search, end - start);
-
-        if (start != run->end || writable != run->writable || run->whole || whole) {
-            close_run(search, run);
-            *run = (struct run){.whole = whole};
-        }
-        run->writable = writable;
-        run->size += end - start;
-        run->end = end;
-    } else if (strncmp(line, "Rss:", 4) == 0 && sscanf(line + 4, "%" SCNu64, &kib) == 1) {
-        run->resident += kib * MC_KIB;
-        search->total += kib * MC_KIB;
+        run->resident += bytes;
+        search->total += bytes;
     }
 }
 
@@ -119,6 +127,8 @@ int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count, 
 
     if (!file)
         return -errno;
+    /* A read gives a page at most, but with stdio's choice for /proc only a quarter of one. */
+    setvbuf(file, NULL, _IOFBF, 4 * MC_PAGE);
     while (getline(&line, &size, file) > 0)
         read_line(&search, &run, line);
     rc = ferror(file) ? -EIO : 0;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xxhash.h>
 
 #include "engine/track.h"
 #include "estimate/estimate.h"
@@ -74,6 +73,7 @@ static struct mc_policy_guest view(const struct mc_guest *guest)
         .current = whole_pages(guest->actual),
         .held = whole_pages(guest->held),
         .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
+        .stall_us = MC_UNKNOWN,
         .key = mc_policy_key(guest->uuid),
     };
 }

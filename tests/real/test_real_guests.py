@@ -157,21 +157,21 @@ def stores_settings_of_a_guest_that_does_not_run(world):
     b.destroy()
     world.wait_ratio(a=1, c=2)
     assert {g["name"]: g["state"] for g in memctld.json("list", "--all")}["b"] == "stopped"
-    memctld.json("set", "b", "shares=3000", "min=150M")
-    assert 'shares="3000"' in lab.virsh(*stored), lab.virsh(*stored)
-    assert memctld.json("show", b.uuid)["settings"] == {"shares": "3000", "min": "150M"}
+    memctld.json("set", "b", "shares=1500", "min=150M")
+    assert 'shares="1500"' in lab.virsh(*stored), lab.virsh(*stored)
+    assert memctld.json("show", b.uuid)["settings"] == {"shares": "1500", "min": "150M"}
     assert "from its next start on" in memctld.run("show", "b").stdout
     b.start()
-    assert memctld.json("show", "b")["shares"] == 3000  # also before it was seen for the first time
+    assert memctld.json("show", "b")["shares"] == 1500  # also before it was seen for the first time
     wait_for("b", lambda: "b" in memctld.guests())
-    assert memctld.guests()["b"]["shares"] == 3000
-    world.wait_ratio(a=1, b=3, c=2)
+    assert memctld.guests()["b"]["shares"] == 1500
+    world.wait_ratio(a=1, b=1.5, c=2)
 
     lab.virsh("managedsave", "b")
     wait_for("b to be saved", lambda: "b" not in memctld.guests())
     refused = memctld.run("set", "b", "shares=1")
     assert refused.returncode == 1 and "'b' is saved with its old settings" in refused.stderr
-    assert 'shares="3000"' in lab.virsh(*stored)
+    assert 'shares="1500"' in lab.virsh(*stored)
     b.start()
     wait_for("b", lambda: "b" in memctld.guests() and memctld.guests()["b"]["exempt"] == "no")
     memctld.json("set", "b", "shares=", "min=")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -48,9 +49,11 @@ class Memctld:
         if self.recording:
             self.recordings.append(self.folder / f"recording-{len(self.recordings)}")
             arguments += ["--record", str(self.recordings[-1])]
+        wrapper = shlex.split(os.environ.get("MEMCTLD_WRAPPER", ""))
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen([self.build / "daemon" / "memctld", *arguments],
-                                            stderr=log, env=self.environment)
+            self.process = subprocess.Popen(
+                [*wrapper, self.build / "daemon" / "memctld", *arguments], stderr=log,
+                env=self.environment)
         if wait:
             wait_for("memctld to answer", lambda: self.run("status").returncode == 0)
 

@@ -33,13 +33,18 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct mc_guest apply(struct mc_domain_cache *cache, const char *uuid)
+static struct mc_guest apply_rss(struct mc_domain_cache *cache, const char *uuid, uint64_t rss)
 {
-    struct mc_guest guest = {.rss = MC_UNKNOWN};
+    struct mc_guest guest = {.rss = rss};
 
     snprintf(guest.uuid, sizeof(guest.uuid), "%s", uuid);
     mc_cache_apply(cache, &guest);
     return guest;
+}
+
+static struct mc_guest apply(struct mc_domain_cache *cache, const char *uuid)
+{
+    return apply_rss(cache, uuid, MC_UNKNOWN);
 }
 
 /* In an order of its own, so that entries are put in before, between and behind others. */
@@ -118,17 +123,23 @@ static void measures_the_one_that_waits_for_longest(void **state)
         mc_cache_see(cache, name, 1, 0);
         mc_cache_keep(cache, name, 1, &description, (pid_t)i + 1, 0);
     }
+    for (unsigned i = 0; i < 3; i++)
+        apply_rss(cache, (const char *[]){"a", "b", "c"}[i], 0);
     for (unsigned now = 10; now < 13; now++) {
         assert_true(mc_cache_overhead_due(cache, now, &due));
         assert_int_equal(due.pid, now - 9);
         assert_int_equal(due.backends[0], MC_GIB);
     }
+    assert_false(mc_cache_overhead_due(cache, 5000, &due)); /* nothing has changed */
+    for (unsigned i = 0; i < 3; i++)
+        apply_rss(cache, (const char *[]){"a", "b", "c"}[i], 2 * MC_MIB);
     assert_false(mc_cache_overhead_due(cache, 13, &due));
     /* All are late now, and no later one of "a" comes before the first of the others. */
     for (unsigned now = 5000; now < 5003; now++) {
         assert_true(mc_cache_overhead_due(cache, now, &due));
         assert_int_equal(due.pid, now - 4999);
     }
+    assert_true(mc_cache_overhead_due(cache, 400000, &due)); /* nothing has changed, but long ago */
     mc_cache_set_overhead(cache, "b", 5 * MC_MIB);
     assert_int_equal(apply(cache, "b").overhead, 5 * MC_MIB);
 }

@@ -2,6 +2,7 @@
 /* Jobs that hang, and jobs that must not notice. */
 #include "testing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -78,7 +79,7 @@ static int open_fixture(void **state)
     fclose(file);
     f->base = event_base_new();
     assert_int_equal(mc_hypervisor_open(f->scenario, &f->hypervisor, NULL), 0);
-    f->lanes = lanes_new(f->base, f->hypervisor);
+    f->lanes = lanes_new(f->base, f->hypervisor, 100);
     assert_non_null(f->lanes);
     *state = f;
     return 0;
@@ -194,6 +195,45 @@ static void a_lost_connection_is_tried_once_more(void **state)
     assert_int_equal(atomic_load(&runs), 2);
 }
 
+static unsigned threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    assert_non_null(tasks);
+    for (const struct dirent *task; (task = readdir(tasks)) != NULL;)
+        count += task->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+static void lanes_without_work_end_and_come_back(void **state)
+{
+    struct fixture *f = *state;
+    const struct timespec pause = {.tv_nsec = 5000000};
+    unsigned before = threads();
+
+    for (int round = 0; round < 2; round++) {
+        atomic_bool hang = true;
+        int done = 0, late = 0;
+
+        for (int i = 0; i < 4; i++) {
+            struct trial *hung = trial(&done, &late);
+
+            hung->hang = &hang;
+            lanes_submit(f->lanes, &hung->job);
+        }
+        wait_until(f, &late, 4);
+        assert_true(threads() >= before + 4);
+        atomic_store(&hang, false);
+        wait_until(f, &done, 4);
+        while (threads() > before + 1)
+            nanosleep(&pause, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+        assert_int_equal(threads(), before + 1); /* the one with events stays */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +244,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_number_of_hung_jobs_is_bounded, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(a_lost_connection_is_tried_once_more, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(lanes_without_work_end_and_come_back, open_fixture,
                                         close_fixture),
     };
 

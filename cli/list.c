@@ -43,7 +43,8 @@ static int run(const struct cli *cli, int argc, char **argv)
     (void)argv;
     if (argc)
         return cli_usage(&command_list, "takes no argument; 'memctl show GUEST' shows one guest");
-    code = cli_ask(cli, "list", cli_option(cli, "all") ? json_pack("{s:b}", "all", 1) : NULL, &result);
+    code =
+        cli_ask(cli, "list", cli_option(cli, "all") ? json_pack("{s:b}", "all", 1) : NULL, &result);
     if (code != EXIT_OK)
         return code;
     guests = json_object_get(result, "guests");

@@ -48,10 +48,12 @@ static void print_host(const json_t *host)
 
 static void print_plan(const json_t *plan)
 {
-    printf("budget      %s = %s QEMU itself + %s guests left alone + %s divided\n",
+    printf("budget      %s = %s QEMU itself + %s guests left alone + %s for trouble + %s\n",
            cli_size(plan, "budget"), cli_size(plan, "overheads"), cli_size(plan, "exempt"),
-           cli_size(plan, "divided"));
-    printf("promised    %s of %s\n", cli_size(plan, "promised"), cli_size(plan, "divided"));
+           cli_size(plan, "reserve"), cli_size(plan, "strict"));
+    printf("promised    %s of %s, %s resident\n", cli_size(plan, "promised"),
+           cli_size(plan, "divided"), cli_size(plan, "held"));
+    printf("state       %s, headroom %s\n", json_text(plan, "state"), cli_size(plan, "headroom"));
     if (json_size(plan, "deficit"))
         printf("            reservations exceed that by %s: lower some min, or add memory\n",
                cli_size(plan, "deficit"));

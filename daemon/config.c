@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <memctl/wire.h>
 
 #define GUESTS_SECTION "guests"
+#define OVERCOMMIT_MOST 10
 
 struct reader {
     struct config *config;
@@ -134,13 +136,67 @@ static int read_overcommit(struct config *config, const char *value, struct mc_e
     char *end;
     double factor = strtod(value, &end);
 
-    (void)config;
-    if (end == value || *end || factor != 1.0)
-        return mc_error_set(err, -ERANGE,
-                            "'%s': this version promises nothing that is not there; the only "
-                            "factor is 1.0",
-                            value);
+    if (end == value || *end || !(factor >= 1 && factor <= OVERCOMMIT_MOST))
+        return mc_error_set(err, -ERANGE, "'%s' is not a factor from 1.0 to %d", value,
+                            OVERCOMMIT_MOST);
+    config->engine.overcommit_percent = (unsigned)lround(factor * 100);
     return 0;
+}
+
+static int read_distress_reserve(struct config *config, const char *value, struct mc_error *err)
+{
+    struct mc_amount said;
+    int rc = mc_amount_parse(value, &said, err);
+
+    if (rc < 0)
+        return rc;
+    if (said.percent && said.value > MC_AMOUNT_WHOLE / 4)
+        return mc_error_set(err, -ERANGE, "%s is more than a quarter of the budget", value);
+    config->engine.distress_reserve = said;
+    return 0;
+}
+
+static int read_shrink_rate(struct config *config, const char *value, struct mc_error *err)
+{
+    struct mc_amount said;
+    int rc = mc_amount_parse(value, &said, err);
+
+    if (rc < 0)
+        return rc;
+    if (!said.percent || said.value < 100 || said.value > MC_AMOUNT_WHOLE)
+        return mc_error_set(err, -ERANGE, "'%s' is not a part from 1%% to 100%%", value);
+    config->engine.shrink_percent = (unsigned)(said.value / 100);
+    return 0;
+}
+
+/* 0 is a time as well. */
+static int read_span(const char *value, uint64_t most_ms, const char *most, uint64_t *field,
+                     struct mc_error *err)
+{
+    uint64_t ms = 0;
+    int rc = strcmp(value, "0") == 0 ? 0 : mc_span_parse(value, &ms, err);
+
+    if (rc < 0)
+        return rc;
+    if (ms > most_ms)
+        return mc_error_set(err, -ERANGE, "'%s' is more than %s", value, most);
+    *field = ms;
+    return 0;
+}
+
+static int read_boot_grace(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.boot_grace_ms, err);
+}
+
+static int read_foreign_hold(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 86400000, "24h", &config->engine.foreign_hold_ms, err);
+}
+
+static int read_cooldown(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.cooldown_ms, err);
 }
 
 static int read_policy(struct config *config, const char *value, struct mc_error *err)
@@ -162,12 +218,23 @@ static const struct {
     const char *section, *name;
     int (*read)(struct config *config, const char *value, struct mc_error *err);
 } keys[] = {
-    {"memctld", "connect", read_connect},      {"memctld", "interval", read_interval},
-    {"memctld", "socket", read_socket},        {"memctld", "socket-group", read_socket_group},
-    {"memctld", "metrics", read_metrics},      {"memctld", "record", read_record},
-    {"budget", "budget", read_budget},         {"budget", "reserve", read_reserve},
-    {"budget", "overcommit", read_overcommit}, {"policy", "name", read_policy},
-    {"governor", "floor-margin", read_margin}, {"governor", "calm", read_calm},
+    {"memctld", "connect", read_connect},
+    {"memctld", "interval", read_interval},
+    {"memctld", "socket", read_socket},
+    {"memctld", "socket-group", read_socket_group},
+    {"memctld", "metrics", read_metrics},
+    {"memctld", "record", read_record},
+    {"budget", "budget", read_budget},
+    {"budget", "reserve", read_reserve},
+    {"budget", "overcommit", read_overcommit},
+    {"policy", "name", read_policy},
+    {"governor", "floor-margin", read_margin},
+    {"governor", "calm", read_calm},
+    {"budget", "distress-reserve", read_distress_reserve},
+    {"governor", "shrink-rate", read_shrink_rate},
+    {"governor", "boot-grace", read_boot_grace},
+    {"governor", "foreign-hold", read_foreign_hold},
+    {"governor", "cooldown", read_cooldown},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

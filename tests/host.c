@@ -42,6 +42,10 @@ void host_open(struct host *host, const char *policy, uint64_t budget,
     setenv("MEMCTL_POLICY_PATH", BUILT_POLICIES, 0); /* so that a test runs alone as well */
     *host = (struct host){.config = mc_engine_config_default()};
     host->config.interval_ms = 1000;
+    /* Most tests are about who gets what of an amount that does not change. */
+    host->config.overcommit_percent = 100;
+    host->config.distress_reserve = (struct mc_amount){.value = 0};
+    host->config.boot_grace_ms = 0;
     host->config.budget.automatic = false;
     host->config.budget.size.value = budget;
     sim.guests = calloc(count + 1, sizeof(*sim.guests));
@@ -100,6 +104,9 @@ void host_tick(struct host *host, uint64_t ms)
     if (mc_session_observe(host->session, host->now_ms, &host->snapshot, &err) < 0)
         fail_msg("%s", err.text);
     apply_terms(&host->snapshot, host->busy);
+    for (size_t i = 0; host->cries && i < host->snapshot.count; i++)
+        if (strcmp(host->snapshot.guests[i].name, host->cries) == 0)
+            host->snapshot.guests[i].agent.distress_ms = host->now_ms;
     if (mc_engine_step(host->engine, &host->snapshot, &host->plan, &err) < 0)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < host->plan.count; i++) {

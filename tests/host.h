@@ -22,6 +22,7 @@ struct host {
     struct mc_plan plan;
     uint64_t now_ms;
     const char *busy;        /* this guest does not answer */
+    const char *cries;       /* this guest's agent says that memory is nearly gone */
     const char *undelivered; /* commands for this guest hang: they neither arrive nor fail */
 };
 

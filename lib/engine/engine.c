@@ -22,6 +22,7 @@ struct mc_engine {
     struct mc_engine_config config;
     struct mc_policy_run *policy;
     struct mc_tracks tracks;
+    struct mc_host_track host;
 
     /* What the policy sees and answers: only guests that may be moved. index leads back. */
     struct mc_policy_guest *guests;
@@ -43,6 +44,12 @@ struct mc_engine_config mc_engine_config_default(void)
         .floor_percent = 5,
         .calm_bytes = 16 * MC_MIB,
         .calm_percent = 1,
+        .overcommit_percent = 150,
+        .distress_reserve = {.value = 200, .percent = true},
+        .shrink_percent = 20,
+        .boot_grace_ms = 10000,
+        .foreign_hold_ms = 600000,
+        .cooldown_ms = 60000,
     };
 }
 
@@ -82,6 +89,11 @@ void mc_engine_unsettle(struct mc_engine *engine)
         engine->tracks.list[i].moving = true;
 }
 
+static uint64_t hold_ms(const struct mc_engine_config *config)
+{
+    return config->rules_off & (1U << MC_RULE_FOREIGN_HAND) ? 0 : config->foreign_hold_ms;
+}
+
 static int make_room(struct mc_engine *engine, size_t count)
 {
     struct mc_policy_guest *guests;
@@ -113,20 +125,25 @@ static uint64_t whole_pages(uint64_t bytes)
 
 /*
  * The policy divides above what a guest cannot give up, so that the rest is divided by its own rule
- * and not by whoever comes first.
+ * and not by whoever comes first. A guest that stays where it is whatever the answer is has no
+ * choice.
  */
 static struct mc_policy_guest policy_view(const struct mc_engine_config *config,
-                                          const struct mc_guest *guest)
+                                          const struct mc_guest *guest,
+                                          const struct mc_track *track, const struct mc_plan *plan,
+                                          uint64_t now_ms)
 {
-    uint64_t min = mc_max_u64(guest->terms.min, mc_floor(config, guest));
+    bool held = mc_track_is_held(track, now_ms);
+    uint64_t max = held ? guest->actual : guest->terms.max;
+    uint64_t min = held ? max : mc_bound(config, guest, track, plan, now_ms);
 
     return (struct mc_policy_guest){
         .shares = guest->terms.shares,
-        .min = mc_min_u64(whole_pages(min), whole_pages(guest->terms.max)),
-        .max = whole_pages(guest->terms.max),
+        .min = mc_min_u64(whole_pages(min), whole_pages(max)),
+        .max = whole_pages(max),
         .current = whole_pages(guest->actual),
         .held = whole_pages(guest->held),
-        .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
+        .active = whole_pages(mc_min_u64(guest->active, max)),
         .stall_us = guest->agent.present ? guest->agent.stall_us : MC_UNKNOWN,
         .key = mc_policy_key(guest->uuid),
     };
@@ -150,7 +167,8 @@ static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
         sum_min += guest->terms.min;
         sum_max += guest->terms.max;
         engine->index[input->count] = i;
-        engine->guests[input->count++] = policy_view(&engine->config, guest);
+        engine->guests[input->count++] =
+            policy_view(&engine->config, guest, &engine->tracks.list[i], plan, snapshot->now_ms);
     }
     plan->deficit = mc_less_u64(sum_min, plan->divided);
     plan->surplus = mc_less_u64(plan->divided, sum_max);
@@ -176,11 +194,13 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
 
     engine->input = (struct mc_policy_input){0};
     if (mc_plan_reset(plan, snapshot->count) < 0 || make_room(engine, snapshot->count) < 0 ||
-        mc_tracks_follow(&engine->tracks, snapshot) < 0)
+        mc_tracks_follow(&engine->tracks, snapshot, hold_ms(&engine->config)) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);
 
-    mc_estimate(snapshot, &engine->tracks, stale_ms);
-    mc_budget_divide(&engine->config.budget, snapshot, &engine->tracks, plan);
+    mc_estimate(&engine->config, snapshot, &engine->tracks, stale_ms);
+    mc_budget_divide(&engine->config, snapshot, &engine->tracks, plan);
+    mc_host_state_update(&engine->config, snapshot, &engine->host, plan);
+    mc_promise_update(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
     rc = decide(engine, snapshot, plan, err);
     if (rc < 0)
         return rc;

@@ -23,6 +23,12 @@
 #define PATIENCE_FIRST_MS 5000
 #define PATIENCE_MOST_MS 60000
 
+/* What is seen of a balloon sooner after a command may be from before it. */
+#define ARRIVAL_SEEN_MS 3000
+
+/* A speed is not read from a shorter shrink. */
+#define SPEED_LEAST_MS 5000
+
 void mc_tracks_free(struct mc_tracks *tracks)
 {
     free(tracks->list);
@@ -61,6 +67,13 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
         .low = guest->actual,
         .high = guest->actual,
         .used = MC_UNKNOWN,
+        .swap_in = MC_UNKNOWN,
+        .major_faults = MC_UNKNOWN,
+        .minor_faults = MC_UNKNOWN,
+        .boot_ms = guest->age_ms == MC_UNKNOWN ? now_ms : mc_less_u64(now_ms, guest->age_ms),
+        .paced = guest->actual,
+        .shrinks_from = guest->actual,
+        .shrinks_ms = now_ms,
     };
 
     /* A balloon that was moved before we came may have a higher target in force: tell it ours. */
@@ -86,7 +99,8 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
         low = mc_max_u64(track->target, mc_less_u64(low, BALLOON_REPORT_LAG_BYTES));
     track->low_since = mc_min_u64(track->low_since, low);
     track->high_since = mc_max_u64(track->high_since, high);
-    if (guest->stats.last_update <= track->last_update)
+    track->news = guest->stats.last_update > track->last_update;
+    if (!track->news)
         return;
     track->last_update = guest->stats.last_update;
     track->updated = true;
@@ -97,25 +111,90 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
     track->high_since = high;
 }
 
+/* How far the balloon is from its target. */
+static uint64_t distance(const struct mc_track *track, const struct mc_guest *guest)
+{
+    return mc_max_u64(mc_less_u64(track->target, guest->actual),
+                      mc_less_u64(guest->actual, track->target));
+}
+
+/*
+ * A balloon that does not follow is not asked again at once: one that cannot find more pages tries
+ * for ever, and costs its guest CPU. Until the next try it counts at the size that it has.
+ */
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
-    uint64_t away = mc_max_u64(mc_less_u64(track->target, guest->actual),
-                               mc_less_u64(guest->actual, track->target));
+    uint64_t away = distance(track, guest);
 
     if (track->target == MC_UNKNOWN)
         return;
-    if (away <= MC_ARRIVED)
+    if (away <= MC_ARRIVED) {
         track->patience_ms = PATIENCE_FIRST_MS;
+        track->arrived = now_ms - track->sent_ms >= ARRIVAL_SEEN_MS;
+        track->retry_ms = 0;
+    }
     if (away <= MC_ARRIVED || away < track->nearest) {
         track->nearest = away;
         track->nearest_ms = now_ms;
     } else if (now_ms - track->nearest_ms >= track->patience_ms) {
+        if (now_ms >= track->retry_ms && !track->arrived)
+            track->retry_ms = now_ms + track->patience_ms;
         track->patience_ms = mc_min_u64(track->patience_ms * 2, PATIENCE_MOST_MS);
         mc_track_lost(track, now_ms);
     }
 }
 
-int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot)
+/*
+ * A balloon that had arrived and is somewhere else now was moved, and not by us. A guest whose
+ * balloon deflates on OOM may have done so itself, which is trouble and no other hand (see
+ * estimate/distress.c). A reset of the guest also empties the balloon; the counts in its next
+ * statistics, which begin anew with a boot, tell that from a hand.
+ */
+static void note_foreign_hand(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms,
+                              uint64_t hold_ms)
+{
+    if (track->jumped && track->news) {
+        bool rebooted = guest->stats.minor_faults == MC_UNKNOWN ||
+                        guest->stats.minor_faults < track->minor_faults;
+
+        track->jumped = false;
+        if (rebooted)
+            track->boot_ms = now_ms;
+        else
+            track->foreign_until_ms = now_ms + hold_ms;
+        return;
+    }
+    if (track->target == MC_UNKNOWN || !track->arrived || !guest->answers ||
+        distance(track, guest) < MC_FOREIGN_LEAST)
+        return;
+    if (guest->actual > track->target && guest->deflates_on_oom)
+        return;
+    track->arrived = false;
+    if (guest->actual + MC_ARRIVED >= guest->memory)
+        track->jumped = true;
+    else
+        track->foreign_until_ms = now_ms + hold_ms;
+}
+
+/*
+ * How fast the balloon takes memory, from shrinks that last long enough that it does not matter how
+ * late they are seen.
+ */
+static void note_speed(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    uint64_t passed_ms = now_ms - track->shrinks_ms;
+
+    if (track->target == MC_UNKNOWN || guest->actual <= track->target + MC_ARRIVED ||
+        guest->actual > track->shrinks_from) {
+        track->shrinks_from = guest->actual;
+        track->shrinks_ms = now_ms;
+    } else if (passed_ms >= SPEED_LEAST_MS) {
+        track->speed = (track->shrinks_from - guest->actual) * 1000 / passed_ms;
+    }
+}
+
+int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot,
+                     uint64_t foreign_hold_ms)
 {
     struct mc_track *old;
     size_t kept = 0;
@@ -131,7 +210,9 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             tracks->list[kept].run_id == guest->run_id) {
             tracks->spare[i] = tracks->list[kept];
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
+            note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
             note_obedience(&tracks->spare[i], guest, snapshot->now_ms);
+            note_speed(&tracks->spare[i], guest, snapshot->now_ms);
         } else {
             tracks->spare[i] = begin(guest, snapshot->now_ms);
         }
@@ -140,6 +221,8 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
     tracks->list = tracks->spare;
     tracks->spare = old;
     tracks->count = snapshot->count;
+    tracks->passed_ms = tracks->now_ms ? snapshot->now_ms - tracks->now_ms : 0;
+    tracks->now_ms = snapshot->now_ms;
     return 0;
 }
 
@@ -182,6 +265,8 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
     track->target = target;
     track->nearest = UINT64_MAX;
     track->nearest_ms = now_ms;
+    track->sent_ms = now_ms;
+    track->arrived = false;
     track->tell = false;
 }
 

@@ -18,6 +18,7 @@ struct mc_track {
      */
     uint64_t nearest; /* how near it came */
     uint64_t nearest_ms;
+    uint64_t sent_ms; /* when it was told */
     uint64_t patience_ms;
     bool tell; /* whatever the next target is, it must be told: the last one may be in force */
 
@@ -46,23 +47,50 @@ struct mc_track {
     uint64_t low_since, high_since;
     uint64_t low, high;
     uint64_t used; /* the last estimate, MC_UNKNOWN before the first */
+    bool news;     /* there are new statistics in this snapshot */
+    uint64_t swap_in, major_faults, minor_faults; /* of the statistics before, MC_UNKNOWN */
+
+    uint64_t boot_ms;          /* when this run began, or its guest rebooted */
+    bool arrived;              /* the balloon has been at its target */
+    bool jumped;               /* then it went up to all there is: by hand, or by a reboot */
+    uint64_t foreign_until_ms; /* somebody else moved it: left alone till then */
+    uint64_t retry_ms;         /* it does not follow: counts at its size till then */
+
+    /* How it shrinks. */
+    uint64_t paced; /* the rate allows no less now */
+    uint64_t speed; /* bytes a second that its balloon was seen to take, 0 before the first time */
+    uint64_t shrinks_from, shrinks_ms; /* where and when the present shrink began */
+
+    /* Trouble. */
+    uint64_t distress_since_ms; /* the present trouble began */
+    uint64_t distress_until_ms; /* it was in trouble: the cooldown ends then */
+    bool chronic;               /* it does not end, whatever is given */
+    uint64_t need;              /* the size that it is given because of that, 0 for none */
+    uint64_t learned;           /* the margin above its use that trouble has taught, fading */
+    uint64_t passed_ms;         /* of the pass before */
 };
 
 struct mc_tracks {
     struct mc_track *list;
     size_t count, room;
     struct mc_track *spare; /* as large as list */
+    uint64_t now_ms;        /* of the last snapshot */
+    uint64_t passed_ms;     /* between it and the one before, 0 at first */
 };
 
 /*
  * Bring the tracks into line with the snapshot: keep those of guests in the same run, drop those of
  * guests that are gone, begin those of new ones. Returns 0 or -ENOMEM (tracks unchanged).
  */
-int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot);
+int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot,
+                     uint64_t foreign_hold_ms);
 void mc_tracks_free(struct mc_tracks *tracks);
 
 /* A balloon this close to its target has arrived. */
 #define MC_ARRIVED (4 * MC_MIB)
+
+/* One that is this far from where it had arrived was moved. */
+#define MC_FOREIGN_LEAST (16 * MC_MIB)
 
 /* The target in force: the one it was told, while that is believed; else what it has. */
 static inline uint64_t mc_track_standing(const struct mc_track *track, const struct mc_guest *guest)
@@ -73,6 +101,12 @@ static inline uint64_t mc_track_standing(const struct mc_track *track, const str
 /* What the guest can take without asking again: the sum of these is what was promised. */
 uint64_t mc_track_promised(const struct mc_track *track, const struct mc_guest *guest,
                            uint64_t now_ms);
+
+/* Is it left where it is, whatever the policy says, because it does not obey us? */
+static inline bool mc_track_is_held(const struct mc_track *track, uint64_t now_ms)
+{
+    return now_ms < track->foreign_until_ms || now_ms < track->retry_ms;
+}
 
 /* Note that this target is sent at now_ms. */
 void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_t target,

@@ -19,6 +19,8 @@
  */
 #include "estimate/estimate.h"
 
+#include "estimate/distress.h"
+
 static bool possible(const struct mc_guest *guest)
 {
     const struct mc_balloon_stats *stats = &guest->stats;
@@ -60,8 +62,15 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
     guest->active_source = MC_SOURCE_BALLOON;
 }
 
-void mc_estimate(struct mc_snapshot *snapshot, struct mc_tracks *tracks, uint64_t stale_ms)
+void mc_estimate(const struct mc_engine_config *config, struct mc_snapshot *snapshot,
+                 struct mc_tracks *tracks, uint64_t stale_ms)
 {
-    for (size_t i = 0; i < snapshot->count; i++)
-        estimate_guest(&snapshot->guests[i], &tracks->list[i], snapshot->now_ms, stale_ms);
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct mc_guest *guest = &snapshot->guests[i];
+
+        estimate_guest(guest, &tracks->list[i], snapshot->now_ms, stale_ms);
+        if (config->rules_off & (1U << MC_RULE_FRESHNESS))
+            guest->fresh = true;
+        mc_distress_estimate(config, guest, &tracks->list[i], snapshot->now_ms);
+    }
 }

@@ -5,9 +5,12 @@
 #ifndef MEMCTL_ESTIMATE_H
 #define MEMCTL_ESTIMATE_H
 
+#include <memctl/engine.h>
+
 #include "engine/track.h"
 
 /* stale_ms: statistics that did not change for that long are not believed. */
-void mc_estimate(struct mc_snapshot *snapshot, struct mc_tracks *tracks, uint64_t stale_ms);
+void mc_estimate(const struct mc_engine_config *config, struct mc_snapshot *snapshot,
+                 struct mc_tracks *tracks, uint64_t stale_ms);
 
 #endif

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The fourth step: which part of the policy's wish is safe now. See govern.c.
+ * The fourth step: which part of the policy's wish is safe now.
+ *
+ *   budget.c      what all guests together may occupy, and what of it there is to divide
+ *   promise.c     how much of that may be promised: the elastic promise
+ *   host_state.c  how short the host is
+ *   floor.c       what a guest cannot give up
+ *   rules.c       the rules that look at one guest
+ *   govern.c      the rules that look at all, and how they are put together
  */
 #ifndef MEMCTL_GOVERN_H
 #define MEMCTL_GOVERN_H
@@ -9,18 +16,81 @@
 
 #include "engine/track.h"
 
-/* Fill budget, overheads, exempt and divided of the plan from the snapshot. Pure. */
-void mc_budget_divide(const struct mc_budget_config *config, const struct mc_snapshot *snapshot,
+/* What is remembered of the host from one snapshot to the next. Starts as {0}. */
+struct mc_host_track {
+    bool begun;
+    enum mc_host_state by_host, by_budget; /* how short of memory */
+    uint64_t strict, divided;              /* as in the plan */
+    uint64_t cut_ms;                       /* when `divided` fell last */
+    uint64_t held, held_ms;                /* in the snapshot before, and when that was */
+    uint64_t growth;                       /* bytes a second by which it grows, smoothed */
+    bool gives_way;                        /* others than the guests take the host's memory */
+};
+
+/* Fill budget, overheads, exempt, reserve and strict of the plan from the snapshot. Pure. */
+void mc_budget_divide(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                       const struct mc_tracks *tracks, struct mc_plan *plan);
+
+/* What the configuration leaves to the host itself. */
+uint64_t mc_host_reserve(const struct mc_budget_config *config, const struct mc_host *host);
+
+/* Fill held, headroom, min_free and state. */
+void mc_host_state_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                          struct mc_host_track *host, struct mc_plan *plan);
+
+/* Fill promised and divided. */
+void mc_promise_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                       const struct mc_tracks *tracks, struct mc_host_track *host,
+                       struct mc_plan *plan);
 
 /*
  * The least that a managed guest needs to have without harm: what it uses and a margin, which can
  * be more than it has; 0 if nothing is known. The policy divides above it.
  */
-uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *guest);
+uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *guest,
+                  const struct mc_track *track, const struct mc_plan *plan);
+
+/*
+ * The lower bound that the policy is given: min, or the floor, or what a guest in trouble shall
+ * have.
+ */
+uint64_t mc_bound(const struct mc_engine_config *config, const struct mc_guest *guest,
+                  const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms);
 
 /* Turn the wishes in the plan's steps into safe targets with their reasons. */
 void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                struct mc_tracks *tracks, struct mc_plan *plan);
+
+/* ---- between rules.c and govern.c ---- */
+
+/* What the rules for one guest may look at. */
+struct mc_rule_view {
+    const struct mc_engine_config *config;
+    const struct mc_guest *guest;
+    struct mc_track *track;
+    uint64_t now_ms, passed_ms;
+    const struct mc_plan *plan;
+    bool every_page_counts; /* somebody waits for more than is free */
+};
+
+static inline bool mc_is_managed(const struct mc_guest *guest)
+{
+    return guest->exempt == MC_EXEMPT_NO;
+}
+
+/* More is promised than there is; by more than balloons miss their targets by. */
+static inline bool mc_is_short(const struct mc_plan *plan)
+{
+    return plan->promised > plan->divided + MC_ARRIVED;
+}
+
+/* Apply them to step->target, which begins as the wish. */
+void mc_rules_apply(const struct mc_rule_view *view, struct mc_step *step);
+
+/* Set the target, and write down which rule did it. */
+void mc_step_change(struct mc_step *step, enum mc_rule rule, uint64_t target);
+
+/* The least change that begins a move. */
+uint64_t mc_calm_least(const struct mc_engine_config *config, const struct mc_guest *guest);
 
 #endif

@@ -30,6 +30,7 @@ struct mc_cached_domain {
     bool copied;          /* a job copies its memory away */
     unsigned copy_events; /* that said so */
     pid_t pid;
+    uint64_t began_ms; /* when its QEMU was started, MC_UNKNOWN */
     uint64_t overhead;
     uint64_t overhead_next_ms, overhead_pause_ms, overhead_last_ms;
     uint64_t rss, overhead_rss; /* now, and when it was measured */
@@ -147,9 +148,22 @@ void mc_cache_keep(struct mc_domain_cache *cache, const char *uuid, int run_id,
     if (domain) {
         domain->description = *description;
         domain->known = true;
+        if (pid != domain->pid)
+            domain->began_ms = MC_UNKNOWN;
         domain->pid = pid;
         domain->read_ms = now_ms;
     }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_set_age(struct mc_domain_cache *cache, const char *uuid, uint64_t age_ms)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->began_ms = mc_less_u64(domain->seen_ms, age_ms);
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -185,7 +199,10 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
         guest->exempt = domain->description.exempt;
         guest->own = domain->description.own;
         guest->stats_period_s = domain->description.stats_period_s;
+        guest->deflates_on_oom = domain->description.deflates_on_oom;
         guest->pid = domain->pid;
+        if (domain->pid && domain->began_ms != MC_UNKNOWN)
+            guest->age_ms = mc_less_u64(domain->seen_ms, domain->began_ms);
         memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
         guest->known = true;
         domain->rss = guest->rss;

@@ -35,6 +35,9 @@ bool mc_cache_see(struct mc_domain_cache *cache, const char *uuid, int run_id, u
 void mc_cache_keep(struct mc_domain_cache *cache, const char *uuid, int run_id,
                    const struct mc_domain_description *description, pid_t pid, uint64_t now_ms);
 
+/* How long its QEMU has been running. */
+void mc_cache_set_age(struct mc_domain_cache *cache, const char *uuid, uint64_t age_ms);
+
 /* What is kept of the guest is old, or was not read: it is due at once. */
 void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid);
 

@@ -165,6 +165,8 @@ int mc_domain_xml_parse(const char *xml, struct mc_domain_description *descripti
     if (attribute(child(child(child(domain, "devices"), "memballoon"), "stats"), "period", period,
                   sizeof(period)))
         description->stats_period_s = (unsigned)strtoul(period, NULL, 10);
+    description->deflates_on_oom =
+        attribute_is(child(child(domain, "devices"), "memballoon"), "autodeflate", "on");
     rc = read_settings(domain, &description->own, err);
     xmlFreeDoc(doc);
     return rc;

@@ -136,6 +136,7 @@ static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
                                 const struct mc_guest *guest, uint64_t now_ms)
 {
     struct mc_domain_description description;
+    uint64_t age_ms;
     char *xml;
     pid_t pid;
 
@@ -145,6 +146,8 @@ static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
     } else {
         pid = hv->local ? mc_qemu_pid(hv->runtime_folder, guest->name, guest->uuid) : 0;
         mc_cache_keep(&hv->cache, guest->uuid, guest->run_id, &description, pid, now_ms);
+        if (pid && mc_qemu_age_ms(pid, &age_ms) == 0)
+            mc_cache_set_age(&hv->cache, guest->uuid, age_ms);
     }
     free(xml);
 }

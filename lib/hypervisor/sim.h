@@ -75,6 +75,7 @@ struct mc_sim_guest {
     struct mc_sim_guest_config config;
     bool running;
     int run_id;
+    uint64_t began_ms; /* this run */
     uint64_t target, target_since_ms;
     uint64_t actual;
     uint64_t reported, reported_ms; /* of `actual`: what an observer sees, as late as libvirt */
@@ -95,7 +96,8 @@ struct mc_sim {
     uint64_t duration_ms; /* how long the story goes on; 0: not said */
     uint64_t host_memory;
     struct mc_trace host_used;
-    struct mc_trace budget; /* no points: not said */
+    struct mc_trace budget;      /* no points: not said */
+    unsigned overcommit_percent; /* 0: not said */
     struct mc_sim_guest *guests;
     size_t count;
     uint64_t now_ms; /* since the beginning of the scenario */

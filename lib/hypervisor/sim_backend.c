@@ -59,6 +59,8 @@ static int add_guest(const struct mc_sim *sim, const struct mc_sim_guest *from,
     memcpy(guest->uuid, from->config.uuid, sizeof(guest->uuid));
     memcpy(guest->name, from->config.name, sizeof(guest->name));
     guest->run_id = from->run_id;
+    guest->age_ms = sim->now_ms - from->began_ms;
+    guest->deflates_on_oom = from->config.deflate_on_oom;
     guest->state = MC_GUEST_RUNNING;
     guest->exempt = from->config.balloon ? MC_EXEMPT_NO : MC_EXEMPT_NO_BALLOON;
     guest->memory = from->config.memory;

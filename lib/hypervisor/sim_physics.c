@@ -60,6 +60,7 @@ static void start_or_stop(struct mc_sim *sim, struct mc_sim_guest *guest)
     if (!run)
         return;
     guest->run_id = ++sim->next_run_id;
+    guest->began_ms = sim->now_ms;
     guest->target = guest->actual = guest->reported = config->memory;
     guest->need = guest->held = config->kernel;
     guest->cold = guest->paged_in = guest->paged_out = 0;

@@ -3,6 +3,7 @@
 #include "hypervisor/sim_values.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,19 @@ static int read_guest(const json_t *object, struct mc_sim_guest_config *config,
     return rc < 0 ? rc : read_balloon(json_object_get(object, "balloon"), config, err);
 }
 
+static int read_overcommit(const json_t *host, struct mc_sim *sim, struct mc_error *err)
+{
+    const json_t *value = json_object_get(host, "overcommit");
+    double factor = json_number_value(value);
+
+    if (!value)
+        return 0;
+    if (!json_is_number(value) || !(factor >= 1 && factor <= 10))
+        return mc_error_set(err, -EINVAL, "overcommit: is not a factor from 1 to 10");
+    sim->overcommit_percent = (unsigned)lround(factor * 100);
+    return 0;
+}
+
 static int read_host(const json_t *host, struct mc_sim *sim, struct mc_error *err)
 {
     int rc = mc_sim_read_size(host, "memory", 0, &sim->host_memory, err);
@@ -181,6 +195,8 @@ static int read_host(const json_t *host, struct mc_sim *sim, struct mc_error *er
         rc = mc_sim_read_trace(host, "used", &sim->host_used, err);
     if (rc == 0)
         rc = mc_sim_read_trace(host, "budget", &sim->budget, err);
+    if (rc == 0)
+        rc = read_overcommit(host, sim, err);
     if (rc < 0)
         mc_error_prefix(err, "host: ");
     return rc;

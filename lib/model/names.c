@@ -44,12 +44,38 @@ const char *mc_rule_name(enum mc_rule rule)
     static const char *const names[] = {
         [MC_RULE_POLICY] = "policy",
         [MC_RULE_EXEMPT] = "exempt",
+        [MC_RULE_FOREIGN_HAND] = "foreign-hand",
+        [MC_RULE_STUCK] = "stuck",
         [MC_RULE_PROMISE] = "promise",
+        [MC_RULE_BOOT] = "boot",
         [MC_RULE_FLOOR] = "floor",
         [MC_RULE_FRESHNESS] = "freshness",
+        [MC_RULE_DISTRESS] = "distress",
+        [MC_RULE_RATE] = "rate",
         [MC_RULE_CALM] = "calm",
         [MC_RULE_SHRINK_FIRST] = "shrink-before-grow",
     };
 
     return names[rule];
+}
+
+const char *mc_distress_name(enum mc_distress distress)
+{
+    static const char *const names[] = {
+        [MC_DISTRESS_NO] = "no",         [MC_DISTRESS_AGENT] = "agent",
+        [MC_DISTRESS_USABLE] = "usable", [MC_DISTRESS_SWAP] = "swap",
+        [MC_DISTRESS_FAULTS] = "faults", [MC_DISTRESS_DEFLATED] = "deflated",
+    };
+
+    return names[distress];
+}
+
+const char *mc_host_state_name(enum mc_host_state state)
+{
+    static const char *const names[] = {
+        [MC_HOST_HIGH] = "high", [MC_HOST_CLEAR] = "clear", [MC_HOST_SOFT] = "soft",
+        [MC_HOST_HARD] = "hard", [MC_HOST_LOW] = "low",
+    };
+
+    return names[state];
 }

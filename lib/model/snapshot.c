@@ -32,7 +32,7 @@ struct mc_guest *mc_snapshot_add(struct mc_snapshot *snapshot)
         snapshot->room = room;
     }
     guest = &snapshot->guests[snapshot->count++];
-    *guest = (struct mc_guest){0};
+    *guest = (struct mc_guest){.age_ms = MC_UNKNOWN};
     return guest;
 }
 

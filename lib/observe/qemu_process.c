@@ -2,10 +2,13 @@
 #include "observe/qemu_process.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <memctl/units.h>
 
@@ -44,6 +47,35 @@ pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid
         pid = 0;
     fclose(file);
     return pid > 0 && runs_with(pid, uuid) ? pid : 0;
+}
+
+/* Field 22 of /proc/PID/stat is the start in clock ticks since boot; the name may have spaces. */
+int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms)
+{
+    uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK), ticks;
+    char path[64], text[1024];
+    struct timespec now;
+    const char *field;
+    size_t length;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return -ENOENT;
+    length = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    field = strrchr(text, ')');
+    if (!field || sscanf(field,
+                         ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+                         "%*d %*d %*d %*d %" SCNu64,
+                         &ticks) != 1)
+        return -ENODATA;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    *age_ms = mc_less_u64((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
+                          ticks * 1000 / hertz);
+    return 0;
 }
 
 /* Adjoining mappings of one kind, added up: the kernel splits one where its flags differ. */

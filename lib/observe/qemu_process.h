@@ -12,6 +12,9 @@
 /* The pid that libvirt wrote down, if that process runs with this UUID; else 0. */
 pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid);
 
+/* How long the process has been running. -ENOENT, -ENODATA. */
+int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms);
+
 /*
  * QEMU's own memory: what is resident and is not guest RAM. Guest RAM is recognised by its size:
  * a run of adjoining mappings that is exactly as large as one of the memory backends. Walks page

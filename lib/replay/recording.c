@@ -26,6 +26,8 @@ static const struct field guest_fields[] = {
     FIELD(struct mc_guest, rss, FIELD_U64),
     FIELD(struct mc_guest, overhead, FIELD_U64),
     FIELD(struct mc_guest, answers, FIELD_BOOL),
+    FIELD(struct mc_guest, age_ms, FIELD_U64),
+    FIELD(struct mc_guest, deflates_on_oom, FIELD_BOOL),
     FIELD(struct mc_guest, known, FIELD_BOOL),
     FIELD(struct mc_guest, stats_period_s, FIELD_UNSIGNED),
 };
@@ -78,6 +80,11 @@ static const struct field config_fields[] = {
     FIELD(struct mc_engine_config, floor_percent, FIELD_UNSIGNED),
     FIELD(struct mc_engine_config, calm_bytes, FIELD_U64),
     FIELD(struct mc_engine_config, calm_percent, FIELD_UNSIGNED),
+    FIELD(struct mc_engine_config, overcommit_percent, FIELD_UNSIGNED),
+    FIELD(struct mc_engine_config, shrink_percent, FIELD_UNSIGNED),
+    FIELD(struct mc_engine_config, boot_grace_ms, FIELD_U64),
+    FIELD(struct mc_engine_config, foreign_hold_ms, FIELD_U64),
+    FIELD(struct mc_engine_config, cooldown_ms, FIELD_U64),
 };
 
 static const struct field budget_fields[] = {
@@ -91,10 +98,19 @@ static const struct field amount_fields[] = {
 };
 
 static const struct field plan_fields[] = {
-    FIELD(struct mc_plan, budget, FIELD_U64),   FIELD(struct mc_plan, overheads, FIELD_U64),
-    FIELD(struct mc_plan, exempt, FIELD_U64),   FIELD(struct mc_plan, divided, FIELD_U64),
-    FIELD(struct mc_plan, promised, FIELD_U64), FIELD(struct mc_plan, surplus, FIELD_U64),
+    FIELD(struct mc_plan, budget, FIELD_U64),
+    FIELD(struct mc_plan, overheads, FIELD_U64),
+    FIELD(struct mc_plan, exempt, FIELD_U64),
+    FIELD(struct mc_plan, reserve, FIELD_U64),
+    FIELD(struct mc_plan, strict, FIELD_U64),
+    FIELD(struct mc_plan, divided, FIELD_U64),
+    FIELD(struct mc_plan, held, FIELD_U64),
+    FIELD(struct mc_plan, headroom, FIELD_U64),
+    FIELD(struct mc_plan, min_free, FIELD_U64),
+    FIELD(struct mc_plan, promised, FIELD_U64),
+    FIELD(struct mc_plan, surplus, FIELD_U64),
     FIELD(struct mc_plan, deficit, FIELD_U64),
+    FIELD_ENUM(struct mc_plan, state, MC_HOST_LOW + 1),
 };
 
 static const struct field step_fields[] = {
@@ -118,6 +134,8 @@ json_t *mc_recording_begin(const struct mc_engine_config *config,
     json_object_set_new(budget, "size", TO_JSON(amount_fields, &config->budget.size));
     json_object_set_new(budget, "reserve", TO_JSON(amount_fields, &config->budget.reserve));
     json_object_set_new(engine, "budget", budget);
+    json_object_set_new(engine, "distress_reserve",
+                        TO_JSON(amount_fields, &config->distress_reserve));
     return json_pack("{s:s, s:i, s:o, s:s, s:o}", "event", "begin", "version", MC_RECORDING_VERSION,
                      "engine", engine, "policy", mc_policy_asked_for(policy), "params",
                      mc_params_to_json(policy));
@@ -209,6 +227,7 @@ int mc_recording_read_config(const json_t *begin, struct mc_engine_config *confi
     *config = mc_engine_config_default();
     if (READ_PART(begin, "engine", config_fields, config, err) < 0 ||
         READ_PART(engine, "budget", budget_fields, &config->budget, err) < 0 ||
+        READ_PART(engine, "distress_reserve", amount_fields, &config->distress_reserve, err) < 0 ||
         READ_PART(budget, "size", amount_fields, &config->budget.size, err) < 0 ||
         READ_PART(budget, "reserve", amount_fields, &config->budget.reserve, err) < 0)
         return -EINVAL;

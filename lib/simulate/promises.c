@@ -71,7 +71,7 @@ int mc_promises_check(struct mc_promises *promises, const struct mc_snapshot *sn
         grows = grows || (step->send && step->target > guest->actual &&
                           step->target > target_before(promises, guest));
     }
-    if (broken || (grows && worst > plan->divided + TOLERANCE))
+    if (broken || (grows && worst > plan->divided + plan->reserve + TOLERANCE))
         promises->broken++;
     return remember(promises, snapshot, plan);
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "engine/track.h"
 #include "estimate/estimate.h"
 #include "govern/govern.h"
@@ -105,10 +104,11 @@ int mc_raw_step(struct mc_raw *raw, const struct mc_engine_config *config,
     int rc;
 
     if (mc_plan_reset(plan, snapshot->count) < 0 || make_room(raw, snapshot->count) < 0 ||
-        mc_tracks_follow(&raw->tracks, snapshot) < 0)
+        mc_tracks_follow(&raw->tracks, snapshot, 0) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);
-    mc_estimate(snapshot, &raw->tracks, STALE_INTERVALS * config->interval_ms);
-    mc_budget_divide(&config->budget, snapshot, &raw->tracks, plan);
+    mc_estimate(config, snapshot, &raw->tracks, STALE_INTERVALS * config->interval_ms);
+    mc_budget_divide(config, snapshot, &raw->tracks, plan);
+    plan->divided = plan->strict + plan->reserve;
     for (size_t i = 0; i < snapshot->count; i++) {
         if (snapshot->guests[i].exempt != MC_EXEMPT_NO)
             continue;

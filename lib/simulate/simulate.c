@@ -126,6 +126,8 @@ static int open_run(struct run *run, const char *scenario, const struct mc_simul
     if (config->interval_ms)
         run->engine_config.interval_ms = config->interval_ms;
     rc = load_scenario(run, scenario, err);
+    if (rc == 0 && run->sim->overcommit_percent)
+        run->engine_config.overcommit_percent = run->sim->overcommit_percent;
     if (rc == 0)
         rc = load_policy(run, err);
     if (rc)

@@ -55,10 +55,12 @@ static json_t *step_to_json(const struct mc_step *step)
 
 json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *step)
 {
-    json_t *object = json_pack(
-        "{s:s, s:s, s:i, s:i, s:s, s:s, s:b, s:b}", "name", guest->name, "uuid", guest->uuid, "id",
-        guest->run_id, "pid", (int)guest->pid, "state", mc_guest_state_name(guest->state), "exempt",
-        mc_exempt_name(guest->exempt), "answers", guest->answers, "fresh", guest->fresh);
+    json_t *object = json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:b, s:b, s:s, s:b, s:b}", "name",
+                               guest->name, "uuid", guest->uuid, "id", guest->run_id, "pid",
+                               (int)guest->pid, "state", mc_guest_state_name(guest->state),
+                               "exempt", mc_exempt_name(guest->exempt), "answers", guest->answers,
+                               "fresh", guest->fresh, "distress", mc_distress_name(guest->distress),
+                               "stuck", guest->stuck, "foreign", guest->foreign);
 
     if (!object)
         return NULL;
@@ -94,8 +96,16 @@ json_t *mc_host_to_json(const struct mc_host *host)
 
 json_t *mc_plan_to_json(const struct mc_plan *plan)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "budget", number(plan->budget),
-                     "overheads", number(plan->overheads), "exempt", number(plan->exempt),
-                     "divided", number(plan->divided), "promised", number(plan->promised),
-                     "surplus", number(plan->surplus), "deficit", number(plan->deficit));
+    json_t *object = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "budget",
+                               number(plan->budget), "overheads", number(plan->overheads), "exempt",
+                               number(plan->exempt), "reserve", number(plan->reserve), "strict",
+                               number(plan->strict), "divided", number(plan->divided), "promised",
+                               number(plan->promised), "held", number(plan->held));
+
+    json_object_update_new(
+        object,
+        json_pack("{s:o, s:o, s:o, s:o, s:s}", "headroom", number(plan->headroom), "min_free",
+                  number(plan->min_free), "surplus", number(plan->surplus), "deficit",
+                  number(plan->deficit), "state", mc_host_state_name(plan->state)));
+    return object;
 }

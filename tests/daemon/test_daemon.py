@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -35,7 +35,7 @@ BUDGET = 1536 * MiB + 3 * OVERHEAD + 256 * MiB + 30 * MiB
 def simulated(build, scenario=SCENARIO, **options):
     options.setdefault("budget", BUDGET)
     options.setdefault("interval", "200ms")
-    options.setdefault("config", "[policy]\nname = shares\n")
+    options.setdefault("config", STRICT + "[policy]\nname = shares\n")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(scenario, file)
         file.flush()
@@ -97,7 +97,7 @@ def prints_tables_for_people(build):
 
 
 def reloads_and_keeps_the_old_configuration_on_an_error(build):
-    with simulated(build, config="[guests]\nshares = 1000\n") as memctld:
+    with simulated(build, config=STRICT + "[guests]\nshares = 1000\n") as memctld:
         memctld.config.write_text("[guests a]\nshares = 5000\n")
         memctld.process.send_signal(signal.SIGHUP)
         wait_for("the new shares", lambda: memctld.guests()["a"]["shares"] == 5000)
@@ -320,7 +320,7 @@ def checks_configurations(build):
         ("[memctld]\ninterval = 1ms\n", 1, "is not between 200ms and 1min"),
         ("[budget]\nbudget = plenty\n", 1, "'plenty' is not a size"),
         ("[budget]\nbudget = 150%\n", 1, "more than it has"),
-        ("[budget]\novercommit = 2\n", 1, "promises nothing that is not there"),
+        ("[budget]\novercommit = 0.5\n", 1, "is not a factor from 1.0 to 10"),
         ("[guests]\nmin = 12Q\n", 1, "[guests] min: '12Q' has no known unit"),
         ("[guests]\nmin =\n", 1, "[guests] min: needs a value"),
         ("[policy]\nname = nosuch\n", 1, "there is no policy 'nosuch'"),

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -40,7 +40,7 @@ def simulated(build, config="", **options):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
         json.dump(SCENARIO, scenario)
         scenario.flush()
-        with Memctld(build, f"sim:{scenario.name}", config=config, interval="200ms",
+        with Memctld(build, f"sim:{scenario.name}", config=STRICT + config, interval="200ms",
                      budget=1088 * MiB, **options) as memctld:
             yield memctld
 

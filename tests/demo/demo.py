@@ -43,6 +43,11 @@ interval = 1s
 
 [budget]
 budget = {budget}
+overcommit = 1.0
+
+[governor]
+boot-grace = 0
+cooldown = 5s
 
 [policy]
 name = working-set

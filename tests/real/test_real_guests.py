@@ -18,7 +18,7 @@ sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 
 import tap  # noqa: E402
 from guestlab import Lab, MiB, why_not  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MEMORY = 1280 * MiB
 BUDGET = 1800 * MiB
@@ -35,7 +35,7 @@ class World:
                                                           persistent=True)))
         self.memctld = Memctld(build, self.lab.uri, budget=BUDGET, interval=f"{TICK}s",
                                recording=True,
-                               config="[policy]\nname = shares\n[guests]\nmin = 128M\n")
+                               config=STRICT + "[policy]\nname = shares\n[guests]\nmin = 128M\n")
         self.memctld.json("set", "c", "shares=2000")
 
     def close(self):

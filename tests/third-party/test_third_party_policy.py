@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tests" / "tools"))
 
 import tap  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -166,7 +166,7 @@ class Installed:
                           f"{self.programs}/daemon/memctld --check-config --config {config}")
 
     def memctld(self, config):
-        return Memctld(self.programs, f"sim:{self.scenario}", config=config, budget=BUDGET,
+        return Memctld(self.programs, f"sim:{self.scenario}", config=STRICT + config, budget=BUDGET,
                        interval="200ms")
 
 
@@ -274,7 +274,7 @@ def wrong_modules_are_not_loaded(installed):
 def a_reload_with_a_wrong_module_keeps_the_policy(installed):
     module = installed.compile("version", wrong(abi="MC_POLICY_ABI + 1"))
     with installed.memctld(use("idle-tax")) as memctld:
-        memctld.config.write_text(use(module))
+        memctld.config.write_text(STRICT + use(module))
         done = memctld.run("reload")
         assert done.returncode == 1, done
         assert "made for interface version" in done.stderr, done.stderr

@@ -12,6 +12,11 @@ import urllib.request
 from pathlib import Path
 
 
+# For tests of who gets what: an amount that does not depend on the host, and all of it at once.
+STRICT = ("[budget]\novercommit = 1.0\ndistress-reserve = 0\n"
+          "[governor]\nboot-grace = 0\nshrink-rate = 100%\n")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -28,9 +28,20 @@ struct mc_engine_config {
     unsigned floor_percent; /* the same as a part of what it uses; the larger holds */
     uint64_t calm_bytes;    /* a smaller change does not begin a move */
     unsigned calm_percent;  /* the same as a part of the guest's size; the larger holds */
+
+    unsigned overcommit_percent;       /* how much of the budget may be promised; 100 is strict */
+    struct mc_amount distress_reserve; /* of the budget, kept for guests in trouble */
+    unsigned shrink_percent;           /* of its size that a guest may lose in a second */
+    uint64_t boot_grace_ms;            /* a guest that just began to run is not shrunk */
+    uint64_t foreign_hold_ms; /* a balloon that somebody else moved is left alone for so long */
+    uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long */
+    unsigned rules_off;       /* for tests only: rules that do nothing, bits 1 << enum mc_rule */
 };
 
-/* budget and reserve automatic, 2 s, 64 MiB / 5 %, 16 MiB / 1 %. */
+/*
+ * budget and reserve automatic, 2 s, 64 MiB / 5 %, 16 MiB / 1 %, 150 %, 2 %, 20 %, 10 s, 10 min,
+ * 1 min.
+ */
 MC_PUBLIC struct mc_engine_config mc_engine_config_default(void);
 
 struct mc_engine;

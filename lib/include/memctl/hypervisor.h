@@ -59,7 +59,7 @@ MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char
  * has it.
  */
 MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uuid,
-                                      struct mc_snapshot *guests, struct mc_error *err);
+                              struct mc_snapshot *guests, struct mc_error *err);
 
 /*
  * Keep settings with the guest, so that they outlive it and this process. For one that does not run

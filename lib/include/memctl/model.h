@@ -56,6 +56,16 @@ struct mc_balloon_stats {
     uint64_t last_update; /* seconds of the host's real-time clock; 0: no driver has answered */
 };
 
+/* How a guest shows that it has too little memory. */
+enum mc_distress {
+    MC_DISTRESS_NO,
+    MC_DISTRESS_AGENT,    /* its agent says so */
+    MC_DISTRESS_USABLE,   /* hardly anything is left that it could use */
+    MC_DISTRESS_SWAP,     /* it reads back what it had swapped out */
+    MC_DISTRESS_FAULTS,   /* it reads programs and files over and over, with little left to use */
+    MC_DISTRESS_DEFLATED, /* it took memory back from the balloon by itself */
+};
+
 /* Where the figure for active memory comes from. */
 enum mc_source {
     MC_SOURCE_NONE,
@@ -86,6 +96,8 @@ struct mc_guest {
     uint64_t rss;            /* QEMU's resident memory, MC_UNKNOWN if it cannot be seen */
     uint64_t overhead;       /* of that, what is not guest memory; 0 until measured */
     bool answers;            /* its monitor answered this time */
+    uint64_t age_ms;         /* since this run began, MC_UNKNOWN */
+    bool deflates_on_oom;    /* its balloon gives memory back before something is killed */
     bool known;              /* its description was read: exempt and own are true */
     unsigned stats_period_s; /* how often its balloon reports, 0 for never */
     char agent_socket[108];  /* the host end of its agent channel, "" without one */
@@ -100,6 +112,9 @@ struct mc_guest {
     uint64_t active; /* what it works with */
     uint64_t held;   /* what of its memory is resident on the host */
     enum mc_source active_source;
+    enum mc_distress distress; /* now */
+    bool stuck;                /* its balloon does not follow */
+    bool foreign;              /* its balloon was moved by somebody else, and is left alone */
 };
 
 /* Pressure stall information: share of time in hundredths of a percent over the last 10 s. */
@@ -113,6 +128,18 @@ struct mc_host {
     uint64_t available; /* what could be used without swapping, as the kernel estimates it */
     uint64_t swap_total, swap_free;
     struct mc_pressure pressure;
+};
+
+/*
+ * How much memory is left, from plenty to next to nothing; after ESXi's memory states, which begin
+ * at 400, 100, 64, 32 and 16 percent of the least that shall be free.
+ */
+enum mc_host_state {
+    MC_HOST_HIGH,  /* the promise may rise */
+    MC_HOST_CLEAR, /* pages are shared */
+    MC_HOST_SOFT,  /* the promise falls */
+    MC_HOST_HARD,  /* at any speed, without the floors' margins */
+    MC_HOST_LOW,   /* the guests' last resorts */
 };
 
 struct mc_snapshot {
@@ -144,9 +171,14 @@ MC_PUBLIC struct mc_guest *mc_snapshot_find_named(const struct mc_snapshot *snap
 enum mc_rule {
     MC_RULE_POLICY, /* not a rule: the policy's own wish */
     MC_RULE_EXEMPT,
+    MC_RULE_FOREIGN_HAND,
+    MC_RULE_STUCK,
     MC_RULE_PROMISE,
+    MC_RULE_BOOT,
     MC_RULE_FLOOR,
     MC_RULE_FRESHNESS,
+    MC_RULE_DISTRESS,
+    MC_RULE_RATE,
     MC_RULE_CALM,
     MC_RULE_SHRINK_FIRST,
     MC_RULE_COUNT,
@@ -171,10 +203,16 @@ struct mc_plan {
     uint64_t budget;    /* what all guests together may occupy, QEMU's own memory included */
     uint64_t overheads; /* QEMU's own memory of the managed guests */
     uint64_t exempt;    /* what exempt guests may take */
-    uint64_t divided;   /* what is left for the managed guests' memory */
-    uint64_t promised;  /* what managed guests can take already, whatever happens */
-    uint64_t surplus;   /* of `divided`, what all limits together cannot use */
-    uint64_t deficit;   /* what the reservations exceed `divided` by */
+    uint64_t reserve;   /* kept for guests in trouble */
+    uint64_t strict;    /* what is left for the managed guests' memory */
+    uint64_t divided;   /* what they are promised of it now, elastic: see govern/promise.c */
+    uint64_t held;      /* what of the managed guests' memory is resident */
+    uint64_t headroom;  /* what they could still take without harm, 0 if that is too much already */
+    uint64_t min_free;  /* the least that shall be free: the measure of the states */
+    enum mc_host_state state;
+    uint64_t promised; /* what managed guests can take already, whatever happens */
+    uint64_t surplus;  /* of `divided`, what all limits together cannot use */
+    uint64_t deficit;  /* what the reservations exceed `divided` by */
     struct mc_step *steps;
     size_t count, room;
 };
@@ -194,5 +232,7 @@ MC_PUBLIC const char *mc_guest_state_name(enum mc_guest_state state);
 MC_PUBLIC const char *mc_exempt_name(enum mc_exempt exempt);
 MC_PUBLIC const char *mc_source_name(enum mc_source source);
 MC_PUBLIC const char *mc_rule_name(enum mc_rule rule);
+MC_PUBLIC const char *mc_distress_name(enum mc_distress distress);
+MC_PUBLIC const char *mc_host_state_name(enum mc_host_state state);
 
 #endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a guest cannot give up without swapping or killing inside it.
+ */
+#include "govern/govern.h"
+
+/* What the guest wants above what it uses; more after it was in trouble, little on a short host. */
+static uint64_t margin_of(const struct mc_engine_config *config, const struct mc_guest *guest,
+                          const struct mc_track *track, const struct mc_plan *plan)
+{
+    uint64_t margin = mc_max_u64(config->floor_margin, guest->used / 100 * config->floor_percent);
+
+    if (plan->state >= MC_HOST_HARD)
+        return margin / 4;
+    return mc_max_u64(margin, track->learned);
+}
+
+uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *guest,
+                  const struct mc_track *track, const struct mc_plan *plan)
+{
+    uint64_t margin, spare, needed;
+
+    if (guest->used == MC_UNKNOWN || config->rules_off & (1U << MC_RULE_FLOOR))
+        return 0;
+    margin = margin_of(config, guest, track, plan);
+    /* Hardly anything left, whatever the estimate says: the margin is missing from what it has. */
+    spare = mc_min_u64(guest->stats.usable, guest->actual);
+    needed = spare < margin ? mc_max_u64(guest->used, guest->actual - spare) : guest->used;
+    /* Who claims to be full is not shrunk, but gets more only if the host sees that he is. */
+    needed = mc_min_u64(needed + margin, mc_max_u64(guest->held + margin, guest->actual));
+    /* In chronic trouble the policy decides how much more there is. */
+    if (track->chronic)
+        needed = mc_min_u64(needed, guest->actual);
+    return (needed + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
+}
+
+uint64_t mc_bound(const struct mc_engine_config *config, const struct mc_guest *guest,
+                  const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms)
+{
+    uint64_t bound = mc_max_u64(guest->terms.min, mc_floor(config, guest, track, plan));
+
+    return now_ms < track->distress_until_ms ? mc_max_u64(bound, track->need) : bound;
+}

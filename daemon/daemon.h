@@ -8,9 +8,9 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c on http.c
- * (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
- * here runs on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c with
+ * http_limit.c (Prometheus), agents.c (the host's ends of the channels to the agents in the
+ * guests). Everything here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -32,7 +32,7 @@
 struct agents;
 struct save;
 struct control;
-struct http;
+struct metrics;
 
 /* Counters since the start; each is a metric. */
 struct counters {
@@ -99,7 +99,7 @@ struct daemon {
     unsigned lookups;   /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;    /* settings stored so far */
     struct save *saves; /* settings being stored, store.c */
-    struct http *metrics;
+    struct metrics *metrics;
     struct counters counters;
 };
 
@@ -149,7 +149,10 @@ struct control *control_start(struct daemon *daemon, struct mc_error *err);
 void control_stop(struct control *control);
 
 /* metrics.c */
-int metrics_start(struct daemon *daemon, struct mc_error *err);
+struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
+void metrics_stop(struct metrics *metrics);
+/* Listen again after running out of descriptors; to be called now and then. */
+void metrics_revive(struct metrics *metrics);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

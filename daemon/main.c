@@ -15,7 +15,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "agents.h"
-#include "http.h"
 #include "libvirt_loop.h"
 #include "log.h"
 
@@ -260,8 +259,11 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
-    if (*daemon->config.metrics && metrics_start(daemon, err) < 0)
-        return err->code;
+    if (*daemon->config.metrics) {
+        daemon->metrics = metrics_start(daemon, err);
+        if (!daemon->metrics)
+            return err->code;
+    }
     return tick_start(daemon);
 }
 
@@ -270,7 +272,7 @@ static void stop(struct daemon *daemon)
     tick_stop(daemon);
     agents_free(daemon->agents);
     control_stop(daemon->control);
-    http_stop(daemon->metrics);
+    metrics_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);

@@ -2,17 +2,35 @@
 /*
  * /metrics in the Prometheus text format. The tables are where the metrics are defined;
  * docs/metrics.md lists them for people.
+ *
+ * Whoever can reach the port is a stranger. A connection is good for one request and its answer,
+ * and ends after SILENCE_S without a byte; http_limit.h bounds how many there are. A page is only
+ * made while what clients have not fetched yet is less than UNREAD_MAX.
  */
 #include "daemon.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
+#include <event2/http.h>
 
 #include "agents.h"
-#include "http.h"
+#include "http_limit.h"
+
+#define SILENCE_S 10
+#define HEAD_MAX 4096
+#define UNREAD_MAX ((size_t)32 * 1024 * 1024)
+
+struct metrics {
+    struct daemon *daemon;
+    struct evhttp *http;
+    struct http_limit *limit;
+    size_t unread; /* bytes of the pages whose connections are still open */
+};
 
 /* A number of bytes or a count somewhere in a structure. */
 struct family {
@@ -220,10 +238,8 @@ static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressur
                         pressure->some_avg10 / 10000.0, pressure->full_avg10 / 10000.0);
 }
 
-static void write_metrics(struct evbuffer *out, void *opaque)
+static void write_page(struct evbuffer *out, struct daemon *daemon)
 {
-    struct daemon *daemon = opaque;
-
     add_state(out, daemon);
     for (size_t i = 0; i < LENGTH(always); i++)
         add_family(out, &always[i], daemon);
@@ -241,14 +257,112 @@ static void write_metrics(struct evbuffer *out, void *opaque)
     add_guest_info(out, daemon);
 }
 
-int metrics_start(struct daemon *daemon, struct mc_error *err)
-{
-    const struct http_page page = {
-        .path = "/metrics",
-        .type = "text/plain; version=0.0.4; charset=utf-8",
-        .write = write_metrics,
-        .opaque = daemon,
-    };
+/* ---- serving it ---- */
 
-    return http_start(daemon->base, daemon->config.metrics, &page, &daemon->metrics, err);
+struct page {
+    struct metrics *metrics;
+    size_t length;
+};
+
+static void on_closed(struct evhttp_connection *connection, void *opaque)
+{
+    struct page *page = opaque;
+
+    (void)connection;
+    page->metrics->unread -= page->length;
+    free(page);
+}
+
+static void send_page(struct evhttp_request *request, struct metrics *metrics, struct page *page,
+                      struct evbuffer *body)
+{
+    struct evkeyvalq *fields = evhttp_request_get_output_headers(request);
+
+    write_page(body, metrics->daemon);
+    *page = (struct page){.metrics = metrics, .length = evbuffer_get_length(body)};
+    metrics->unread += page->length;
+    evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_closed, page);
+    evhttp_add_header(fields, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    evhttp_add_header(fields, "Connection", "close");
+    if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
+        evbuffer_drain(body, page->length); /* evhttp would send it */
+    evhttp_send_reply(request, HTTP_OK, "OK", body);
+}
+
+static void on_scrape(struct evhttp_request *request, void *opaque)
+{
+    struct metrics *metrics = opaque;
+    struct evbuffer *body = metrics->unread < UNREAD_MAX ? evbuffer_new() : NULL;
+    struct page *page = body ? malloc(sizeof(*page)) : NULL;
+
+    if (page)
+        send_page(request, metrics, page, body);
+    else
+        evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
+    if (body)
+        evbuffer_free(body);
+}
+
+/* where: "127.0.0.1:9633" or "[::1]:9633" */
+static int listen_at(struct metrics *metrics, const char *where, struct mc_error *err)
+{
+    struct evhttp_bound_socket *socket;
+    char address[CONFIG_TEXT];
+    char *colon, *host = address;
+
+    strcpy(address, where);
+    colon = strrchr(address, ':');
+    *colon = '\0';
+    if (*host == '[') {
+        host++;
+        host[strcspn(host, "]")] = '\0';
+    }
+    errno = 0;
+    socket =
+        evhttp_bind_socket_with_handle(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10));
+    if (!socket)
+        return mc_error_set(err, errno ? -errno : -EADDRNOTAVAIL,
+                            "cannot serve metrics at %s: %s; choose another 'metrics' or off",
+                            where, errno ? strerror(errno) : "there is no such address");
+    metrics->limit = http_limit_new(metrics->daemon->base, metrics->http, socket);
+    return metrics->limit ? 0 : mc_error_set(err, -ENOMEM, "cannot listen at %s", where);
+}
+
+struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err)
+{
+    struct metrics *metrics = calloc(1, sizeof(*metrics));
+
+    if (metrics)
+        metrics->http = evhttp_new(daemon->base);
+    if (!metrics || !metrics->http) {
+        mc_error_set(err, -ENOMEM, "out of memory");
+        free(metrics);
+        return NULL;
+    }
+    metrics->daemon = daemon;
+    evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_max_headers_size(metrics->http, HEAD_MAX);
+    evhttp_set_max_body_size(metrics->http, 0);
+    evhttp_set_timeout(metrics->http, SILENCE_S);
+    evhttp_set_cb(metrics->http, "/metrics", on_scrape, metrics);
+    if (listen_at(metrics, daemon->config.metrics, err) < 0) {
+        metrics_stop(metrics);
+        return NULL;
+    }
+    return metrics;
+}
+
+void metrics_revive(struct metrics *metrics)
+{
+    if (metrics)
+        http_limit_revive(metrics->limit);
+}
+
+void metrics_stop(struct metrics *metrics)
+{
+    if (!metrics)
+        return;
+    http_limit_free(metrics->limit);
+    evhttp_free(metrics->http);
+    free(metrics);
 }

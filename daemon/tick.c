@@ -156,6 +156,7 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
 
     (void)fd;
     (void)what;
+    metrics_revive(daemon->metrics);
     if (daemon->tick.waiting)
         return;
     if (daemon->tick.outstanding >= OUTSTANDING_MAX) {

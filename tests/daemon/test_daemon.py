@@ -4,11 +4,13 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -235,11 +237,20 @@ def keeps_serving_metrics_beside_clients_that_only_connect(build):
             idle.append(client)
             if count in (64, 200):
                 assert "memctl_ticks_total" in memctld.metrics()
-                assert descriptors_of(memctld) <= before + 64
+                assert descriptors_of(memctld) <= before + 64 + 1
             if count == 64:
                 wait_for("the first to be closed", lambda: is_closed(idle[0]))
                 assert not is_closed(idle[1])
         wait_for("the 130th to be closed", lambda: is_closed(idle[129]))
+        memctld.process.send_signal(signal.SIGSTOP)
+        for _ in range(120):
+            idle.append(stack.enter_context(
+                socket.create_connection(("127.0.0.1", memctld.port))))
+        memctld.process.send_signal(signal.SIGCONT)
+        began = time.monotonic()
+        while time.monotonic() < began + 1:
+            assert descriptors_of(memctld) <= before + 64 + 1  # the one that makes room
+        idle[-1].setblocking(False)
         assert not is_closed(idle[-1])
         assert memctld.run("status").returncode == 0
 
@@ -259,31 +270,94 @@ def refuses_a_65th_client_of_the_socket_and_goes_on(build):
         wait_for("a free place", lambda: memctld.run("status").returncode == 0)
 
 
+def cpu_seconds_of(memctld):
+    stat = Path(f"/proc/{memctld.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rests_when_it_has_no_descriptors_left_and_recovers(build):
+    with simulated(build) as memctld:
+        wait_for("guests", lambda: "a" in memctld.guests())
+        limit = descriptors_of(memctld) + 10
+        _, hard = resource.prlimit(memctld.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(memctld.process.pid, resource.RLIMIT_NOFILE, (limit, hard))
+        with contextlib.ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(socket.create_connection(("127.0.0.1", memctld.port)))
+            wait_for("no descriptors", lambda: descriptors_of(memctld) == limit)
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(memctld.socket))
+            began = cpu_seconds_of(memctld)
+            time.sleep(3)
+            assert cpu_seconds_of(memctld) - began < 0.3
+        assert "memctl_ticks_total" in memctld.metrics()
+        assert memctld.run("status").returncode == 0
+        assert "Too many open files" not in memctld.log(), memctld.log()
+
+
+def resident_of(memctld):
+    status = Path(f"/proc/{memctld.process.pid}/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if "RssAnon" in line)
+
+
+def hangs_up_on_clients_that_do_not_read_their_answer(build):
+    """A page of 4 MiB: what the kernel takes of it for them is less."""
+    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(4000)]
+    scenario = {"host": {"memory": "512G", "used": "1G"}, "guests": many}
+    with simulated(build, scenario, budget="400G", interval="1s") as memctld, \
+            contextlib.ExitStack() as stack:
+        wait_for("guests", lambda: len(memctld.guests()) == 4000)
+        assert len(memctld.metrics()) > 4 * MiB
+        before, resident = descriptors_of(memctld), resident_of(memctld)
+        for _ in range(40):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", memctld.port))
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" + b"x" * 100000)
+        assert client.recv(100).split(b" ")[1] == b"503"
+        assert 4 <= descriptors_of(memctld) - before <= 10, descriptors_of(memctld) - before
+        assert resident_of(memctld) - resident < 64 * MiB, (resident_of(memctld), resident)
+        wait_for("hanging up", lambda: descriptors_of(memctld) == before)
+        assert len(memctld.metrics()) > 4 * MiB
+
+
 def answers_http_that_is_no_scrape(build):
     cases = [
         (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"200", b"memctl_ticks_total"),
         (b"GET /metrics?name=x HTTP/1.0\n\n", b"200", b"memctl_ticks_total"),
-        (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200", None),
-        (b"GET / HTTP/1.1\r\n\r\n", b"404", None),
-        (b"GET /metricsx HTTP/1.1\r\n\r\n", b"404", None),
-        (b"POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\n", b"405", None),
-        (b"\x16\x03\x01\x02\x00\n\n", b"400", None),
-        (b"GET\r\n\r\n", b"400", None),
-        (b"GET /metrics\r\n\r\n", b"400", None),
-        (b"\r\n\r\n", b"400", None),
-        (b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 9000, b"431", None),
-        (b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 2000, b"431", None),
+        (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200", b""),
+        (b"GET / HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
+        (b"GET /metricsx HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"501", b"Not Implemented"),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\n", b"413", b"Too Large"),
+        (b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", b"413",
+         b"Too Large"),
+        (b"OPTIONS * HTTP/1.1\r\n\r\n", b"501", b"Not Implemented"),
+        (b"BREW /metrics HTTP/1.1\r\n\r\n", b"501", b"Not Implemented"),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", b"400", b"Bad Request"),
+        (b"\x16\x03\x01\x02\x00\n\n", b"400", b"Bad Request"),
+        (b"GET\r\n\r\n", b"400", b"Bad Request"),
+        (b"GET /metrics\r\n\r\n", b"400", b"Bad Request"),
+        (b"GET /metrics HTTP/1.1\r\nno field\r\n\r\n", b"400", b"Bad Request"),
+        (b"\r\n\r\n", b"400", b"Bad Request"),
+        (b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 5000, b"400", b"Bad Request"),
+        (b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 1030, b"400", b"Bad Request"),
+        (b"GET /metrics HTTP/1.1\r\n\r\n" * 100, b"200", b"memctl_ticks_total"),
     ]
     with simulated(build) as memctld:
+        before = descriptors_of(memctld)
         for request, code, words in cases:
-            with socket.create_connection(("127.0.0.1", memctld.port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", memctld.port), timeout=5) as client:
                 client.sendall(request)
                 with contextlib.suppress(ConnectionResetError):  # what was not read
                     answer = client.makefile("rb").read()
                     head, _, body = answer.partition(b"\r\n\r\n")
                     assert head.split(b" ")[1] == code, (request[:60], answer[:200])
                     assert (words in body) if words else not body, (request[:60], answer[:200])
+                    assert b"HTTP/1." not in body, (request[:60], answer[-200:])
         assert "memctl_ticks_total" in memctld.metrics()
+        assert descriptors_of(memctld) == before
 
 
 def says_that_no_daemon_runs(build):
@@ -401,6 +475,8 @@ TESTS = [
     is_not_delayed_by_many_silent_clients,
     keeps_serving_metrics_beside_clients_that_only_connect,
     refuses_a_65th_client_of_the_socket_and_goes_on,
+    rests_when_it_has_no_descriptors_left_and_recovers,
+    hangs_up_on_clients_that_do_not_read_their_answer,
     answers_http_that_is_no_scrape,
     says_that_no_daemon_runs,
     refuses_a_socket_in_use,

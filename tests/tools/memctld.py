@@ -1,5 +1,6 @@
 """A memctld from the build tree, for a test: its own socket, port and configuration."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -47,7 +48,10 @@ class Memctld:
         self.process = None
         self.recording = recording
         self.recordings = []
-        self.start(wait)
+        with contextlib.ExitStack() as stack:  # whoever fails to start is not left running
+            stack.push(self)
+            self.start(wait)
+            stack.pop_all()
 
     def start(self, wait=True):
         arguments = list(self.arguments)

@@ -42,8 +42,8 @@
 #define PAUSE_MOST_MS 1000
 #define PAUSE_FALLING_MS 50
 
-/* Part of a processor that looking may take: one in 500 as a rule, one in 100 near the wall. */
-#define CALM_PART 500
+/* Part of a processor that looking may take: one in 1000 as a rule, one in 100 near the wall. */
+#define CALM_PART 1000
 #define NEAR_PART 100
 
 static uint64_t min(uint64_t a, uint64_t b)

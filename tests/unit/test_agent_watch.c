@@ -181,7 +181,7 @@ static void looking_keeps_to_its_part_of_the_processor(void **state)
 
     (void)state;
     watch_look(&watch, &sight);
-    assert_int_equal(watch_pause(&watch, 5000), 2500);
+    assert_int_equal(watch_pause(&watch, 5000), 5000);
     sight = later(&sight, 5000, 64 * MIB);
     sight.has_balloon = false;
     watch_look(&watch, &sight);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The options and the loop. The loop may never make the guest wait for the host: what does not fit
- * into the port's queue is dropped, and the sequence numbers tell. Nor may it spin: a port whose
- * host end nobody holds is always ready to be read, and reads as empty; so while the host is away,
- * the port is not polled but looked at now and then.
+ * The options, the protection, and the loop: it wakes when the host says something, when the
+ * kernel says that tasks stall, when a report is due, and to look at the memory. While there is
+ * nobody to tell, it does not look either.
  */
 #include "agent.h"
 
@@ -12,12 +11,10 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,23 +23,13 @@
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* Lines in, or the rest of a line on its way out. */
-struct buffer {
-    char text[MC_AGENT_LINE_MAX];
-    size_t length;
-};
-
 struct agent {
-    const char *path; /* NULL: find the port by its name */
-    unsigned interval_s;
-    int port;           /* -1 while it is not open */
-    int last_error;     /* of opening it, so that it is told once */
-    bool away;          /* the host is not there: leave the port alone for a pause */
-    bool greeted;       /* the host got the hello */
-    uint64_t seq;       /* of the last report */
-    uint64_t report_ms; /* when the next one is due */
-    struct buffer in, out;
-    bool skipping; /* the rest of an over-long line */
+    struct talk talk;
+    struct kernel kernel;
+    struct watch watch;
+    uint64_t look_ms; /* when to look again */
+    uint64_t cpu_us;  /* of this process at the last look */
+    uint64_t cost_us; /* processor time from one look to the next, smoothed */
 };
 
 static volatile sig_atomic_t ended;
@@ -53,199 +40,120 @@ static void on_end(int number)
     ended = 1;
 }
 
-static uint64_t now_ms(void)
+static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * (1000000000 / unit_ns) + (uint64_t)now.tv_nsec / unit_ns;
 }
 
-/* The host left, or was never there. What it did not take is of no use to the next one. */
-static void leave_alone(struct agent *agent)
+static uint64_t now_ms(void)
 {
-    agent->away = true;
-    agent->greeted = false;
-    agent->skipping = false;
-    agent->in.length = agent->out.length = 0;
+    return read_clock(CLOCK_MONOTONIC, 1000000);
 }
 
-static void close_port(struct agent *agent)
+/* The agent keeps to its part of a processor on any machine, since it knows what it costs there. */
+static void note_cost(struct agent *agent)
 {
-    close(agent->port);
-    agent->port = -1;
-    leave_alone(agent);
+    uint64_t cpu_us = read_clock(CLOCK_PROCESS_CPUTIME_ID, 1000);
+
+    if (agent->cpu_us)
+        agent->cost_us = (agent->cost_us * 7 + (cpu_us - agent->cpu_us)) / 8;
+    agent->cpu_us = cpu_us;
 }
 
-static void open_port(struct agent *agent)
-{
-    const char *name = agent->path ? agent->path : MC_AGENT_PORT;
-    int rc = port_open(agent->path);
-
-    agent->port = rc < 0 ? -1 : rc;
-    agent->away = rc < 0;
-    if (rc < 0 && rc != agent->last_error)
-        fprintf(stderr, "balloon-guest-agent: port %s: %s; trying again\n", name, strerror(-rc));
-    else if (rc >= 0 && agent->last_error)
-        fprintf(stderr, "balloon-guest-agent: port %s: open\n", name);
-    agent->last_error = rc < 0 ? rc : 0;
-}
-
-/*
- * A virtio port outlives its host end and is kept open, unless it was unplugged, which a read
- * tells, even of nothing. Anything else has to be opened again.
- */
-static void on_hangup(struct agent *agent)
-{
-    struct stat status;
-    char nothing;
-
-    if (fstat(agent->port, &status) < 0 || !S_ISCHR(status.st_mode) ||
-        (read(agent->port, &nothing, 0) < 0 && errno != EAGAIN))
-        close_port(agent);
-    else
-        leave_alone(agent);
-}
-
-static void flush(struct agent *agent)
-{
-    struct buffer *out = &agent->out;
-    ssize_t written = write(agent->port, out->text, out->length);
-
-    if (written < 0 && errno != EAGAIN && errno != EINTR) {
-        close_port(agent);
-    } else if (written > 0) {
-        out->length -= (size_t)written;
-        memmove(out->text, out->text + written, out->length);
-    }
-}
-
-/* All of a line or nothing; what a port took in part is finished later. */
-static bool send_line(struct agent *agent, size_t length)
-{
-    agent->out.length = length;
-    flush(agent);
-    if (agent->out.length == length)
-        agent->out.length = 0;
-    else if (agent->port >= 0)
-        return true;
-    return false;
-}
-
-/* The empty line before it ends whatever is left of a line that an earlier host did not take. */
-static void greet(struct agent *agent)
-{
-    struct buffer *out = &agent->out;
-
-    if (!out->length) {
-        out->text[0] = '\n';
-        agent->greeted = send_line(agent, 1 + message_hello(out->text + 1, sizeof(out->text) - 1));
-        agent->seq = 0;
-        agent->report_ms = now_ms();
-    }
-    if (!agent->greeted)
-        agent->away = true;
-}
-
-static void report(struct agent *agent)
+static int see(const struct agent *agent, bool stalled, struct sight *sight)
 {
     struct memory memory;
-    size_t length;
+    int rc = memory_read_sizes(&agent->kernel, &memory);
 
-    agent->report_ms = now_ms() + agent->interval_s * 1000;
-    agent->seq++;
-    if (agent->out.length || memory_read(&memory) < 0)
-        return;
-    length = message_report(agent->out.text, sizeof(agent->out.text), agent->seq, &memory);
-    if (length)
-        send_line(agent, length);
+    if (rc < 0)
+        return rc;
+    *sight = (struct sight){
+        .now_ms = now_ms(),
+        .total = memory.memory[MEMORY_TOTAL],
+        .free = memory.memory[MEMORY_FREE],
+        .available = memory.memory[MEMORY_AVAILABLE],
+        .stalled = stalled,
+    };
+    /* What is low needs no rate, and must not wait for the page that vmstat takes. */
+    if (sight->available < watch_low(sight->total))
+        return 0;
+    memory_add_counters(&agent->kernel, &memory);
+    sight->has_balloon = true;
+    if (memory.counters[COUNTER_INFLATED] != UNTOLD && memory.counters[COUNTER_DEFLATED] != UNTOLD)
+        sight->balloon = (memory.counters[COUNTER_INFLATED] - memory.counters[COUNTER_DEFLATED]) *
+                         (uint64_t)sysconf(_SC_PAGESIZE);
+    return 0;
 }
 
-/* A host that says how often may have missed the hello: it gets one more. */
-static void take_line(struct agent *agent, const char *line, size_t length)
+static void look(struct agent *agent, bool stalled)
 {
-    unsigned seconds = message_interval(line, length);
+    enum watch_news news;
+    struct sight sight;
 
-    if (!seconds)
-        return;
-    agent->interval_s = seconds;
-    agent->greeted = false;
-}
-
-static void take_lines(struct agent *agent)
-{
-    struct buffer *in = &agent->in;
-    char *newline;
-
-    while ((newline = memchr(in->text, '\n', in->length))) {
-        size_t length = (size_t)(newline - in->text);
-
-        if (!agent->skipping)
-            take_line(agent, in->text, length);
-        agent->skipping = false;
-        in->length -= length + 1;
-        memmove(in->text, newline + 1, in->length);
+    if (see(agent, stalled, &sight) == 0) {
+        news = watch_look(&agent->watch, &sight);
+        if (news != WATCH_NOTHING)
+            talk_of_distress(&agent->talk, &agent->kernel, news, agent->watch.rate);
     }
-    if (in->length == sizeof(in->text)) {
-        agent->skipping = true;
-        in->length = 0;
-    }
+    note_cost(agent);
+    agent->look_ms = now_ms() + watch_pause(&agent->watch, agent->cost_us);
 }
 
-static void listen_to_host(struct agent *agent)
+static uint64_t time_to_wait(const struct agent *agent)
 {
-    struct buffer *in = &agent->in;
-    ssize_t length = read(agent->port, in->text + in->length, sizeof(in->text) - in->length);
+    const struct talk *talk = &agent->talk;
+    uint64_t now = now_ms(), due;
 
-    if (length > 0) {
-        in->length += (size_t)length;
-        take_lines(agent);
-    } else if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
-        on_hangup(agent);
-    }
+    if (talk->away)
+        return PAUSE_MS;
+    if (!talk->greeted)
+        return 0;
+    due = talk->report_ms < agent->look_ms ? talk->report_ms : agent->look_ms;
+    return due > now ? due - now : 0;
 }
 
-/* What poll() says of the port, after the host spoke, or a report is due, or the pause is over. */
-static short wait_for_work(const struct agent *agent, const sigset_t *signals)
-{
-    struct pollfd port = {.fd = agent->away ? -1 : agent->port, .events = POLLIN};
-    uint64_t now = now_ms(), wait = 0;
-    struct timespec pause;
+enum { PORT, PRESSURE, POLLED };
 
-    if (agent->out.length)
-        port.events |= POLLOUT;
-    if (agent->away)
-        wait = PAUSE_MS;
-    else if (agent->greeted && agent->report_ms > now)
-        wait = agent->report_ms - now;
-    pause = (struct timespec){.tv_sec = (time_t)(wait / 1000),
-                              .tv_nsec = (long)(wait % 1000 * 1000000)};
-    return (short)(ppoll(&port, 1, &pause, signals) > 0 ? port.revents : 0);
+static void wait_for_work(const struct agent *agent, struct pollfd polled[POLLED],
+                          const sigset_t *signals)
+{
+    const struct talk *talk = &agent->talk;
+    bool hears = !talk->away && talk->greeted && agent->kernel.has_trigger;
+    uint64_t wait = time_to_wait(agent);
+    const struct timespec pause = {.tv_sec = (time_t)(wait / 1000),
+                                   .tv_nsec = (long)(wait % 1000 * 1000000)};
+
+    polled[PORT] = (struct pollfd){.fd = talk->away ? -1 : talk->port,
+                                   .events = (short)(POLLIN | (talk->out.length ? POLLOUT : 0))};
+    polled[PRESSURE] =
+        (struct pollfd){.fd = hears ? agent->kernel.pressure : -1, .events = POLLPRI};
+    if (ppoll(polled, POLLED, &pause, signals) < 0)
+        polled[PORT].revents = polled[PRESSURE].revents = 0;
 }
 
 static void work(struct agent *agent, const sigset_t *signals)
 {
-    short events;
+    struct talk *talk = &agent->talk;
+    struct pollfd polled[POLLED];
+    bool stalled;
 
-    if (agent->port < 0 && !agent->away)
-        open_port(agent);
-    events = wait_for_work(agent, signals);
-    if (agent->away) {
-        agent->away = false;
+    if (talk->port < 0 && !talk->away)
+        talk_open_port(talk);
+    wait_for_work(agent, polled, signals);
+    if (talk->away) {
+        talk->away = false;
         return;
     }
-    if (events & (POLLHUP | POLLERR | POLLNVAL)) {
-        on_hangup(agent);
-        return;
-    }
-    if (events & POLLIN)
-        listen_to_host(agent);
-    if (agent->port >= 0 && (events & POLLOUT))
-        flush(agent);
-    if (agent->port >= 0 && !agent->away && !agent->greeted)
-        greet(agent);
-    if (agent->port >= 0 && agent->greeted && now_ms() >= agent->report_ms)
-        report(agent);
+    if (polled[PRESSURE].revents & POLLERR)
+        agent->kernel.has_trigger = false;
+    stalled = polled[PRESSURE].revents & POLLPRI;
+    if (talk->port >= 0)
+        talk_to_host(talk, polled[PORT].revents, &agent->kernel, now_ms());
+    if (talk->greeted && (stalled || now_ms() >= agent->look_ms))
+        look(agent, stalled);
 }
 
 /*
@@ -264,6 +172,26 @@ static void protect(void)
     mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
+/*
+ * Do for nobody what will be done in distress, so that its code and data are in memory by then:
+ * reading a page of the program from a disk needs a free page and a long time.
+ */
+static void rehearse(struct agent *agent)
+{
+    struct buffer *out = &agent->talk.out;
+    struct watch watch = {0};
+    struct memory memory;
+    struct sight sight;
+
+    if (see(agent, true, &sight) < 0 || memory_read_sizes(&agent->kernel, &memory) < 0)
+        return;
+    memory_add_stall(&agent->kernel, &memory);
+    watch_look(&watch, &sight);
+    watch_pause(&watch, 0);
+    message_distress(out->text, sizeof(out->text), 0, &memory, WATCH_LOW, 0);
+    memset(out, 0, sizeof(*out));
+}
+
 static int run(struct agent *agent)
 {
     const struct sigaction end = {.sa_handler = on_end};
@@ -278,19 +206,22 @@ static int run(struct agent *agent)
     sigaction(SIGINT, &end, NULL);
     signal(SIGPIPE, SIG_IGN);
     protect();
+    rehearse(agent);
     while (!ended)
         work(agent, &signals);
     return EXIT_OK;
 }
 
-static int run_once(void)
+static int run_once(const struct kernel *kernel)
 {
     char text[MC_AGENT_LINE_MAX];
     struct memory memory;
     size_t length = 0;
 
-    if (memory_read(&memory) == 0)
+    if (memory_read_sizes(kernel, &memory) == 0) {
+        memory_add_counters(kernel, &memory);
         length = message_report(text, sizeof(text), 1, &memory);
+    }
     if (!length || fwrite(text, 1, length, stdout) != length || fflush(stdout) != 0) {
         fputs("balloon-guest-agent: cannot tell: is /proc there, and the output writable?\n",
               stderr);
@@ -342,11 +273,11 @@ static int parse_options(int argc, char **argv, struct agent *agent, bool *once)
     while ((option = getopt_long(argc, argv, "p:i:hV", known, NULL)) != -1) {
         switch (option) {
         case 'p':
-            agent->path = optarg;
+            agent->talk.path = optarg;
             break;
         case 'i':
-            agent->interval_s = parse_interval(optarg);
-            if (!agent->interval_s)
+            agent->talk.interval_s = parse_interval(optarg);
+            if (!agent->talk.interval_s)
                 return EXIT_USAGE;
             break;
         case ONCE:
@@ -372,11 +303,12 @@ static int parse_options(int argc, char **argv, struct agent *agent, bool *once)
 
 int main(int argc, char **argv)
 {
-    struct agent agent = {.port = -1, .interval_s = MC_AGENT_INTERVAL_DEFAULT};
+    struct agent agent = {.talk = {.port = -1, .interval_s = MC_AGENT_INTERVAL_DEFAULT}};
     bool once = false;
     int code = parse_options(argc, argv, &agent, &once);
 
     if (code >= 0)
         return code;
-    return once ? run_once() : run(&agent);
+    kernel_open(&agent.kernel);
+    return once ? run_once(&agent.kernel) : run(&agent);
 }

@@ -2,67 +2,107 @@
 /* Lines of JSON, as docs/agent-protocol.md describes them. */
 #include "agent.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
-#include <jansson.h>
+#include "json.h"
 
-/* Takes message over. */
-static size_t write_line(char *text, size_t room, json_t *message)
+static struct json_text begin(char *text, size_t room, const char *type, uint64_t seq)
 {
-    size_t length = message ? json_dumpb(message, text, room, JSON_COMPACT) : 0;
+    struct json_text out = {.text = text, .room = room};
 
-    json_decref(message);
-    if (length == 0 || length >= room)
-        return 0;
-    text[length] = '\n';
-    return length + 1;
+    json_put(&out, "{\"" MC_AGENT_KEY "\":%d,\"type\":\"%s\",\"seq\":%" PRIu64, MC_AGENT_PROTOCOL,
+             type, seq);
+    return out;
+}
+
+static size_t end(struct json_text *out)
+{
+    json_put(out, "}\n");
+    return out->is_full ? 0 : out->length;
+}
+
+/* The host takes no other characters, and a kernel can be called what its builder likes. */
+static void make_plain(char *text, size_t length)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                ".,:;+-_~#/()@ ";
+
+    text[length] = '\0';
+    for (; *text; text++)
+        if (!strchr(plain, *text))
+            *text = '_';
 }
 
 size_t message_hello(char *text, size_t room)
 {
+    struct json_text out = begin(text, room, "hello", 0);
     struct utsname system;
 
     if (uname(&system) < 0)
         strcpy(system.release, "unknown");
-    return write_line(text, room,
-                      json_pack("{s:i, s:s, s:i, s:s, s:s, s:[s]}", MC_AGENT_KEY, MC_AGENT_PROTOCOL,
-                                "type", "hello", "seq", 0, "version", MEMCTL_VERSION, "kernel",
-                                system.release, "capabilities", "memory"));
+    make_plain(system.release, MC_AGENT_KERNEL_MAX);
+    json_put(&out,
+             ",\"version\":\"%s\",\"kernel\":\"%s\",\"capabilities\":[\"memory\",\"distress\"]",
+             MEMCTL_VERSION, system.release);
+    return end(&out);
 }
 
-static json_t *values_to_json(const char *const *names, const uint64_t *values, size_t count)
+static void put_values(struct json_text *out, const char *name, const char *const *names,
+                       const uint64_t *values, size_t count)
 {
-    json_t *object = json_object();
+    const char *comma = "";
 
-    for (size_t i = 0; i < count; i++)
-        if (values[i] != UNTOLD)
-            json_object_set_new(object, names[i], json_integer((json_int_t)values[i]));
-    return object;
+    json_put(out, ",\"%s\":{", name);
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] == UNTOLD)
+            continue;
+        json_put(out, "%s\"%s\":%" PRIu64, comma, names[i], values[i]);
+        comma = ",";
+    }
+    json_put(out, "}");
+}
+
+static size_t finish_report(struct json_text *out, const struct memory *memory)
+{
+    put_values(out, "memory", memory_names, memory->memory, MEMORY_COUNT);
+    put_values(out, "counters", counter_names, memory->counters, COUNTER_SAID);
+    return end(out);
 }
 
 size_t message_report(char *text, size_t room, uint64_t seq, const struct memory *memory)
 {
-    return write_line(text, room,
-                      json_pack("{s:i, s:s, s:I, s:o, s:o}", MC_AGENT_KEY, MC_AGENT_PROTOCOL,
-                                "type", "report", "seq", (json_int_t)seq, "memory",
-                                values_to_json(memory_names, memory->memory, MEMORY_COUNT),
-                                "counters",
-                                values_to_json(counter_names, memory->counters, COUNTER_COUNT)));
+    struct json_text out = begin(text, room, "report", seq);
+
+    return finish_report(&out, memory);
+}
+
+size_t message_distress(char *text, size_t room, uint64_t seq, const struct memory *memory,
+                        enum watch_news news, uint64_t rate)
+{
+    static const char *const reasons[] = {
+        [WATCH_LOW] = "low",
+        [WATCH_FALLING] = "falling",
+        [WATCH_STALL] = "stall",
+        [WATCH_OVER] = "over",
+    };
+    struct json_text out = begin(text, room, "distress", seq);
+
+    json_put(&out, ",\"reason\":\"%s\",\"rate\":%" PRIu64, reasons[news], rate);
+    return finish_report(&out, memory);
 }
 
 unsigned message_interval(const char *line, size_t length)
 {
-    json_t *message = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
-    const char *type;
-    json_int_t seconds = 0;
-    int protocol, rc;
+    struct json_member members[] = {{.name = MC_AGENT_KEY}, {.name = "type"}, {.name = "seconds"}};
+    uint64_t protocol, seconds;
 
-    rc = json_unpack(message, "{s:i, s:s, s:I}", MC_AGENT_KEY, &protocol, "type", &type, "seconds",
-                     &seconds);
-    if (rc < 0 || protocol != MC_AGENT_PROTOCOL || strcmp(type, "interval") != 0 ||
-        seconds < MC_AGENT_INTERVAL_MIN || seconds > MC_AGENT_INTERVAL_MAX)
-        seconds = 0;
-    json_decref(message);
+    if (!json_find(line, length, members, 3) || !json_number(&members[0], UINT32_MAX, &protocol) ||
+        protocol != MC_AGENT_PROTOCOL || !json_is_text(&members[1], "interval") ||
+        !json_number(&members[2], MC_AGENT_INTERVAL_MAX, &seconds) ||
+        seconds < MC_AGENT_INTERVAL_MIN)
+        return 0;
     return (unsigned)seconds;
 }

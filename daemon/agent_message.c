@@ -44,6 +44,10 @@ static int read_number(const json_t *object, const char *name, uint64_t limit, u
 
 static int read_capabilities(const json_t *list, unsigned *capabilities)
 {
+    static const struct {
+        const char *word;
+        enum agent_capability capability;
+    } known[] = {{"memory", AGENT_CAN_MEMORY}, {"distress", AGENT_CAN_DISTRESS}};
     const json_t *word;
     size_t i;
 
@@ -52,8 +56,9 @@ static int read_capabilities(const json_t *list, unsigned *capabilities)
     json_array_foreach (list, i, word) {
         if (!json_is_string(word))
             return -EINVAL;
-        if (strcmp(json_string_value(word), "memory") == 0)
-            *capabilities |= AGENT_CAN_MEMORY;
+        for (size_t k = 0; k < sizeof(known) / sizeof(*known); k++)
+            if (strcmp(json_string_value(word), known[k].word) == 0)
+                *capabilities |= known[k].capability;
     }
     return 0;
 }
@@ -76,6 +81,7 @@ static int read_memory(const json_t *memory, struct agent_report *report)
     if (read_number(memory, "free", report->total, &report->free) < 0 ||
         read_number(memory, "available", report->total, &report->available) < 0 ||
         read_number(memory, "cached", report->total, &report->cached) < 0 ||
+        read_number(memory, "anon_huge", report->total, &report->anon_huge) < 0 ||
         read_number(memory, "swap_total", MC_SIZE_MAX, &report->swap_total) < 0 ||
         read_number(memory, "swap_free", report->swap_total, &report->swap_free) < 0)
         return -EINVAL;
@@ -91,9 +97,10 @@ static int read_counters(const json_t *counters, struct agent_report *report)
         const char *name;
         uint64_t *value;
     } known[] = {
-        {"swap_in", &report->swap_in},           {"major_faults", &report->major_faults},
-        {"refault_anon", &report->refault_anon}, {"refault_file", &report->refault_file},
-        {"oom_kill", &report->oom_kill},         {"stall_us", &report->stall_us},
+        {"swap_in", &report->swap_in},           {"swap_out", &report->swap_out},
+        {"major_faults", &report->major_faults}, {"refault_anon", &report->refault_anon},
+        {"refault_file", &report->refault_file}, {"oom_kill", &report->oom_kill},
+        {"stall_us", &report->stall_us},
     };
 
     if (counters && !json_is_object(counters))
@@ -113,6 +120,29 @@ static int read_report(const json_t *object, struct agent_message *message)
     return read_counters(json_object_get(object, "counters"), report);
 }
 
+/* A report, and why it comes now. */
+static int read_distress(const json_t *object, struct agent_message *message)
+{
+    static const struct {
+        const char *word;
+        enum agent_reason reason;
+    } known[] = {
+        {"low", AGENT_REASON_LOW},
+        {"falling", AGENT_REASON_FALLING},
+        {"stall", AGENT_REASON_STALL},
+        {"over", AGENT_REASON_OVER},
+    };
+    const char *word = json_string_value(json_object_get(object, "reason"));
+    struct agent_report *report = &message->report;
+
+    if (!word || read_number(object, "rate", MC_SIZE_MAX, &report->rate) < 0)
+        return -EINVAL;
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+        if (strcmp(word, known[i].word) == 0)
+            report->reason = known[i].reason;
+    return read_report(object, message);
+}
+
 static const struct {
     const char *name;
     enum agent_message_type type;
@@ -120,6 +150,7 @@ static const struct {
 } types[] = {
     {"hello", AGENT_HELLO, read_hello},
     {"report", AGENT_REPORT, read_report},
+    {"distress", AGENT_DISTRESS, read_distress},
 };
 
 static int read_message(const json_t *object, struct agent_message *message)

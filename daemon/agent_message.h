@@ -14,11 +14,22 @@
 enum agent_message_type {
     AGENT_HELLO,
     AGENT_REPORT,
+    AGENT_DISTRESS,
 };
 
 /* Bits of a hello's capabilities; words that are not known here are passed over. */
 enum agent_capability {
     AGENT_CAN_MEMORY = 1 << 0,
+    AGENT_CAN_DISTRESS = 1 << 1,
+};
+
+/* Why a guest is in distress, or that it is no more. */
+enum agent_reason {
+    AGENT_REASON_OTHER, /* a word that is not known here, which is distress as well */
+    AGENT_REASON_LOW,
+    AGENT_REASON_FALLING,
+    AGENT_REASON_STALL,
+    AGENT_REASON_OVER,
 };
 
 struct agent_hello {
@@ -33,9 +44,11 @@ struct agent_hello {
  */
 struct agent_report {
     uint64_t total, free, available; /* always there */
-    uint64_t cached;
+    uint64_t cached, anon_huge;
     uint64_t swap_total, swap_free; /* both or none */
-    uint64_t swap_in, major_faults, refault_anon, refault_file, oom_kill, stall_us;
+    uint64_t swap_in, swap_out, major_faults, refault_anon, refault_file, oom_kill, stall_us;
+    enum agent_reason reason; /* these two in a distress only */
+    uint64_t rate;            /* bytes a second that the guest takes */
 };
 
 struct agent_message {
@@ -43,7 +56,7 @@ struct agent_message {
     uint64_t seq;
     union {
         struct agent_hello hello;
-        struct agent_report report;
+        struct agent_report report; /* of AGENT_DISTRESS as well */
     };
 };
 

@@ -9,6 +9,10 @@
  * up and called again after a pause, which also throws away what had piled up in between. Pauses
  * double while nothing sensible comes and start anew after a good message.
  *
+ * A guest in distress wakes the engine. One guest may do so WAKES_MAX times a window, then only the
+ * engine's own rhythm sees its distress; and two wakes have WAKES_APART_MS between them, in which
+ * events of all guests gather, so that many guests cost no more than one.
+ *
  * That a connect succeeds means little: QEMU serves one client, and others wait in the listener's
  * queue. Only what an agent says makes it present, and only as long as it is recent.
  */
@@ -34,9 +38,16 @@
 #define PAUSE_FIRST_MS 5000
 #define PAUSE_MOST_MS 60000
 
-/* An agent says one line in an interval, and four at once when the connection is new. */
-#define LINES_MAX 12
+/* The shortest time over which stalls are measured. */
+#define STALL_LEAST_MS 500
+
+/* An agent says one line in an interval, five when the connection is new, and eight in distress. */
+#define LINES_MAX 18
 #define LINES_WINDOW_MS 2000
+
+#define WAKES_MAX 8
+#define WAKES_WINDOW_MS 10000
+#define WAKES_APART_MS 200
 
 #define LOGS_MAX 3
 #define LOGS_WINDOW_MS 60000
@@ -68,7 +79,7 @@ struct peer {
     struct event *readable;
     uint64_t retry_ms, pause_ms;
     enum peer_state state;
-    struct allowance lines, logs;
+    struct allowance lines, logs, wakes;
 
     char line[MC_AGENT_LINE_MAX];
     size_t length;
@@ -76,13 +87,18 @@ struct peer {
 
     uint64_t seq;
     struct mc_agent_report said; /* received_ms 0: nothing yet on this connection */
-    uint64_t stall_total_us;     /* as the last report counted it, MC_UNKNOWN */
+    uint64_t stall_total_us;     /* as it was counted at stall_ms, MC_UNKNOWN */
+    uint64_t stall_ms;
 };
 
 struct agents {
     struct event_base *base;
     struct peer *peers;
     struct agents_counters counters;
+    void (*wake)(void *opaque);
+    void *opaque;
+    struct event *waking; /* pending: a wake is due */
+    uint64_t woke_ms;
 };
 
 static uint64_t clock_ms(void)
@@ -132,7 +148,8 @@ static void hang_up(struct peer *peer, uint64_t now)
     if (peer->fd >= 0)
         close(peer->fd);
     peer->fd = -1;
-    peer->said = (struct mc_agent_report){0};
+    /* Hanging up is no way to forget one's distress, nor the daemon's way to forgive it. */
+    peer->said = (struct mc_agent_report){.distress_ms = peer->said.distress_ms};
     peer->retry_ms = now + peer->pause_ms;
     peer->pause_ms = mc_min_u64(peer->pause_ms * 2, PAUSE_MOST_MS);
 }
@@ -152,15 +169,24 @@ static void take_hello(struct peer *peer, const struct agent_message *message)
     peer->seq = message->seq;
 }
 
-/* The stall time a second between the last report and this one; a guest can claim no more. */
-static uint64_t stall_rate(const struct peer *peer, uint64_t total_us, uint64_t now)
+/*
+ * The stall time a second since it was last measured; a guest can claim no more. Events of distress
+ * follow each other too closely to measure from one to the next.
+ */
+static void take_stall(struct peer *peer, uint64_t total_us, uint64_t now)
 {
-    uint64_t passed = mc_less_u64(now, peer->said.received_ms);
+    struct mc_agent_report *said = &peer->said;
+    uint64_t passed = mc_less_u64(now, peer->stall_ms);
 
-    if (!peer->said.received_ms || !passed || peer->stall_total_us == MC_UNKNOWN ||
-        total_us == MC_UNKNOWN || total_us < peer->stall_total_us)
-        return MC_UNKNOWN;
-    return mc_min_u64(total_us - peer->stall_total_us, passed * 1000) * 1000 / passed;
+    if (said->received_ms && passed < STALL_LEAST_MS)
+        return;
+    if (!said->received_ms || peer->stall_total_us == MC_UNKNOWN || total_us == MC_UNKNOWN ||
+        total_us < peer->stall_total_us)
+        said->stall_us = MC_UNKNOWN;
+    else
+        said->stall_us = mc_min_u64(total_us - peer->stall_total_us, passed * 1000) * 1000 / passed;
+    peer->stall_total_us = total_us;
+    peer->stall_ms = now;
 }
 
 static void take_report(struct peer *peer, const struct agent_message *message)
@@ -172,8 +198,7 @@ static void take_report(struct peer *peer, const struct agent_message *message)
     if (said->received_ms && message->seq > peer->seq + 1)
         peer->agents->counters.gaps++;
     peer->seq = message->seq;
-    said->stall_us = stall_rate(peer, report->stall_us, now);
-    peer->stall_total_us = report->stall_us;
+    take_stall(peer, report->stall_us, now);
     said->received_ms = now;
     said->total = report->total;
     said->free = report->free;
@@ -181,21 +206,69 @@ static void take_report(struct peer *peer, const struct agent_message *message)
     change_state(peer, PEER_SPEAKING, *said->version ? said->version : "unknown");
 }
 
+static void on_wake(evutil_socket_t fd, short what, void *opaque)
+{
+    struct agents *agents = opaque;
+
+    (void)fd;
+    (void)what;
+    agents->woke_ms = clock_ms();
+    agents->wake(agents->opaque);
+}
+
+/* At once, unless somebody else did a moment ago. */
+static void wake_engine(struct agents *agents, uint64_t now)
+{
+    uint64_t wait = mc_less_u64(agents->woke_ms + WAKES_APART_MS, now);
+    const struct timeval pause = {.tv_usec = (suseconds_t)(wait * 1000)};
+
+    if (!agents->wake || evtimer_pending(agents->waking, NULL))
+        return;
+    if (!agents->woke_ms || !wait)
+        on_wake(-1, 0, agents);
+    else
+        evtimer_add(agents->waking, &pause);
+}
+
+static void take_distress(struct peer *peer, const struct agent_message *message)
+{
+    uint64_t now = clock_ms();
+
+    take_report(peer, message);
+    if (message->report.reason == AGENT_REASON_OVER)
+        return;
+    peer->agents->counters.distress++;
+    peer->said.distress_ms = now;
+    if (may_spend(&peer->wakes, WAKES_MAX, WAKES_WINDOW_MS, now))
+        wake_engine(peer->agents, now);
+}
+
+/*
+ * Beyond what the parser can know: a guest has no more memory than it was given, and numbers rise.
+ * A number that does not is an echo of what was said before, which is not true any more.
+ */
+static bool is_believable(const struct peer *peer, const struct agent_message *message)
+{
+    return message->type == AGENT_HELLO ||
+           (message->report.total <= peer->memory && message->seq > peer->seq);
+}
+
 static void take_line(struct peer *peer, const char *line, size_t length)
 {
+    static void (*const takers[])(struct peer *, const struct agent_message *) = {
+        [AGENT_HELLO] = take_hello,
+        [AGENT_REPORT] = take_report,
+        [AGENT_DISTRESS] = take_distress,
+    };
     struct agent_message message;
 
-    if (agent_message_parse(line, length, &message) < 0 ||
-        (message.type == AGENT_REPORT && message.report.total > peer->memory)) {
+    if (agent_message_parse(line, length, &message) < 0 || !is_believable(peer, &message)) {
         peer->agents->counters.ignored++;
         return;
     }
     peer->agents->counters.messages++;
     peer->pause_ms = PAUSE_FIRST_MS;
-    if (message.type == AGENT_HELLO)
-        take_hello(peer, &message);
-    else
-        take_report(peer, &message);
+    takers[message.type](peer, &message);
 }
 
 /* Whether one more line, or what is as long as one, may be looked at. */
@@ -367,12 +440,20 @@ const struct agents_counters *agents_counters(const struct agents *agents)
     return &agents->counters;
 }
 
-struct agents *agents_new(struct event_base *base)
+struct agents *agents_new(struct event_base *base, void (*wake)(void *opaque), void *opaque)
 {
     struct agents *agents = calloc(1, sizeof(*agents));
 
-    if (agents)
-        agents->base = base;
+    if (!agents)
+        return NULL;
+    agents->base = base;
+    agents->wake = wake;
+    agents->opaque = opaque;
+    agents->waking = evtimer_new(base, on_wake, agents);
+    if (!agents->waking) {
+        free(agents);
+        return NULL;
+    }
     return agents;
 }
 
@@ -382,5 +463,6 @@ void agents_free(struct agents *agents)
         return;
     while (agents->peers)
         forget(&agents->peers);
+    event_free(agents->waking);
     free(agents);
 }

@@ -20,10 +20,15 @@ struct agents_counters {
     uint64_t gaps;     /* in the sequence numbers: the guest dropped what did not fit its queue */
     uint64_t ignored;  /* garbage, over-long lines, messages of others or with impossible values */
     uint64_t floods;   /* hang-ups because a guest said too much */
+    uint64_t distress; /* events of distress, whether they woke the engine or not */
 };
 
-/* NULL when memory is out. The process has to ignore SIGPIPE. */
-struct agents *agents_new(struct event_base *base);
+/*
+ * NULL when memory is out. The process has to ignore SIGPIPE. `wake` is called, with `opaque` and
+ * from the loop, when the engine should look at once because a guest is in distress: at most five
+ * times a second, whatever the guests say. It may be NULL.
+ */
+struct agents *agents_new(struct event_base *base, void (*wake)(void *opaque), void *opaque);
 void agents_free(struct agents *agents);
 
 /*

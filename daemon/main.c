@@ -191,6 +191,11 @@ static void on_changed(evutil_socket_t fd, short what, void *opaque)
     tick_wake(opaque);
 }
 
+static void on_distress(void *daemon)
+{
+    tick_wake(daemon);
+}
+
 static void on_heartbeat(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd;
@@ -247,7 +252,7 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
-    daemon->agents = agents_new(daemon->base);
+    daemon->agents = agents_new(daemon->base, on_distress, daemon);
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {

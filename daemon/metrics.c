@@ -218,6 +218,7 @@ static void add_agents(struct evbuffer *out, const struct daemon *daemon)
         {"memctl_agent_gaps_total", "Gaps in the sequence of agents' messages.", counters->gaps},
         {"memctl_agent_floods_total", "Times a guest was hung up for saying too much.",
          counters->floods},
+        {"memctl_agent_distress_total", "Events of distress from guests.", counters->distress},
     };
 
     for (size_t i = 0; i < LENGTH(families); i++) {

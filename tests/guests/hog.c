@@ -206,6 +206,41 @@ static int do_stats(struct hog *hog, FILE *out, char *args)
     return 0;
 }
 
+/* Bytes that /proc/meminfo, already open, calls available. */
+static uint64_t read_available(int meminfo)
+{
+    char text[512];
+    ssize_t length = pread(meminfo, text, sizeof(text) - 1, 0);
+    const char *line;
+
+    text[length > 0 ? length : 0] = '\0';
+    line = strstr(text, "MemAvailable:");
+    return line ? strtoull(line + strlen("MemAvailable:"), NULL, 10) << 10 : 0;
+}
+
+/* Answers at the moment when less than this is available; looks every 2 ms. */
+static int do_low(struct hog *hog, FILE *out, char *args)
+{
+    uint64_t limit, available = 0;
+    int meminfo = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+
+    (void)hog;
+    if (meminfo < 0)
+        return -errno;
+    int result = parse_size(args, &limit) ? -EINVAL : -ETIMEDOUT;
+
+    for (int left = RUN_LIMIT_MS; left > 0 && result == -ETIMEDOUT; left -= 2) {
+        available = read_available(meminfo);
+        if (available < limit)
+            result = 0;
+        else
+            pause_ms(2);
+    }
+    close(meminfo);
+    fprintf(out, ",\"available\":%llu", (unsigned long long)available);
+    return result;
+}
+
 static int do_oomscore(struct hog *hog, FILE *out, char *args)
 {
     char path[64];
@@ -349,6 +384,7 @@ static const struct verb {
     {"fill", NULL},
     {"cache", NULL},
     {"hugepages", NULL},
+    {"low", do_low},
     {"oomscore", do_oomscore},
     {"zram", do_zram},
     {"run", do_run},

@@ -94,6 +94,13 @@ bool scene_is_hung_up(struct scene *scene)
     return length == 0 || errno == ECONNRESET;
 }
 
+static void on_wake(void *opaque)
+{
+    struct scene *scene = opaque;
+
+    scene->wakes++;
+}
+
 int scene_set_up(void **state)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
@@ -106,7 +113,7 @@ int scene_set_up(void **state)
     snprintf(scene->path, sizeof(scene->path), "%s/guest", scene->dir);
     scene->listener = scene_listen(scene->path);
     scene->base = event_base_new();
-    scene->agents = agents_new(scene->base);
+    scene->agents = agents_new(scene->base, on_wake, scene);
     assert_non_null(scene->agents);
     scene_add_guest(scene, "b", scene->path);
     assert_false(scene_look(scene, 0)->present);

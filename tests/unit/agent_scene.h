@@ -16,6 +16,7 @@ struct scene {
     struct event_base *base;
     struct agents *agents;
     struct mc_snapshot snapshot;
+    unsigned wakes;      /* times that the engine was to look at once */
     int listener, guest; /* the listening socket, and QEMU's end of the channel */
 };
 

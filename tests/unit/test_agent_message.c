@@ -56,6 +56,52 @@ static void takes_a_report_and_passes_over_unknown_fields(void **state)
     assert_true(message.report.major_faults == MC_UNKNOWN);
 }
 
+static void takes_distress_as_a_report_with_a_reason(void **state)
+{
+    static const struct {
+        const char *word;
+        enum agent_reason reason;
+    } words[] = {{"low", AGENT_REASON_LOW},
+                 {"falling", AGENT_REASON_FALLING},
+                 {"stall", AGENT_REASON_STALL},
+                 {"over", AGENT_REASON_OVER},
+                 {"flood", AGENT_REASON_OTHER}};
+    struct agent_message message;
+    char line[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        snprintf(line, sizeof(line), DISTRESS_WITH("3", "\"reason\":\"%s\""), words[i].word);
+        assert_int_equal(agent_message_parse(line, strlen(line), &message), 0);
+        assert_int_equal(message.type, AGENT_DISTRESS);
+        assert_int_equal(message.seq, 3);
+        assert_int_equal(message.report.reason, words[i].reason);
+        assert_int_equal(message.report.available, 600);
+        assert_true(message.report.rate == MC_UNKNOWN);
+    }
+    assert_int_equal(agent_message_parse(DISTRESS("9"), strlen(DISTRESS("9")), &message), 0);
+    assert_int_equal(message.report.rate, 5);
+}
+
+static void refuses_distress_without_its_fields(void **state)
+{
+    static const char *const lines[] = {
+        "{\"memctl-agent\":1,\"type\":\"distress\",\"seq\":1,\"reason\":\"low\"}",
+        DISTRESS_WITH("1", "\"rate\":1"),
+        DISTRESS_WITH("1", "\"reason\":1"),
+        DISTRESS_WITH("1", "\"reason\":null"),
+        DISTRESS_WITH("1", "\"reason\":[\"low\"]"),
+        DISTRESS_WITH("1", "\"reason\":\"low\",\"rate\":-1"),
+        DISTRESS_WITH("1", "\"reason\":\"low\",\"rate\":1.5"),
+        DISTRESS_WITH("1", "\"reason\":\"low\",\"rate\":9223372036854775807"),
+        DISTRESS_WITH("-1", "\"reason\":\"low\""),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+        assert_int_equal(parse(lines[i]), -EINVAL);
+}
+
 static void needs_no_nul_at_the_end(void **state)
 {
     struct agent_message message;
@@ -121,6 +167,7 @@ static void refuses_impossible_memory(void **state)
         REPORT_OF("\"total\":1000,\"free\":200,\"available\":600,\"swap_total\":10"),
         REPORT_OF("\"total\":1000,\"free\":200,\"available\":600,\"swap_free\":10"),
         REPORT_OF("\"total\":1000,\"free\":2,\"available\":6,\"swap_total\":1,\"swap_free\":2"),
+        REPORT_OF("\"total\":1000,\"free\":2,\"available\":6,\"anon_huge\":1001"),
         REPORT_HEAD "\"memory\":{\"total\":9,\"free\":2,\"available\":6},\"counters\":[]}",
         REPORT_HEAD "\"memory\":{\"total\":9,\"free\":2,\"available\":6},"
                     "\"counters\":{\"swap_in\":-1}}",
@@ -194,6 +241,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_a_hello),
         cmocka_unit_test(takes_a_report_and_passes_over_unknown_fields),
+        cmocka_unit_test(takes_distress_as_a_report_with_a_reason),
+        cmocka_unit_test(refuses_distress_without_its_fields),
         cmocka_unit_test(needs_no_nul_at_the_end),
         cmocka_unit_test(refuses_what_is_no_message),
         cmocka_unit_test(refuses_every_truncation),

@@ -98,7 +98,7 @@ static void a_silent_agent_is_not_present(void **state)
     scene_say(scene, REPORT "\n");
     assert_true(scene_look(scene, 5000)->present);
     assert_false(scene_look(scene, 15500)->present);
-    scene_say(scene, REPORT "\n");
+    scene_say(scene, REPORT_NUMBER("2") "\n");
     assert_true(scene_look(scene, 0)->present);
 }
 

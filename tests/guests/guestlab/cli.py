@@ -20,6 +20,7 @@ what to do:
   fill SIZE MIB_PER_S [KIND]          allocate in the background
   cache SIZE [PERIOD_MS]              keep reading page cache (0: drop it)
   zram SIZE                           add swap in compressed memory
+  low SIZE                            answer when less than that is available
   oomscore N                          how soon the guest's OOM killer takes the memory's holder
   hugepages on|off                    transparent huge pages for later allocations
   run COMMAND...                      a shell command in the guest

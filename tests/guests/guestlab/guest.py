@@ -148,6 +148,10 @@ class Hog:
         """meminfo (bytes), vmstat, psi_some, psi_full, load, uptime_ms."""
         return self.call("stats", timeout)
 
+    def low(self, size, timeout=70):
+        """Returns at the moment when less than that is available in the guest, and how much is."""
+        return self.call(f"low {parse_size(size)}", timeout)["available"]
+
     def run(self, command, timeout=70, check=True):
         """Runs a busybox shell command in the guest; its output."""
         answer = self.call(f"run {command}", timeout)

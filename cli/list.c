@@ -43,7 +43,8 @@ static int run(const struct cli *cli, int argc, char **argv)
     (void)argv;
     if (argc)
         return cli_usage(&command_list, "takes no argument; 'memctl show GUEST' shows one guest");
-    code = cli_ask(cli, "list", cli_option(cli, "all") ? json_pack("{s:b}", "all", 1) : NULL, &result);
+    code =
+        cli_ask(cli, "list", cli_option(cli, "all") ? json_pack("{s:b}", "all", 1) : NULL, &result);
     if (code != EXIT_OK)
         return code;
     guests = json_object_get(result, "guests");
@@ -61,6 +62,10 @@ static int run(const struct cli *cli, int argc, char **argv)
     if (!json_is_true(json_object_get(result, "connected")))
         fputs("memctl: the daemon has no connection to the hypervisor; 'memctl status' says why\n",
               stderr);
+    if (json_is_true(json_object_get(result, "dry_run")))
+        fputs("memctl: dry run: TARGET is what would be sent; no guest is touched\n", stderr);
+    if (json_is_true(json_object_get(result, "paused")))
+        fputs("memctl: all guests are paused; 'memctl resume' lets them move again\n", stderr);
     json_decref(result);
     return EXIT_OK;
 }

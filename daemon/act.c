@@ -197,7 +197,7 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
     unsigned wanted = (unsigned)mc_max_u64(1, daemon->config.engine.interval_ms / 1000);
     struct command *command;
 
-    if (guest->exempt != MC_EXEMPT_NO || !guest->answers ||
+    if (daemon->config.dry_run || guest->exempt != MC_EXEMPT_NO || !guest->answers ||
         (guest->stats_period_s && guest->stats_period_s <= wanted) ||
         is_busy(daemon->act, guest->uuid) ||
         !stats_may_be_tried(daemon->act, guest->uuid, daemon->snapshot.now_ms))
@@ -209,12 +209,31 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
     submit(daemon, command);
 }
 
+/*
+ * A dry run: nothing was sent, and the next plan has to begin from what the guests have, as this
+ * one did. A target that takes nothing from the others counts as taken long ago, so that nothing
+ * older is still promised, and as lost since, so that it is planned again. A higher one has to stay
+ * as if it were taken: lost, it would be promised and asked for, twice the memory.
+ */
+static void withhold(struct daemon *daemon, const struct mc_guest *guest,
+                     const struct mc_step *step)
+{
+    if (step->target > guest->actual) {
+        note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, true);
+        return;
+    }
+    note_outcome(daemon, guest->uuid, 0, true);
+    note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, false);
+}
+
 void act_run(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->plan.count; i++) {
         const struct mc_guest *guest = &daemon->snapshot.guests[i];
 
-        if (daemon->plan.steps[i].send)
+        if (daemon->config.dry_run && daemon->plan.steps[i].send)
+            withhold(daemon, guest, &daemon->plan.steps[i]);
+        else if (daemon->plan.steps[i].send)
             send_target(daemon, guest, &daemon->plan.steps[i]);
         else
             turn_on_stats(daemon, guest);

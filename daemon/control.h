@@ -32,6 +32,10 @@ void handle_snapshot(struct request *request, struct daemon *daemon, const json_
 /* The policy that was set aside and why, or null. */
 json_t *policies_refused_json(const struct daemon *daemon);
 
+/* pause.c */
+void handle_pause(struct request *request, struct daemon *daemon, const json_t *args);
+void handle_resume(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* From root or the daemon's own user: whoever could run programs as the daemon anyway. */
 bool request_is_own(const struct request *request);
 

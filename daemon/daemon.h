@@ -8,8 +8,8 @@
  *   act.c       sends the plan's commands on lanes
  *   record.c    remembers what happened, for the operator
  *
- * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c on http.c
- * (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
+ * and beside them control.c with verbs.c, lookup.c, pause.c and store.c (the socket), metrics.c on
+ * http.c (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
  * here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "config.h"
 #include "lanes.h"
+#include "pause.h"
 #include "policies.h"
 #include "recorder.h"
 
@@ -92,6 +93,7 @@ struct daemon {
     bool has_plan;
 
     struct link_state link;
+    struct pauses pauses;
     struct tick tick;
     struct act *act;
     struct agents *agents;

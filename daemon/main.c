@@ -26,6 +26,7 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct options {
     const char *config_file;
     const char *connect, *socket, *metrics, *budget, *interval, *record;
+    const char *dry_run;
     bool check_config, verbose;
 };
 
@@ -43,6 +44,7 @@ static void print_help(void)
          "      --socket PATH    where memctl finds this daemon\n"
          "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
          "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
+         "      --dry-run        decide and show everything, send nothing to any guest\n"
          "  -v, --verbose        say more\n"
          "  -h, --help           this text\n"
          "  -V, --version        the version\n"
@@ -53,7 +55,7 @@ static void print_help(void)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD };
+    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, DRY_RUN };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},
@@ -63,6 +65,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"socket", required_argument, NULL, SOCKET},
         {"metrics", required_argument, NULL, METRICS},
         {"record", required_argument, NULL, RECORD},
+        {"dry-run", no_argument, NULL, DRY_RUN},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -96,6 +99,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         case RECORD:
             options->record = optarg;
             break;
+        case DRY_RUN:
+            options->dry_run = "yes";
+            break;
         case 'v':
             options->verbose = true;
             break;
@@ -127,6 +133,7 @@ static int apply_options(const struct options *options, struct config *config, s
         {"memctld", "metrics", "--metrics", options->metrics},
         {"memctld", "interval", "--interval", options->interval},
         {"memctld", "record", "--record", options->record},
+        {"memctld", "dry-run", "--dry-run", options->dry_run},
         {"budget", "budget", "--budget", options->budget},
     };
 
@@ -284,6 +291,7 @@ static void stop(struct daemon *daemon)
     mc_engine_free(daemon->engine);
     policies_free(&daemon->policies);
     mc_hypervisor_free(daemon->hypervisor);
+    pauses_free(&daemon->pauses);
     mc_snapshot_free(&daemon->snapshot);
     mc_plan_free(&daemon->plan);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
@@ -342,6 +350,8 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
         code = EXIT_FAILED;
     } else {
+        if (daemon.config.dry_run)
+            log_info("dry run: everything is decided and shown, nothing is sent to any guest");
         log_info("ready; socket %s, metrics %s", daemon.config.socket,
                  *daemon.config.metrics ? daemon.config.metrics : "off");
         sd_notify(0, "READY=1\nSTATUS=watching the guests");

@@ -41,7 +41,8 @@ static void schedule_next(struct daemon *daemon)
     uint64_t now = clock_now_ms();
     uint64_t interval = daemon->config.engine.interval_ms;
 
-    if (mc_engine_moving(daemon->engine, now))
+    /* In a dry run nothing is on its way, whatever was planned. */
+    if (!daemon->config.dry_run && mc_engine_moving(daemon->engine, now))
         interval = mc_min_u64(interval, MOVING_INTERVAL_MS);
     if (daemon->tick.again) {
         daemon->tick.again = false;
@@ -85,6 +86,7 @@ static void decide_and_act(struct daemon *daemon)
     uint64_t began = clock_now_ms();
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
+    pauses_apply(&daemon->pauses, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {

@@ -25,7 +25,7 @@ end
 
 function __memctl_guest_wanted
     set -l words (__memctl_words)
-    test (count $words) -eq 1; and contains -- $words[1] show set
+    test (count $words) -eq 1; and contains -- $words[1] show set pause resume
 end
 
 function __memctl_listing
@@ -61,6 +61,8 @@ complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host an
 complete -c memctl -n '__memctl_at 0' -a list -d 'list the guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
+complete -c memctl -n '__memctl_at 0' -a pause -d 'leave a guest alone, or all'
+complete -c memctl -n '__memctl_at 0' -a resume -d 'let a guest move again, or all'
 complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'
 complete -c memctl -n '__memctl_at 0' -a snapshot -d 'print what the policy is asked'
 complete -c memctl -n '__memctl_at 0' -a replay -d 'decide again what a recording decided'

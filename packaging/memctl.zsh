@@ -41,6 +41,8 @@ _memctl() {
         'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
         "set:change a guest's shares, min, max or managed"
+        'pause:leave one guest alone, or all'
+        'resume:let one guest, or all, be moved again'
         'policy:look at the policies, choose one, ask one'
         'snapshot:print what the policy is asked'
         'replay:decide again what a recording decided'
@@ -68,7 +70,7 @@ _memctl() {
     command) _describe command commands ;;
     guest)
         case $line[1] in
-        show | set) _memctl_guests ;;
+        show | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
         replay | simulate) _files ;;
         esac

@@ -119,6 +119,7 @@ static void late(struct job *job)
 {
     struct command *command = (struct command *)job;
 
+    watch_late(&command->daemon->watch, command->uuid);
     log_warning("guest '%s' does not take a command; it is left alone until it answers",
                 command->name);
 }
@@ -148,6 +149,7 @@ static void done(struct job *job)
         }
     } else {
         note_outcome(daemon, command->uuid, clock_now_ms(), job->rc == 0);
+        watch_ended(&daemon->watch, command->uuid, clock_now_ms(), job->rc < 0 ? &job->err : NULL);
         record_command(daemon, command->name, command->from, command->to,
                        job->rc < 0 ? &job->err : NULL);
     }
@@ -188,6 +190,7 @@ static void send_target(struct daemon *daemon, const struct mc_guest *guest,
     }
     command->from = guest->actual;
     command->to = step->target;
+    watch_sent(&daemon->watch, guest, step, clock_now_ms());
     submit(daemon, command);
 }
 
@@ -218,6 +221,7 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
 static void withhold(struct daemon *daemon, const struct mc_guest *guest,
                      const struct mc_step *step)
 {
+    watch_withheld(&daemon->watch, guest, step, clock_now_ms());
     if (step->target > guest->actual) {
         note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, true);
         return;

@@ -24,6 +24,12 @@ const struct verb *verb_find(const char *name);
 void request_reply(struct request *request, json_t *result);
 void request_fail(struct request *request, const struct mc_error *err);
 
+/* verbs.c: a running guest of the snapshot with its plan. */
+json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest);
+
+/* explain.c */
+void handle_explain(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* policy_verbs.c */
 void handle_policy_list(struct request *request, struct daemon *daemon, const json_t *args);
 void handle_policy_show(struct request *request, struct daemon *daemon, const json_t *args);

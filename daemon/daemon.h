@@ -6,11 +6,12 @@
  *   observe.c   asks the hypervisor on a lane, adds what the configuration and the agents say
  *   (lib)       estimate, decide, govern: mc_engine_step()
  *   act.c       sends the plan's commands on lanes
- *   record.c    remembers what happened, for the operator
+ *   record.c    says what happened, to the log and a recording
+ *   watch.c     what of each guest is remembered for people
  *
- * and beside them control.c with verbs.c, lookup.c, pause.c and store.c (the socket), metrics.c on
- * http.c (Prometheus), agents.c (the host's ends of the channels to the agents in the guests). Everything
- * here runs on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with verbs.c, explain.c, lookup.c, pause.c and store.c (the socket),
+ * metrics.c on http.c (Prometheus), agents.c (the host's ends of the channels to the agents in the
+ * guests). Everything here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -29,6 +30,7 @@
 #include "pause.h"
 #include "policies.h"
 #include "recorder.h"
+#include "watch.h"
 
 struct agents;
 struct save;
@@ -91,6 +93,7 @@ struct daemon {
     struct mc_snapshot snapshot; /* the newest, with estimates */
     struct mc_plan plan;         /* for it; plan.count == snapshot.count */
     bool has_plan;
+    struct watch watch; /* of the guests in the snapshot */
 
     struct link_state link;
     struct pauses pauses;

@@ -292,6 +292,7 @@ static void stop(struct daemon *daemon)
     policies_free(&daemon->policies);
     mc_hypervisor_free(daemon->hypervisor);
     pauses_free(&daemon->pauses);
+    watch_free(&daemon->watch);
     mc_snapshot_free(&daemon->snapshot);
     mc_plan_free(&daemon->plan);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)

@@ -88,6 +88,7 @@ static void decide_and_act(struct daemon *daemon)
     observe_apply_config(&daemon->config, &daemon->snapshot);
     pauses_apply(&daemon->pauses, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
+    watch_follow(&daemon->watch, &daemon->snapshot);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)

@@ -59,8 +59,9 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
     request_reply(request, result);
 }
 
-static json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest, size_t index)
+json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest)
 {
+    size_t index = (size_t)(guest - daemon->snapshot.guests);
     bool planned = daemon->has_plan && index < daemon->plan.count;
     json_t *object = mc_guest_to_json(guest, planned ? &daemon->plan.steps[index] : NULL);
 
@@ -76,7 +77,7 @@ static void reply_list(struct request *request, const struct daemon *daemon,
     json_t *guests = json_array();
 
     for (size_t i = 0; i < daemon->snapshot.count; i++)
-        json_array_append_new(guests, guest_json(daemon, &daemon->snapshot.guests[i], i));
+        json_array_append_new(guests, guest_json(daemon, &daemon->snapshot.guests[i]));
     /* One that stopped since the last snapshot is in both. */
     for (size_t i = 0; stopped && i < stopped->count; i++)
         if (!mc_snapshot_find(&daemon->snapshot, stopped->guests[i].uuid))
@@ -105,7 +106,7 @@ static void show_running(struct request *request, struct daemon *daemon, struct 
                          const json_t *args)
 {
     (void)args;
-    request_reply(request, guest_json(daemon, guest, (size_t)(guest - daemon->snapshot.guests)));
+    request_reply(request, guest_json(daemon, guest));
 }
 
 static void show_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
@@ -164,6 +165,7 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
+    {"explain", false, handle_explain},
     {"list", false, handle_list},
     {"pause", true, handle_pause},
     {"policy-list", false, handle_policy_list},

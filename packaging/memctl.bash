@@ -70,7 +70,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nexplain\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)
@@ -88,7 +88,7 @@ _memctl() {
         esac
         ;;
     replay:1) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    show:1 | set:1 | pause:1 | resume:1)
+    show:1 | explain:1 | set:1 | pause:1 | resume:1)
         while read -r name; do
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")

@@ -25,7 +25,7 @@ end
 
 function __memctl_guest_wanted
     set -l words (__memctl_words)
-    test (count $words) -eq 1; and contains -- $words[1] show set pause resume
+    test (count $words) -eq 1; and contains -- $words[1] show explain set pause resume
 end
 
 function __memctl_listing
@@ -60,6 +60,7 @@ complete -c memctl -s V -l version -d 'print the version'
 complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host and the budget'
 complete -c memctl -n '__memctl_at 0' -a list -d 'list the guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
+complete -c memctl -n '__memctl_at 0' -a explain -d 'say why a guest has what it has'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a pause -d 'leave a guest alone, or all'
 complete -c memctl -n '__memctl_at 0' -a resume -d 'let a guest move again, or all'

@@ -40,6 +40,7 @@ _memctl() {
         'status:show the daemon, the host and the budget'
         'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
+        'explain:say in sentences why a guest has what it has'
         "set:change a guest's shares, min, max or managed"
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'
@@ -70,7 +71,7 @@ _memctl() {
     command) _describe command commands ;;
     guest)
         case $line[1] in
-        show | set | pause | resume) _memctl_guests ;;
+        show | explain | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
         replay | simulate) _files ;;
         esac

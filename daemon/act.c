@@ -115,13 +115,26 @@ static int run(struct job *job, struct mc_session *session)
     return mc_session_set_balloon(session, command->uuid, command->to, &job->err);
 }
 
+static struct event_facts facts_of(const struct command *command)
+{
+    return (struct event_facts){.uuid = command->uuid,
+                                .name = command->name,
+                                .from = command->from,
+                                .to = command->to,
+                                .sized = !command->stats_period};
+}
+
 static void late(struct job *job)
 {
     struct command *command = (struct command *)job;
 
+    const struct event_facts facts = facts_of(command);
+
     watch_late(&command->daemon->watch, command->uuid);
     log_warning("guest '%s' does not take a command; it is left alone until it answers",
                 command->name);
+    events_add(command->daemon->events, EVENT_COMMAND_LATE, &facts,
+               "does not take a command; left alone until it answers");
 }
 
 static void note_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done)
@@ -138,6 +151,7 @@ static void done(struct job *job)
     struct command *command = (struct command *)job;
     struct daemon *daemon = command->daemon;
     struct command **link = &daemon->act->under_way;
+    const struct event_facts facts = facts_of(command);
 
     while (*link != command)
         link = &(*link)->next;
@@ -150,11 +164,12 @@ static void done(struct job *job)
     } else {
         note_outcome(daemon, command->uuid, clock_now_ms(), job->rc == 0);
         watch_ended(&daemon->watch, command->uuid, clock_now_ms(), job->rc < 0 ? &job->err : NULL);
-        record_command(daemon, command->name, command->from, command->to,
-                       job->rc < 0 ? &job->err : NULL);
+        record_command(daemon, &facts, job->rc < 0 ? &job->err : NULL);
     }
-    if (job->is_late)
+    if (job->is_late) {
         log_info("guest '%s' answers again", command->name);
+        events_add(daemon->events, EVENT_COMMAND_BACK, &facts, "a late command came back");
+    }
     free(command);
 }
 
@@ -221,7 +236,8 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
 static void withhold(struct daemon *daemon, const struct mc_guest *guest,
                      const struct mc_step *step)
 {
-    watch_withheld(&daemon->watch, guest, step, clock_now_ms());
+    if (watch_withheld(&daemon->watch, guest, step, clock_now_ms()))
+        record_withheld(daemon, guest, step);
     if (step->target > guest->actual) {
         note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, true);
         return;

@@ -252,11 +252,12 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
+    daemon->events = events_new(daemon->base, events_tell, daemon);
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor);
     daemon->act = act_new();
     daemon->agents = agents_new(daemon->base);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents)
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -269,6 +270,9 @@ static int start(struct daemon *daemon, struct mc_error *err)
         return err->code;
     if (*daemon->config.metrics && metrics_start(daemon, err) < 0)
         return err->code;
+    events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
+               MEMCTL_VERSION, mc_policy_of(daemon->policies.current)->name,
+               daemon->config.dry_run ? ", dry run: no guest is touched" : "");
     return tick_start(daemon);
 }
 
@@ -276,6 +280,8 @@ static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
     agents_free(daemon->agents);
+    events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
+    events_tell_last(daemon);
     control_stop(daemon->control);
     http_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {
@@ -287,6 +293,7 @@ static void stop(struct daemon *daemon)
     if (daemon->base)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
     act_free(daemon->act);
+    events_free(daemon->events);
     recorder_close(daemon->recorder);
     mc_engine_free(daemon->engine);
     policies_free(&daemon->policies);

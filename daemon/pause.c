@@ -109,6 +109,12 @@ static void note(struct request *request, struct daemon *daemon, const struct mc
     else
         snprintf(line, sizeof(line), "%s all guests", pause ? "pauses" : "resumes");
     request_log(request, line);
+    if (guest)
+        events_add_guest(daemon->events, pause ? EVENT_PAUSED : EVENT_RESUMED, guest, NULL,
+                         "%s by uid %u", pause ? "paused" : "resumed", request_uid(request));
+    else
+        events_add(daemon->events, pause ? EVENT_PAUSED : EVENT_RESUMED, NULL,
+                   "all guests %s by uid %u", pause ? "paused" : "resumed", request_uid(request));
     take_effect(daemon);
 }
 

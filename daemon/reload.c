@@ -47,5 +47,7 @@ int daemon_reload(struct daemon *daemon, struct mc_error *err)
     record_begin(daemon);
     tick_wake(daemon);
     log_info("configuration reloaded");
+    events_add(daemon->events, EVENT_RELOADED, NULL, "configuration reloaded, policy %.64s",
+               mc_policy_of(policy)->name);
     return 0;
 }

@@ -71,6 +71,8 @@ static int plan(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         daemon->counters.policy_failures++;
     if (rc < 0 && rc != -ENOMEM && policies_fall_back(&daemon->policies, err)) {
+        events_add(daemon->events, EVENT_POLICY_REFUSED, NULL, "policy %.64s decides instead: %s",
+                   mc_policy_of(daemon->policies.current)->name, err->text);
         mc_engine_configure(daemon->engine, &daemon->config.engine, daemon->policies.current);
         record_begin(daemon);
         rc = mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, err);
@@ -88,7 +90,7 @@ static void decide_and_act(struct daemon *daemon)
     observe_apply_config(&daemon->config, &daemon->snapshot);
     pauses_apply(&daemon->pauses, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
-    watch_follow(&daemon->watch, &daemon->snapshot);
+    watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
@@ -97,6 +99,7 @@ static void decide_and_act(struct daemon *daemon)
         return;
     }
     daemon->has_plan = true;
+    watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);

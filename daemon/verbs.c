@@ -165,6 +165,7 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
+    {"events", false, handle_events},
     {"explain", false, handle_explain},
     {"list", false, handle_list},
     {"pause", true, handle_pause},

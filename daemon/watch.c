@@ -11,38 +11,128 @@ void watch_free(struct watch *watch)
     *watch = (struct watch){0};
 }
 
-static struct watched begin(const struct mc_guest *guest)
+static struct watched begin(const struct mc_guest *guest, bool again, struct events *events)
 {
-    struct watched watched = {.run_id = guest->run_id};
+    struct watched watched = {.run_id = guest->run_id, .answers = true};
+    char size[MC_SIZE_TEXT];
 
     memcpy(watched.uuid, guest->uuid, sizeof(watched.uuid));
     memcpy(watched.name, guest->name, sizeof(watched.name));
+    events_add_guest(events, EVENT_SEEN, guest, NULL, again ? "began to run anew, %s" : "seen, %s",
+                     mc_size_format(size, guest->memory));
     return watched;
 }
 
+static void end(const struct watched *watched, struct events *events)
+{
+    const struct event_facts facts = {.uuid = watched->uuid, .name = watched->name};
+
+    events_add(events, EVENT_GONE, &facts, "gone");
+}
+
+/* An exemption is told when it begins and when it ends; nothing is said of a guest that has none.
+ */
+static void follow_exempt(struct watched *watched, const struct mc_guest *guest,
+                          struct events *events)
+{
+    const char *name = mc_exempt_name(guest->exempt);
+
+    if (!guest->known || (watched->known && watched->exempt == guest->exempt))
+        return;
+    if (guest->exempt != MC_EXEMPT_NO)
+        events_add_guest(events, EVENT_EXEMPT, guest, name, "left alone: %s", name);
+    else if (watched->known)
+        events_add_guest(events, EVENT_MANAGED, guest, NULL, "managed again");
+    watched->known = true;
+    watched->exempt = guest->exempt;
+}
+
+static void follow_guest(struct watched *watched, const struct mc_guest *guest,
+                         struct events *events)
+{
+    follow_exempt(watched, guest, events);
+    if (watched->answers && !guest->answers)
+        events_add_guest(events, EVENT_SILENT, guest, NULL, "its QEMU does not answer");
+    else if (!watched->answers && guest->answers)
+        events_add_guest(events, EVENT_ANSWERS, guest, NULL, "its QEMU answers again");
+    if (!watched->agent && guest->agent.present)
+        events_add_guest(events, EVENT_AGENT_SPEAKS, guest, NULL, "its agent speaks, version %s",
+                         guest->agent.version);
+    else if (watched->agent && !guest->agent.present)
+        events_add_guest(events, EVENT_AGENT_SILENT, guest, NULL, "its agent is silent");
+    watched->answers = guest->answers;
+    watched->agent = guest->agent.present;
+}
+
 /* Both are in the order of the UUIDs: one walk over them. */
-void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot)
+void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot, struct events *events)
 {
     struct watched *list = calloc(snapshot->count + 1, sizeof(*list));
     size_t old = 0;
 
     for (size_t i = 0; list && i < snapshot->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
+        bool again;
 
         while (old < watch->count && strcmp(watch->list[old].uuid, guest->uuid) < 0)
-            old++;
-        if (old < watch->count && strcmp(watch->list[old].uuid, guest->uuid) == 0 &&
-            watch->list[old].run_id == guest->run_id)
+            end(&watch->list[old++], events);
+        again = old < watch->count && strcmp(watch->list[old].uuid, guest->uuid) == 0;
+        if (again && watch->list[old].run_id == guest->run_id)
             list[i] = watch->list[old];
         else
-            list[i] = begin(guest);
+            list[i] = begin(guest, again, events);
+        old += again;
         if (list[i].stats_update != guest->stats.last_update)
             list[i].stats_seen_ms = snapshot->now_ms;
         list[i].stats_update = guest->stats.last_update;
+        follow_guest(&list[i], guest, events);
     }
+    while (list && old < watch->count)
+        end(&watch->list[old++], events);
     free(watch->list);
     watch->list = list;
     watch->count = list ? snapshot->count : 0;
+}
+
+static bool has_rule(const struct mc_step *step, const char *name)
+{
+    for (unsigned i = 0; i < step->change_count; i++)
+        if (strcmp(mc_rule_name(step->changes[i].rule), name) == 0)
+            return true;
+    return false;
+}
+
+static void follow_statistics(struct watched *watched, const struct mc_guest *guest,
+                              struct events *events)
+{
+    if (watched->fresh && !guest->fresh)
+        events_add_guest(events, EVENT_STALE, guest, NULL,
+                         "its statistics are old or impossible; not shrunk");
+    else if (!watched->fresh && guest->fresh && watched->was_fresh)
+        events_add_guest(events, EVENT_FRESH, guest, NULL, "its statistics are good again");
+    watched->fresh = guest->fresh;
+    watched->was_fresh |= guest->fresh;
+}
+
+void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const struct mc_plan *plan,
+                struct events *events)
+{
+    for (size_t i = 0; i < watch->count && i < plan->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        struct watched *watched = &watch->list[i];
+        bool stuck = has_rule(&plan->steps[i], "stuck");
+
+        if (guest->exempt != MC_EXEMPT_NO)
+            continue;
+        /* With a command under way nothing is known; one that is silent was told already. */
+        if (guest->answers)
+            follow_statistics(watched, guest, events);
+        if (stuck && !watched->stuck)
+            events_add_guest(events, EVENT_STUCK, guest, "stuck", "its balloon does not follow");
+        else if (!stuck && watched->stuck)
+            events_add_guest(events, EVENT_FOLLOWS, guest, NULL, "its balloon follows again");
+        watched->stuck = stuck;
+    }
 }
 
 static int by_uuid(const void *uuid, const void *watched)
@@ -79,13 +169,15 @@ void watch_sent(struct watch *watch, const struct mc_guest *guest, const struct 
 }
 
 /* The same thing is withheld in every pass: it is one command, and old. */
-void watch_withheld(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
+bool watch_withheld(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
                     uint64_t now_ms)
 {
     struct watched *watched = watch_find(watch, guest->uuid);
 
-    if (watched && (watched->last.state != OUTCOME_WITHHELD || watched->last.to != step->target))
-        watched->last = outcome_of(guest, step, OUTCOME_WITHHELD, now_ms);
+    if (!watched || (watched->last.state == OUTCOME_WITHHELD && watched->last.to == step->target))
+        return false;
+    watched->last = outcome_of(guest, step, OUTCOME_WITHHELD, now_ms);
+    return true;
 }
 
 void watch_late(struct watch *watch, const char *uuid)

@@ -13,6 +13,8 @@
 
 #include <memctl/model.h>
 
+#include "events.h"
+
 enum outcome_state {
     OUTCOME_NONE,     /* no command was sent */
     OUTCOME_SENT,     /* it has not come back */
@@ -35,6 +37,11 @@ struct watched {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
     int run_id;
+    /* as it was told last */
+    bool known;
+    enum mc_exempt exempt;
+    bool answers, agent, stuck;
+    bool fresh, was_fresh;
     uint64_t stats_update;  /* of the balloon's last statistics */
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;
@@ -47,8 +54,15 @@ struct watch {
 
 void watch_free(struct watch *watch);
 
-/* Bring the entries into line with the snapshot. Without memory for it nothing is remembered. */
-void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot);
+/*
+ * Bring the entries into line with the snapshot, before act_mark_busy(), and tell what changed.
+ * Without memory for it nothing is remembered.
+ */
+void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot, struct events *events);
+
+/* The same for what the engine found out. */
+void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const struct mc_plan *plan,
+                struct events *events);
 
 /* The entry of a guest, or NULL. */
 struct watched *watch_find(const struct watch *watch, const char *uuid);
@@ -56,7 +70,8 @@ struct watched *watch_find(const struct watch *watch, const char *uuid);
 /* A command goes out, is late, comes back. */
 void watch_sent(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
                 uint64_t now_ms);
-void watch_withheld(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
+/* Returns whether this is another one than before. */
+bool watch_withheld(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
                     uint64_t now_ms);
 void watch_late(struct watch *watch, const char *uuid);
 void watch_ended(struct watch *watch, const char *uuid, uint64_t now_ms,

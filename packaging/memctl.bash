@@ -46,11 +46,26 @@ _memctl() {
         return
         ;;
     --policy | --policy= | --param | --param= | --compare | --compare= | --interval | --interval= | \
-        --series | --series=) return ;;
+        --series | --series= | --since | --since=) return ;;
+    --guest | --guest=) ;;
     *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == list ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
+        return
+    fi
+    if [[ $prev == --guest || $prev == --guest= ]]; then
+        while read -r name; do
+            if [[ $name == "$cur"* ]]; then
+                COMPREPLY+=("$(printf %q "$name")")
+            fi
+        done < <(_memctl_guests "${memctl[@]}")
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == events ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--follow\n--since\n--guest\n--json\n--socket\n--help' -- "$cur"
+        )
         return
     fi
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
@@ -70,7 +85,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nexplain\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nexplain\nevents\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)

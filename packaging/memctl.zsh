@@ -41,6 +41,7 @@ _memctl() {
         'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
+        'events:print what changed, and follow what changes'
         "set:change a guest's shares, min, max or managed"
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'
@@ -58,6 +59,9 @@ _memctl() {
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
+        '(-f --follow)'{-f,--follow}'[events\: go on with what happens]' \
+        '--since[events\: from this time on]:time:' \
+        '--guest[events\: about this guest]:guest:_memctl_guests' \
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \

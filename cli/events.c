@@ -111,6 +111,15 @@ static void go_on(json_t *question, const json_t *page)
     json_object_set(question, "after", json_object_get(page, "next"));
 }
 
+/* Nothing comes after it. */
+static bool is_last(const json_t *page)
+{
+    const json_t *events = json_object_get(page, "events");
+    size_t count = json_array_size(events);
+
+    return count && strcmp(json_text(json_array_get(events, count - 1), "kind"), "stopping") == 0;
+}
+
 static int ask_on(const struct cli *cli, struct mc_client *client, json_t *question, bool follow)
 {
     struct mc_error err;
@@ -125,6 +134,11 @@ static int ask_on(const struct cli *cli, struct mc_client *client, json_t *quest
         if (ferror(stdout)) {
             json_decref(page);
             return EXIT_FAILED;
+        }
+        if (follow && is_last(page)) {
+            json_decref(page);
+            fputs("memctl: memctld has stopped\n", stderr);
+            return EXIT_NO_DAEMON;
         }
         go_on(question, page);
         more = json_is_true(json_object_get(page, "more"));

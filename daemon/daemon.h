@@ -171,7 +171,10 @@ int metrics_start(struct daemon *daemon, struct mc_error *err);
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);
 
-/* reload.c: take the configuration from the file again; keeps the old one on any error. */
-int daemon_reload(struct daemon *daemon, struct mc_error *err);
+/*
+ * reload.c: take the configuration from the file again; keeps the old one on any error. by: who
+ * wants it, for the events.
+ */
+int daemon_reload(struct daemon *daemon, const char *by, struct mc_error *err);
 
 #endif

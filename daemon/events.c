@@ -108,15 +108,17 @@ static int64_t wall_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A text that was cut, or came from elsewhere, may be no UTF-8; then it is at least readable. */
+/*
+ * A text can hold what a guest or libvirt said. Nothing in it moves the cursor of whoever reads it,
+ * and one that was cut, or is no UTF-8, is at least readable.
+ */
 static void make_printable(char *text)
 {
     json_t *trial = json_string(text);
 
-    if (!trial)
-        for (char *c = text; *c; c++)
-            if ((unsigned char)*c >= 0x80)
-                *c = '?';
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f || (!trial && (unsigned char)*c >= 0x80))
+            *c = '?';
     json_decref(trial);
 }
 

@@ -179,7 +179,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *opaque)
     (void)signal_number;
     (void)what;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now_ms() * 1000);
-    if (daemon_reload(daemon, &err) < 0)
+    if (daemon_reload(daemon, "SIGHUP", &err) < 0)
         log_error("not reloaded, the old configuration stays: %s", err.text);
     sd_notify(0, "READY=1");
 }

@@ -23,7 +23,7 @@ static void keep_bound(const struct config *old, struct config *new)
     new->dry_run = old->dry_run;
 }
 
-int daemon_reload(struct daemon *daemon, struct mc_error *err)
+int daemon_reload(struct daemon *daemon, const char *by, struct mc_error *err)
 {
     struct mc_policy_input input = mc_engine_policy_input(daemon->engine, NULL);
     struct mc_policy_run *policy = NULL;
@@ -35,6 +35,7 @@ int daemon_reload(struct daemon *daemon, struct mc_error *err)
     if (rc == 0)
         rc = mc_policy_try(policy, &input, err);
     if (rc < 0) {
+        events_add(daemon->events, EVENT_RELOADED, NULL, "not reloaded (%s): %s", by, err->text);
         mc_policy_unload(policy);
         config_free(&config);
         return rc;
@@ -47,7 +48,7 @@ int daemon_reload(struct daemon *daemon, struct mc_error *err)
     record_begin(daemon);
     tick_wake(daemon);
     log_info("configuration reloaded");
-    events_add(daemon->events, EVENT_RELOADED, NULL, "configuration reloaded, policy %.64s",
-               mc_policy_of(policy)->name);
+    events_add(daemon->events, EVENT_RELOADED, NULL, "configuration reloaded (%s), policy %.64s",
+               by, mc_policy_of(policy)->name);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <memctl/wire.h>
@@ -155,10 +156,12 @@ static void handle_set(struct request *request, struct daemon *daemon, const jso
 static void handle_reload(struct request *request, struct daemon *daemon, const json_t *args)
 {
     struct mc_error err;
+    char by[32];
 
     (void)args;
     request_log(request, "reloads the configuration");
-    if (daemon_reload(daemon, &err) < 0)
+    snprintf(by, sizeof(by), "uid %u", request_uid(request));
+    if (daemon_reload(daemon, by, &err) < 0)
         request_fail(request, &err);
     else
         request_reply(request, json_object());

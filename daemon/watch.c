@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+
+#define TELL_MAX 6
+#define TELL_WINDOW_MS 60000
+
 void watch_free(struct watch *watch)
 {
     free(watch->list);
@@ -30,14 +35,35 @@ static void end(const struct watched *watched, struct events *events)
     events_add(events, EVENT_GONE, &facts, "gone");
 }
 
-/* An exemption is told when it begins and when it ends; nothing is said of a guest that has none.
+/*
+ * One guest must not push what happened to the others out of the memory. What it was not allowed to
+ * tell is told later if it is still so.
+ */
+static bool may_tell(struct watched *watched)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    if (now_ms - watched->told_ms >= TELL_WINDOW_MS) {
+        watched->told_ms = now_ms;
+        watched->told = 0;
+    }
+    if (watched->told == TELL_MAX)
+        return false;
+    watched->told++;
+    return true;
+}
+
+/*
+ * An exemption is told when it begins and when it ends; nothing is said of a guest that has none,
+ * and a pause was told already.
  */
 static void follow_exempt(struct watched *watched, const struct mc_guest *guest,
                           struct events *events)
 {
     const char *name = mc_exempt_name(guest->exempt);
 
-    if (!guest->known || (watched->known && watched->exempt == guest->exempt))
+    if (guest->exempt == MC_EXEMPT_OPERATOR || !guest->known ||
+        (watched->known && watched->exempt == guest->exempt))
         return;
     if (guest->exempt != MC_EXEMPT_NO)
         events_add_guest(events, EVENT_EXEMPT, guest, name, "left alone: %s", name);
@@ -47,21 +73,31 @@ static void follow_exempt(struct watched *watched, const struct mc_guest *guest,
     watched->exempt = guest->exempt;
 }
 
+static void follow_agent(struct watched *watched, const struct mc_guest *guest,
+                         struct events *events)
+{
+    if (watched->agent == guest->agent.present || !may_tell(watched))
+        return;
+    watched->agent = guest->agent.present;
+    if (watched->agent)
+        events_add_guest(events, EVENT_AGENT_SPEAKS, guest, NULL, "its agent speaks, version %s",
+                         guest->agent.version);
+    else
+        events_add_guest(events, EVENT_AGENT_SILENT, guest, NULL, "its agent is silent");
+}
+
 static void follow_guest(struct watched *watched, const struct mc_guest *guest,
                          struct events *events)
 {
     follow_exempt(watched, guest, events);
-    if (watched->answers && !guest->answers)
-        events_add_guest(events, EVENT_SILENT, guest, NULL, "its QEMU does not answer");
-    else if (!watched->answers && guest->answers)
-        events_add_guest(events, EVENT_ANSWERS, guest, NULL, "its QEMU answers again");
-    if (!watched->agent && guest->agent.present)
-        events_add_guest(events, EVENT_AGENT_SPEAKS, guest, NULL, "its agent speaks, version %s",
-                         guest->agent.version);
-    else if (watched->agent && !guest->agent.present)
-        events_add_guest(events, EVENT_AGENT_SILENT, guest, NULL, "its agent is silent");
+    follow_agent(watched, guest, events);
+    if (watched->answers == guest->answers || !may_tell(watched))
+        return;
     watched->answers = guest->answers;
-    watched->agent = guest->agent.present;
+    if (watched->answers)
+        events_add_guest(events, EVENT_ANSWERS, guest, NULL, "its QEMU answers again");
+    else
+        events_add_guest(events, EVENT_SILENT, guest, NULL, "its QEMU does not answer");
 }
 
 /* Both are in the order of the UUIDs: one walk over them. */
@@ -102,16 +138,31 @@ static bool has_rule(const struct mc_step *step, const char *name)
     return false;
 }
 
+/* That they are good for the first time is what everybody expects. */
 static void follow_statistics(struct watched *watched, const struct mc_guest *guest,
                               struct events *events)
 {
-    if (watched->fresh && !guest->fresh)
+    if (watched->fresh == guest->fresh || (watched->was_fresh && !may_tell(watched)))
+        return;
+    watched->fresh = guest->fresh;
+    if (!watched->fresh)
         events_add_guest(events, EVENT_STALE, guest, NULL,
                          "its statistics are old or impossible; not shrunk");
-    else if (!watched->fresh && guest->fresh && watched->was_fresh)
+    else if (watched->was_fresh)
         events_add_guest(events, EVENT_FRESH, guest, NULL, "its statistics are good again");
-    watched->fresh = guest->fresh;
-    watched->was_fresh |= guest->fresh;
+    watched->was_fresh = true;
+}
+
+static void follow_stuck(struct watched *watched, const struct mc_guest *guest, bool stuck,
+                         struct events *events)
+{
+    if (watched->stuck == stuck || !may_tell(watched))
+        return;
+    watched->stuck = stuck;
+    if (stuck)
+        events_add_guest(events, EVENT_STUCK, guest, "stuck", "its balloon does not follow");
+    else
+        events_add_guest(events, EVENT_FOLLOWS, guest, NULL, "its balloon follows again");
 }
 
 void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const struct mc_plan *plan,
@@ -119,19 +170,13 @@ void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const s
 {
     for (size_t i = 0; i < watch->count && i < plan->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
-        struct watched *watched = &watch->list[i];
-        bool stuck = has_rule(&plan->steps[i], "stuck");
 
         if (guest->exempt != MC_EXEMPT_NO)
             continue;
         /* With a command under way nothing is known; one that is silent was told already. */
         if (guest->answers)
-            follow_statistics(watched, guest, events);
-        if (stuck && !watched->stuck)
-            events_add_guest(events, EVENT_STUCK, guest, "stuck", "its balloon does not follow");
-        else if (!stuck && watched->stuck)
-            events_add_guest(events, EVENT_FOLLOWS, guest, NULL, "its balloon follows again");
-        watched->stuck = stuck;
+            follow_statistics(&watch->list[i], guest, events);
+        follow_stuck(&watch->list[i], guest, has_rule(&plan->steps[i], "stuck"), events);
     }
 }
 

@@ -42,6 +42,8 @@ struct watched {
     enum mc_exempt exempt;
     bool answers, agent, stuck;
     bool fresh, was_fresh;
+    unsigned told; /* of what a guest can bring about as often as it likes, since told_ms */
+    uint64_t told_ms;
     uint64_t stats_update;  /* of the balloon's last statistics */
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;

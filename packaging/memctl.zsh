@@ -59,9 +59,9 @@ _memctl() {
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
-        '(-f --follow)'{-f,--follow}'[events\: go on with what happens]' \
-        '--since[events\: from this time on]:time:' \
-        '--guest[events\: about this guest]:guest:_memctl_guests' \
+        '(-f --follow)'{-f,--follow}'[events: go on with what happens]' \
+        '--since[events: from this time on]:time:' \
+        '--guest[events: about this guest]:guest:_memctl_guests' \
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -102,7 +103,12 @@ def tells_what_happens(build):
         memctld.run("resume", "b")
         memctld.run("policy", "use", "idle-tax")
         memctld.run("reload")
-        wait_for("b again", lambda: "managed" in kinds(memctld, "b"))
+        memctld.config.write_text("nonsense")
+        memctld.run("reload")
+        memctld.json("set", "a", "managed=no")
+        wait_for("a left alone", lambda: "exempt" in kinds(memctld, "a"))
+        memctld.json("set", "a", "managed=yes")
+        wait_for("a again", lambda: "managed" in kinds(memctld, "a"))
         told = events(memctld)
         assert [event["seq"] for event in told] == list(range(1, len(told) + 1)), told
         assert told[0]["kind"] == "started" and "policy shares" in told[0]["text"], told[0]
@@ -111,11 +117,13 @@ def tells_what_happens(build):
         by_kind = {event["kind"]: event for event in told}
         target = by_kind["target"]
         assert target["from"] != target["to"] and target["reason"] and target["uuid"], target
-        assert "shares=3000 max=900M" in by_kind["settings"]["text"], by_kind["settings"]
-        assert "by uid" in by_kind["settings"]["text"], by_kind["settings"]
+        texts = [event["text"] for event in told]
+        assert any("by uid" in text and "shares=3000 max=900M" in text for text in texts), texts
+        assert any(text.startswith("configuration reloaded (uid ") for text in texts), texts
+        assert any("not reloaded (uid " in text and "nonsense" not in text for text in texts), texts
         assert by_kind["paused"]["guest"] == by_kind["resumed"]["guest"] == "b"
         assert "policy idle-tax decides" in by_kind["policy"]["text"], by_kind["policy"]
-        assert "reloaded" in by_kind
+        assert "exempt" not in kinds(memctld, "b"), told  # the pause was told
         now = time.time() * 1000
         assert all(now - 60000 < event["wall_ms"] <= now for event in told), told
 
@@ -138,6 +146,33 @@ def tells_of_guests_in_trouble(build):
             ["stale", "fresh"], events(memctld)
         assert kinds(memctld, "gone")[-1] == "gone", events(memctld)
         assert kinds(memctld, "again").count("seen") == 2, events(memctld)
+
+
+def is_not_flooded_by_one_guest(build):
+    faults = [{"kind": "impossible", "from": 3 + 2 * n, "to": 4 + 2 * n} for n in range(10)]
+    scenario = dict(SCENARIO, guests=[{"name": "liar", "memory": "1G", "working_set": "60M",
+                                       "faults": faults}])
+    with simulated(build, scenario) as memctld:
+        wait_for("lies", lambda: kinds(memctld, "liar").count("stale") >= 3)
+        time.sleep(4)
+        told = [kind for kind in kinds(memctld, "liar") if kind in ("stale", "fresh")]
+        assert told == ["stale", "fresh"] * 3, told
+
+
+def tells_that_a_command_failed(build):
+    scenario = dict(SCENARIO, guests=[
+        {"name": "ghost", "memory": "1G", "working_set": "60M", "min": "128M",
+         "faults": [{"kind": "vanish", "from": 4, "to": 60}]},
+        *SCENARIO["guests"][:2]])
+    with simulated(build, scenario) as memctld:
+        wait_for("a command", lambda: "target" in kinds(memctld, "ghost"))
+        time.sleep(3.5)
+        memctld.run("set", "a", "shares=5000")
+        wait_for("a failure", lambda: "command-failed" in kinds(memctld, "ghost"))
+        failed = [event for event in events(memctld) if event["kind"] == "command-failed"][0]
+        assert failed["from"] and failed["to"] and "the guest is gone" in failed["text"], failed
+        shown = " ".join(memctld.run("explain", "ghost").stdout.split())
+        assert "That failed: the guest is gone" in shown, shown
 
 
 def tells_what_a_dry_run_would_send(build):
@@ -186,9 +221,17 @@ def follows_to_the_end_of_the_daemon(build):
             follower.wait_for("seen")
             assert memctld.stop() == 0, memctld.log()
             follower.wait_for("memctld stops")
+            assert follower.process.wait(10) == 3
+            assert "memctld has stopped" in follower.process.stderr.read()
+
+
+def follows_until_the_daemon_is_killed(build):
+    with simulated(build) as memctld:
+        with Follower(memctld, "-f") as follower:
+            follower.wait_for("seen")
+            memctld.stop(signal.SIGKILL)
             assert follower.process.wait(10) == 1
-            said = follower.process.stderr.read()
-            assert "memctld closed the connection" in said, said
+            assert follower.process.stderr.read().startswith("memctl: memctld ")
 
 
 def tells_a_slow_client_what_it_missed(build):
@@ -260,10 +303,13 @@ def refuses_bad_input(build):
 TESTS = [
     tells_what_happens,
     tells_of_guests_in_trouble,
+    is_not_flooded_by_one_guest,
+    tells_that_a_command_failed,
     tells_what_a_dry_run_would_send,
     prints_lines_for_people,
     follows,
     follows_to_the_end_of_the_daemon,
+    follows_until_the_daemon_is_killed,
     tells_a_slow_client_what_it_missed,
     is_not_impressed_by_100_slow_followers,
     refuses_bad_input,

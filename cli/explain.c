@@ -88,6 +88,9 @@ static void say_measured(const json_t *result, const json_t *guest)
         cli_size(guest, "memory"), cli_size(guest, "actual"), cli_size(guest, "held"));
     if (statistics_age == MC_UNKNOWN)
         say("", "Its balloon driver has not sent statistics.");
+    else if (json_size(balloon, "usable") == MC_UNKNOWN)
+        say("", "Its balloon driver's last statistics came %s ago; now there are none.",
+            age(statistics_age));
     else
         say("", "Its balloon driver said %s ago that %s could be given up without swapping.",
             age(statistics_age), cli_size(balloon, "usable"));

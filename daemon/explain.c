@@ -43,7 +43,7 @@ static json_t *statistics_age_json(const struct daemon *daemon, const struct mc_
 {
     const struct watched *watched = watch_find(&daemon->watch, guest->uuid);
 
-    if (!watched || !guest->stats.last_update)
+    if (!watched || !watched->stats_update)
         return json_null();
     return json_integer((json_int_t)mc_less_u64(now_ms, watched->stats_seen_ms));
 }

@@ -100,6 +100,16 @@ static void follow_guest(struct watched *watched, const struct mc_guest *guest,
         events_add_guest(events, EVENT_SILENT, guest, NULL, "its QEMU does not answer");
 }
 
+/* A guest whose QEMU does not answer has none in the snapshot; the last ones are as old as before.
+ */
+static void follow_update(struct watched *watched, const struct mc_guest *guest, uint64_t now_ms)
+{
+    if (!guest->stats.last_update || guest->stats.last_update == watched->stats_update)
+        return;
+    watched->stats_update = guest->stats.last_update;
+    watched->stats_seen_ms = now_ms;
+}
+
 /* Both are in the order of the UUIDs: one walk over them. */
 void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot, struct events *events)
 {
@@ -118,9 +128,7 @@ void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot, struc
         else
             list[i] = begin(guest, again, events);
         old += again;
-        if (list[i].stats_update != guest->stats.last_update)
-            list[i].stats_seen_ms = snapshot->now_ms;
-        list[i].stats_update = guest->stats.last_update;
+        follow_update(&list[i], guest, snapshot->now_ms);
         follow_guest(&list[i], guest, events);
     }
     while (list && old < watch->count)

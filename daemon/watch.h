@@ -44,7 +44,7 @@ struct watched {
     bool fresh, was_fresh;
     unsigned told; /* of what a guest can bring about as often as it likes, since told_ms */
     uint64_t told_ms;
-    uint64_t stats_update;  /* of the balloon's last statistics */
+    uint64_t stats_update;  /* of the balloon's last statistics, 0 if there were none */
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;
 };

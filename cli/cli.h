@@ -38,11 +38,13 @@ struct command {
     const char *summary;                  /* one line */
     const char *help;                     /* what --help says beyond that; may be NULL */
     const struct command_option *options; /* ends with a NULL name; may be NULL */
+    const char *letters; /* "f": -f is the option whose name begins so; may be NULL */
     int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
 };
 
-extern const struct command command_list, command_policy, command_reload, command_replay,
-    command_set, command_show, command_simulate, command_snapshot, command_status, command_version;
+extern const struct command command_events, command_explain, command_list, command_pause,
+    command_policy, command_reload, command_replay, command_resume, command_set, command_show,
+    command_simulate, command_snapshot, command_status, command_version;
 
 /* The value of an option that was given, the last one if several; "" for one without argument. */
 const char *cli_option(const struct cli *cli, const char *name);

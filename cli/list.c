@@ -62,6 +62,10 @@ static int run(const struct cli *cli, int argc, char **argv)
     if (!json_is_true(json_object_get(result, "connected")))
         fputs("memctl: the daemon has no connection to the hypervisor; 'memctl status' says why\n",
               stderr);
+    if (json_is_true(json_object_get(result, "dry_run")))
+        fputs("memctl: dry run: TARGET is what would be sent; no guest is touched\n", stderr);
+    if (json_is_true(json_object_get(result, "paused")))
+        fputs("memctl: all guests are paused; 'memctl resume' lets them move again\n", stderr);
     json_decref(result);
     return EXIT_OK;
 }

@@ -6,8 +6,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_status, &command_list,     &command_show,     &command_set,    &command_policy,
-    &command_reload, &command_snapshot, &command_simulate, &command_replay, &command_version,
+    &command_status,   &command_list,     &command_show,   &command_explain, &command_events,
+    &command_set,      &command_pause,    &command_resume, &command_policy,  &command_reload,
+    &command_snapshot, &command_simulate, &command_replay, &command_version,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
@@ -112,16 +113,32 @@ static int take_option(struct arguments *arguments, int option, const char *name
     return EXIT_OK;
 }
 
+/* The name of the command's option that a letter stands for. */
+static const char *name_of_letter(const struct command *command, int letter)
+{
+    for (const struct command_option *o = command->options; o->name; o++)
+        if (o->name[0] == letter)
+            return o->name;
+    return NULL;
+}
+
 /* Options may stand before and after the command: getopt moves them to the front. */
 static int take_options(int argc, char **argv, struct arguments *arguments)
 {
     struct option known[COMMON_COUNT + OPTIONS_MAX + 1] = {0};
+    const char *own;
+    char letters[16];
     int option, which = 0;
 
     arguments->command = find_command(argc, argv);
+    own = arguments->command ? arguments->command->letters : NULL;
+    snprintf(letters, sizeof(letters), "hV%s", own ? own : "");
     add_own(arguments->command, known);
-    while ((option = getopt_long(argc, argv, "hV", known, &which)) != -1) {
-        if (take_option(arguments, option, known[which].name) == EXIT_OK)
+    while ((option = getopt_long(argc, argv, letters, known, &which)) != -1) {
+        bool is_own = own && option < JSON && strchr(own, option);
+        const char *name = is_own ? name_of_letter(arguments->command, option) : known[which].name;
+
+        if (take_option(arguments, is_own ? OWN : option, name) == EXIT_OK)
             continue;
         if (arguments->command)
             fprintf(stderr, "memctl: try 'memctl %s --help'\n", arguments->command->name);

@@ -35,6 +35,20 @@ static void print_refused(const json_t *refused)
                json_text(refused, "error"));
 }
 
+/* Whatever keeps memctld from moving memory although all is well. */
+static void print_standstill(const json_t *status)
+{
+    const json_t *paused = json_object_get(status, "paused");
+    size_t by_name = json_array_size(json_object_get(paused, "guests"));
+
+    if (json_is_true(json_object_get(status, "dry_run")))
+        puts("            DRY RUN: everything is decided and shown, no guest is touched");
+    if (json_is_true(json_object_get(paused, "all")))
+        puts("            ALL GUESTS ARE PAUSED: 'memctl resume' lets them move again");
+    if (by_name)
+        printf("            %zu paused by name: 'memctl resume GUEST'\n", by_name);
+}
+
 static void print_host(const json_t *host)
 {
     const json_t *pressure = json_object_get(host, "pressure");
@@ -79,6 +93,7 @@ static int run(const struct cli *cli, int argc, char **argv)
     printf(", policy %s, every %.1f s\n", json_text(status, "policy"),
            (double)json_integer_value(json_object_get(status, "interval_ms")) / 1000);
     print_refused(json_object_get(status, "policy_refused"));
+    print_standstill(status);
     print_hypervisor(json_object_get(status, "hypervisor"));
     plan = json_object_get(status, "plan");
     if (json_is_object(plan)) {

@@ -115,12 +115,26 @@ static int run(struct job *job, struct mc_session *session)
     return mc_session_set_balloon(session, command->uuid, command->to, &job->err);
 }
 
+static struct event_facts facts_of(const struct command *command)
+{
+    return (struct event_facts){.uuid = command->uuid,
+                                .name = command->name,
+                                .from = command->from,
+                                .to = command->to,
+                                .sized = !command->stats_period};
+}
+
 static void late(struct job *job)
 {
     struct command *command = (struct command *)job;
 
+    const struct event_facts facts = facts_of(command);
+
+    watch_late(&command->daemon->watch, command->uuid);
     log_warning("guest '%s' does not take a command; it is left alone until it answers",
                 command->name);
+    events_add(command->daemon->events, EVENT_COMMAND_LATE, &facts,
+               "does not take a command; left alone until it answers");
 }
 
 static void note_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done)
@@ -137,6 +151,7 @@ static void done(struct job *job)
     struct command *command = (struct command *)job;
     struct daemon *daemon = command->daemon;
     struct command **link = &daemon->act->under_way;
+    const struct event_facts facts = facts_of(command);
 
     while (*link != command)
         link = &(*link)->next;
@@ -148,11 +163,13 @@ static void done(struct job *job)
         }
     } else {
         note_outcome(daemon, command->uuid, clock_now_ms(), job->rc == 0);
-        record_command(daemon, command->name, command->from, command->to,
-                       job->rc < 0 ? &job->err : NULL);
+        watch_ended(&daemon->watch, command->uuid, clock_now_ms(), job->rc < 0 ? &job->err : NULL);
+        record_command(daemon, &facts, job->rc < 0 ? &job->err : NULL);
     }
-    if (job->is_late)
+    if (job->is_late) {
         log_info("guest '%s' answers again", command->name);
+        events_add(daemon->events, EVENT_COMMAND_BACK, &facts, "a late command came back");
+    }
     free(command);
 }
 
@@ -188,6 +205,7 @@ static void send_target(struct daemon *daemon, const struct mc_guest *guest,
     }
     command->from = guest->actual;
     command->to = step->target;
+    watch_sent(&daemon->watch, guest, step, clock_now_ms());
     submit(daemon, command);
 }
 
@@ -197,7 +215,7 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
     unsigned wanted = (unsigned)mc_max_u64(1, daemon->config.engine.interval_ms / 1000);
     struct command *command;
 
-    if (guest->exempt != MC_EXEMPT_NO || !guest->answers ||
+    if (daemon->config.dry_run || guest->exempt != MC_EXEMPT_NO || !guest->answers ||
         (guest->stats_period_s && guest->stats_period_s <= wanted) ||
         is_busy(daemon->act, guest->uuid) ||
         !stats_may_be_tried(daemon->act, guest->uuid, daemon->snapshot.now_ms))
@@ -209,12 +227,33 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
     submit(daemon, command);
 }
 
+/*
+ * A dry run: nothing was sent, and the next plan has to begin from what the guests have, as this
+ * one did. A target that takes nothing from the others counts as taken long ago, so that nothing
+ * older is still promised, and as lost since, so that it is planned again. A higher one has to stay
+ * as if it were taken: lost, it would be promised and asked for, twice the memory.
+ */
+static void withhold(struct daemon *daemon, const struct mc_guest *guest,
+                     const struct mc_step *step)
+{
+    if (watch_withheld(&daemon->watch, guest, step, clock_now_ms()))
+        record_withheld(daemon, guest, step);
+    if (step->target > guest->actual) {
+        note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, true);
+        return;
+    }
+    note_outcome(daemon, guest->uuid, 0, true);
+    note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, false);
+}
+
 void act_run(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->plan.count; i++) {
         const struct mc_guest *guest = &daemon->snapshot.guests[i];
 
-        if (daemon->plan.steps[i].send)
+        if (daemon->config.dry_run && daemon->plan.steps[i].send)
+            withhold(daemon, guest, &daemon->plan.steps[i]);
+        else if (daemon->plan.steps[i].send)
             send_target(daemon, guest, &daemon->plan.steps[i]);
         else
             turn_on_stats(daemon, guest);

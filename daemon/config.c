@@ -89,6 +89,14 @@ static int read_record(struct config *config, const char *value, struct mc_error
     return read_text(config->record, sizeof(config->record), value, err);
 }
 
+static int read_dry_run(struct config *config, const char *value, struct mc_error *err)
+{
+    config->dry_run = strcmp(value, "yes") == 0;
+    if (!config->dry_run && strcmp(value, "no") != 0)
+        return mc_error_set(err, -EINVAL, "'%s' is neither yes nor no", value);
+    return 0;
+}
+
 static int read_interval(struct config *config, const char *value, struct mc_error *err)
 {
     uint64_t ms;
@@ -224,6 +232,7 @@ static const struct {
     {"memctld", "socket-group", read_socket_group},
     {"memctld", "metrics", read_metrics},
     {"memctld", "record", read_record},
+    {"memctld", "dry-run", read_dry_run},
     {"budget", "budget", read_budget},
     {"budget", "reserve", read_reserve},
     {"budget", "overcommit", read_overcommit},

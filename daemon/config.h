@@ -25,6 +25,7 @@ struct config {
     char socket_group[64];
     char record[4096];         /* the file of a recording, "" for none */
     char metrics[CONFIG_TEXT]; /* ADDRESS:PORT, "" for none */
+    bool dry_run;              /* nothing is sent to any guest */
     char policy[CONFIG_TEXT];
     struct policy_param policy_params[8];
     size_t policy_param_count;

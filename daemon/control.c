@@ -115,6 +115,23 @@ void request_fail(struct request *request, const struct mc_error *err)
     answer(request, mc_wire_failure(err));
 }
 
+void request_dismiss(struct request *request, const struct mc_error *err)
+{
+    if (request->client)
+        request->client->ended = true;
+    request_fail(request, err);
+}
+
+bool request_is_alive(const struct request *request)
+{
+    return request->client;
+}
+
+unsigned request_uid(const struct request *request)
+{
+    return (unsigned)request->peer.uid;
+}
+
 void request_log(const struct request *request, const char *what)
 {
     log_info("uid %u pid %d: %s", (unsigned)request->peer.uid, (int)request->peer.pid, what);
@@ -347,10 +364,22 @@ struct control *control_start(struct daemon *daemon, struct mc_error *err)
     return control;
 }
 
+/* The last answers, as far as the sockets take them at once. */
+static void send_last(const struct control *control)
+{
+    for (const struct client *client = control->clients; client; client = client->next) {
+        struct evbuffer *output = bufferevent_get_output(client->stream);
+
+        evbuffer_unfreeze(output, 1); /* which else only the stream itself may empty */
+        evbuffer_write(output, bufferevent_getfd(client->stream));
+    }
+}
+
 void control_stop(struct control *control)
 {
     if (!control)
         return;
+    send_last(control);
     while (control->clients)
         drop_client(control->clients); /* NOLINT(clang-analyzer-unix.Malloc): it is off the list */
     listener_free(control->listener);

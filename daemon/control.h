@@ -23,6 +23,20 @@ const struct verb *verb_find(const char *name);
 /* Take over result (NULL: out of memory); the request is gone afterwards. */
 void request_reply(struct request *request, json_t *result);
 void request_fail(struct request *request, const struct mc_error *err);
+/* The same, and end the connection after it: for those of whom there are too many. */
+void request_dismiss(struct request *request, const struct mc_error *err);
+
+/* Is there still somebody who waits for the answer? */
+bool request_is_alive(const struct request *request);
+
+/* verbs.c: a running guest of the snapshot with its plan. */
+json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest);
+
+/* explain.c */
+void handle_explain(struct request *request, struct daemon *daemon, const json_t *args);
+
+/* events_verb.c */
+void handle_events(struct request *request, struct daemon *daemon, const json_t *args);
 
 /* policy_verbs.c */
 void handle_policy_list(struct request *request, struct daemon *daemon, const json_t *args);
@@ -32,8 +46,14 @@ void handle_snapshot(struct request *request, struct daemon *daemon, const json_
 /* The policy that was set aside and why, or null. */
 json_t *policies_refused_json(const struct daemon *daemon);
 
+/* pause.c */
+void handle_pause(struct request *request, struct daemon *daemon, const json_t *args);
+void handle_resume(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* From root or the daemon's own user: whoever could run programs as the daemon anyway. */
 bool request_is_own(const struct request *request);
+
+unsigned request_uid(const struct request *request);
 
 /* For the audit line of a change. */
 void request_log(const struct request *request, const char *what);

@@ -6,11 +6,14 @@
  *   observe.c   asks the hypervisor on a lane, adds what the configuration and the agents say
  *   (lib)       estimate, decide, govern: mc_engine_step()
  *   act.c       sends the plan's commands on lanes
- *   record.c    remembers what happened, for the operator
+ *   record.c    says what happened, to the log and a recording
+ *   watch.c     what of each guest is remembered for people
+ *   events.c    the last few thousand things that changed
  *
- * and beside them control.c with verbs.c, lookup.c and store.c (the socket), metrics.c with
- * http_limit.c (Prometheus), agents.c (the host's ends of the channels to the agents in the
- * guests). Everything here runs on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and store.c
+ * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
+ * to the agents in the guests). Everything here runs on the main loop; only jobs on lanes run
+ * elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -25,11 +28,15 @@
 
 #include "clock.h"
 #include "config.h"
+#include "events.h"
 #include "lanes.h"
+#include "pause.h"
 #include "policies.h"
 #include "recorder.h"
+#include "watch.h"
 
 struct agents;
+struct follower;
 struct save;
 struct control;
 struct metrics;
@@ -90,15 +97,19 @@ struct daemon {
     struct mc_snapshot snapshot; /* the newest, with estimates */
     struct mc_plan plan;         /* for it; plan.count == snapshot.count */
     bool has_plan;
+    struct watch watch; /* of the guests in the snapshot */
 
     struct link_state link;
+    struct pauses pauses;
     struct tick tick;
     struct act *act;
     struct agents *agents;
     struct control *control;
-    unsigned lookups;   /* requests that wait for the hypervisor, lookup.c */
-    uint64_t stores;    /* settings stored so far */
-    struct save *saves; /* settings being stored, store.c */
+    struct events *events;
+    struct follower *followers; /* requests that wait for an event, events_verb.c */
+    unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
+    uint64_t stores;            /* settings stored so far */
+    struct save *saves;         /* settings being stored, store.c */
     struct metrics *metrics;
     struct counters counters;
 };
@@ -133,8 +144,11 @@ void act_run(struct daemon *daemon);
 
 /* record.c */
 void record_plan(struct daemon *daemon);
-void record_command(struct daemon *daemon, const char *name, uint64_t from, uint64_t to,
+void record_command(struct daemon *daemon, const struct event_facts *facts,
                     const struct mc_error *err);
+/* A command that a dry run did not send, once for as long as it stays the same. */
+void record_withheld(struct daemon *daemon, const struct mc_guest *guest,
+                     const struct mc_step *step);
 /* The engine was made or got another configuration or policy. */
 void record_begin(struct daemon *daemon);
 /* A pass of the engine, whether it gave a plan or not. */
@@ -143,6 +157,10 @@ void record_pass(struct daemon *daemon, bool planned);
 void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done);
 void record_unsettle(struct daemon *daemon);
 void record_link(struct daemon *daemon, const struct mc_error *err);
+
+/* events_verb.c: an events_listener for the daemon; and a last answer for all who wait. */
+void events_tell(void *opaque);
+void events_tell_last(struct daemon *daemon);
 
 /* control.c */
 struct control *control_start(struct daemon *daemon, struct mc_error *err);
@@ -157,7 +175,10 @@ void metrics_revive(struct metrics *metrics);
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);
 
-/* reload.c: take the configuration from the file again; keeps the old one on any error. */
-int daemon_reload(struct daemon *daemon, struct mc_error *err);
+/*
+ * reload.c: take the configuration from the file again; keeps the old one on any error. by: who
+ * wants it, for the events.
+ */
+int daemon_reload(struct daemon *daemon, const char *by, struct mc_error *err);
 
 #endif

@@ -109,3 +109,22 @@ void lookup_start(struct request *request, struct daemon *daemon, const char *na
     daemon->lookups++;
     submit(lookup);
 }
+
+void lookup_guest(struct request *request, struct daemon *daemon, const json_t *args,
+                  void (*running)(struct request *, struct daemon *, struct mc_guest *,
+                                  const json_t *),
+                  lookup_found *found)
+{
+    const char *name = json_string_value(json_object_get(args, "guest"));
+    struct mc_guest *guest = name ? mc_snapshot_find_named(&daemon->snapshot, name) : NULL;
+    struct mc_error err;
+
+    if (guest) {
+        running(request, daemon, guest, args);
+    } else if (name) {
+        lookup_start(request, daemon, name, args, found);
+    } else {
+        mc_error_set(&err, -EINVAL, "the request names no guest");
+        request_fail(request, &err);
+    }
+}

@@ -18,4 +18,13 @@ typedef void lookup_found(struct request *request, struct daemon *daemon, struct
 void lookup_start(struct request *request, struct daemon *daemon, const char *name,
                   const json_t *args, lookup_found *then);
 
+/*
+ * Go on with the guest that args names in "guest": at once with `running` if it runs, else with
+ * `found` when the hypervisor has said what it knows of it.
+ */
+void lookup_guest(struct request *request, struct daemon *daemon, const json_t *args,
+                  void (*running)(struct request *, struct daemon *, struct mc_guest *,
+                                  const json_t *),
+                  lookup_found *found);
+
 #endif

@@ -25,6 +25,7 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct options {
     const char *config_file;
     const char *connect, *socket, *metrics, *budget, *interval, *record;
+    const char *dry_run;
     bool check_config, verbose;
 };
 
@@ -42,6 +43,7 @@ static void print_help(void)
          "      --socket PATH    where memctl finds this daemon\n"
          "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
          "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
+         "      --dry-run        decide and show everything, send nothing to any guest\n"
          "  -v, --verbose        say more\n"
          "  -h, --help           this text\n"
          "  -V, --version        the version\n"
@@ -52,7 +54,7 @@ static void print_help(void)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD };
+    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, DRY_RUN };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},
@@ -62,6 +64,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"socket", required_argument, NULL, SOCKET},
         {"metrics", required_argument, NULL, METRICS},
         {"record", required_argument, NULL, RECORD},
+        {"dry-run", no_argument, NULL, DRY_RUN},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -95,6 +98,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         case RECORD:
             options->record = optarg;
             break;
+        case DRY_RUN:
+            options->dry_run = "yes";
+            break;
         case 'v':
             options->verbose = true;
             break;
@@ -126,6 +132,7 @@ static int apply_options(const struct options *options, struct config *config, s
         {"memctld", "metrics", "--metrics", options->metrics},
         {"memctld", "interval", "--interval", options->interval},
         {"memctld", "record", "--record", options->record},
+        {"memctld", "dry-run", "--dry-run", options->dry_run},
         {"budget", "budget", "--budget", options->budget},
     };
 
@@ -171,7 +178,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *opaque)
     (void)signal_number;
     (void)what;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now_ms() * 1000);
-    if (daemon_reload(daemon, &err) < 0)
+    if (daemon_reload(daemon, "SIGHUP", &err) < 0)
         log_error("not reloaded, the old configuration stays: %s", err.text);
     sd_notify(0, "READY=1");
 }
@@ -249,11 +256,12 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
+    daemon->events = events_new(daemon->base, events_tell, daemon);
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents)
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -269,6 +277,9 @@ static int start(struct daemon *daemon, struct mc_error *err)
         if (!daemon->metrics)
             return err->code;
     }
+    events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
+               MEMCTL_VERSION, mc_policy_of(daemon->policies.current)->name,
+               daemon->config.dry_run ? ", dry run: no guest is touched" : "");
     return tick_start(daemon);
 }
 
@@ -276,6 +287,8 @@ static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
     agents_free(daemon->agents);
+    events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
+    events_tell_last(daemon);
     control_stop(daemon->control);
     metrics_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {
@@ -287,10 +300,13 @@ static void stop(struct daemon *daemon)
     if (daemon->base)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
     act_free(daemon->act);
+    events_free(daemon->events);
     recorder_close(daemon->recorder);
     mc_engine_free(daemon->engine);
     policies_free(&daemon->policies);
     mc_hypervisor_free(daemon->hypervisor);
+    pauses_free(&daemon->pauses);
+    watch_free(&daemon->watch);
     mc_snapshot_free(&daemon->snapshot);
     mc_plan_free(&daemon->plan);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
@@ -349,6 +365,8 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
         code = EXIT_FAILED;
     } else {
+        if (daemon.config.dry_run)
+            log_info("dry run: everything is decided and shown, nothing is sent to any guest");
         log_info("ready; socket %s, metrics %s", daemon.config.socket,
                  *daemon.config.metrics ? daemon.config.metrics : "off");
         sd_notify(0, "READY=1\nSTATUS=watching the guests");

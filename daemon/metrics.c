@@ -200,6 +200,10 @@ static void add_state(struct evbuffer *out, struct daemon *daemon)
              "How long after its due time the last plan was made.");
     evbuffer_add_printf(out, "memctl_tick_lateness_seconds %.3f\n",
                         (double)daemon->tick.lateness_ms / 1000);
+    add_head(out, "memctl_dry_run", "gauge", "1 if nothing is sent to any guest.");
+    evbuffer_add_printf(out, "memctl_dry_run %d\n", daemon->config.dry_run);
+    add_head(out, "memctl_paused", "gauge", "1 while an operator has paused all guests.");
+    evbuffer_add_printf(out, "memctl_paused %d\n", daemon->pauses.all);
     add_head(out, "memctl_guests", "gauge", "Running guests.");
     evbuffer_add_printf(out, "memctl_guests %zu\n", daemon->link.up ? daemon->snapshot.count : 0);
 }

@@ -164,6 +164,8 @@ void handle_policy_use(struct request *request, struct daemon *daemon, const jso
     }
     snprintf(line, sizeof(line), "lets policy '%.64s' decide", mc_policy_of(policy)->name);
     request_log(request, line);
+    events_add(daemon->events, EVENT_POLICY, NULL, "policy %.64s decides, chosen by uid %u",
+               mc_policy_of(policy)->name, request_uid(request));
     policies_take(&daemon->policies, policy);
     mc_engine_configure(daemon->engine, &daemon->config.engine, policy);
     record_begin(daemon);

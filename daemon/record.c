@@ -17,26 +17,33 @@ void record_link(struct daemon *daemon, const struct mc_error *err)
     struct link_state *link = &daemon->link;
 
     if (!err) {
-        if (!link->up)
+        if (!link->up) {
             log_info("connected to %s", daemon->config.connect);
+            events_add(daemon->events, EVENT_LINK_BACK, NULL, "connected to %s",
+                       daemon->config.connect);
+        }
         link->up = true;
         link->last_error = (struct mc_error){0};
         return;
     }
-    if (link->up || strcmp(link->last_error.text, err->text) != 0)
+    if (link->up || strcmp(link->last_error.text, err->text) != 0) {
         log_warning("%s; trying again with growing pauses", err->text);
+        events_add(daemon->events, EVENT_LINK_LOST, NULL, "hypervisor lost: %s", err->text);
+    }
     link->up = false;
     link->last_error = *err;
 }
 
-void record_command(struct daemon *daemon, const char *name, uint64_t from, uint64_t to,
+void record_command(struct daemon *daemon, const struct event_facts *facts,
                     const struct mc_error *err)
 {
+    uint64_t from = facts->from, to = facts->to;
     char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT];
 
     if (err) {
         daemon->counters.command_failures++;
-        log_warning("guest '%s': %s", name, err->text);
+        log_warning("guest '%s': %s", facts->name, err->text);
+        events_add(daemon->events, EVENT_COMMAND_FAILED, facts, "command failed: %s", err->text);
         return;
     }
     daemon->counters.commands++;
@@ -44,22 +51,41 @@ void record_command(struct daemon *daemon, const char *name, uint64_t from, uint
         daemon->counters.bytes_reclaimed += from - to;
     else
         daemon->counters.bytes_granted += to - from;
-    log_debug("guest '%s': balloon %s -> %s", name, mc_size_format(a, from), mc_size_format(b, to));
+    log_debug("guest '%s': balloon %s -> %s", facts->name, mc_size_format(a, from),
+              mc_size_format(b, to));
 }
 
-/* One line for each command that goes out, with its reason. */
-void record_plan(struct daemon *daemon)
+/* A line for a command with its reason. To tell a guest what it has already is no event. */
+static void note_target(struct daemon *daemon, const struct mc_guest *guest,
+                        const struct mc_step *step, const char *how)
 {
+    const char *reason = mc_rule_name(mc_step_reason(step));
+    const struct event_facts facts = {.uuid = guest->uuid,
+                                      .name = guest->name,
+                                      .from = guest->actual,
+                                      .to = step->target,
+                                      .sized = true,
+                                      .reason = reason};
     char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT];
 
-    for (size_t i = 0; i < daemon->plan.count; i++) {
-        const struct mc_step *step = &daemon->plan.steps[i];
+    mc_size_format(a, guest->actual);
+    mc_size_format(b, step->target);
+    log_info("guest '%s': %s%s -> %s (%s)", guest->name, how, a, b, reason);
+    if (step->target != guest->actual)
+        events_add(daemon->events, EVENT_TARGET, &facts, "%s%s -> %s (%s)", how, a, b, reason);
+}
 
-        if (step->send)
-            log_info("guest '%s': %s -> %s (%s)", daemon->snapshot.guests[i].name,
-                     mc_size_format(a, daemon->snapshot.guests[i].actual),
-                     mc_size_format(b, step->target), mc_rule_name(mc_step_reason(step)));
-    }
+void record_plan(struct daemon *daemon)
+{
+    for (size_t i = 0; !daemon->config.dry_run && i < daemon->plan.count; i++)
+        if (daemon->plan.steps[i].send)
+            note_target(daemon, &daemon->snapshot.guests[i], &daemon->plan.steps[i], "");
+}
+
+void record_withheld(struct daemon *daemon, const struct mc_guest *guest,
+                     const struct mc_step *step)
+{
+    note_target(daemon, guest, step, "would go ");
 }
 
 /* ---- the recording: what the engine was told and answered ---- */

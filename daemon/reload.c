@@ -10,16 +10,20 @@ static void keep_bound(const struct config *old, struct config *new)
 {
     if (strcmp(old->connect, new->connect) != 0 || strcmp(old->socket, new->socket) != 0 ||
         strcmp(old->socket_group, new->socket_group) != 0 ||
-        strcmp(old->metrics, new->metrics) != 0 || strcmp(old->record, new->record) != 0)
-        log_warning("connect, socket, socket-group, metrics and record change only with a restart");
+        strcmp(old->metrics, new->metrics) != 0 || strcmp(old->record, new->record) != 0 ||
+        old->dry_run != new->dry_run)
+        log_warning("connect, socket, socket-group, metrics, record and dry-run change only with a "
+                    "restart");
     memcpy(new->connect, old->connect, sizeof(new->connect));
     memcpy(new->socket, old->socket, sizeof(new->socket));
     memcpy(new->socket_group, old->socket_group, sizeof(new->socket_group));
     memcpy(new->metrics, old->metrics, sizeof(new->metrics));
     memcpy(new->record, old->record, sizeof(new->record));
+    /* The engine was told of commands that nobody sent: it could not go on from there. */
+    new->dry_run = old->dry_run;
 }
 
-int daemon_reload(struct daemon *daemon, struct mc_error *err)
+int daemon_reload(struct daemon *daemon, const char *by, struct mc_error *err)
 {
     struct mc_policy_input input = mc_engine_policy_input(daemon->engine, NULL);
     struct mc_policy_run *policy = NULL;
@@ -31,6 +35,7 @@ int daemon_reload(struct daemon *daemon, struct mc_error *err)
     if (rc == 0)
         rc = mc_policy_try(policy, &input, err);
     if (rc < 0) {
+        events_add(daemon->events, EVENT_RELOADED, NULL, "not reloaded (%s): %s", by, err->text);
         mc_policy_unload(policy);
         config_free(&config);
         return rc;
@@ -43,5 +48,7 @@ int daemon_reload(struct daemon *daemon, struct mc_error *err)
     record_begin(daemon);
     tick_wake(daemon);
     log_info("configuration reloaded");
+    events_add(daemon->events, EVENT_RELOADED, NULL, "configuration reloaded (%s), policy %.64s",
+               by, mc_policy_of(policy)->name);
     return 0;
 }

@@ -16,6 +16,8 @@ struct save {
     struct request *request; /* NULL once answered */
     struct mc_guest guest;   /* as it was when it was asked for */
     struct mc_settings settings;
+    unsigned uid;      /* who asked */
+    char said[128];    /* what, as "shares=2000 min=4G" */
     struct save *next; /* of those under way */
 };
 
@@ -68,6 +70,8 @@ static void save_done(struct job *job)
         const struct mc_guest *guest = take_over(save);
 
         save->daemon->stores++;
+        events_add_guest(save->daemon->events, EVENT_SETTINGS, guest, NULL, "set by uid %u: %s",
+                         save->uid, save->said);
         if (save->request)
             request_reply(save->request, mc_guest_to_json(guest, NULL));
     } else if (save->request) {
@@ -118,6 +122,18 @@ static int check_changes(const struct daemon *daemon, const struct mc_guest *gue
     return mc_settings_check(&all, guest->memory, err);
 }
 
+static void say_changes(const json_t *changes, char *said, size_t size)
+{
+    const char *key;
+    json_t *value;
+    size_t length = 0;
+
+    json_object_foreach ((json_t *)changes, key, value)
+        if (length < size)
+            length += (size_t)snprintf(said + length, size - length, "%s%s=%s", length ? " " : "",
+                                       key, json_string_value(value));
+}
+
 static struct save *save_new(struct request *request, struct daemon *daemon,
                              const struct mc_guest *guest, const struct mc_settings *settings)
 {
@@ -131,6 +147,7 @@ static struct save *save_new(struct request *request, struct daemon *daemon,
     save->request = request;
     save->guest = *guest;
     save->settings = *settings;
+    save->uid = request_uid(request);
     save->next = daemon->saves;
     daemon->saves = save;
     return save;
@@ -157,6 +174,7 @@ void store_settings(struct request *request, struct daemon *daemon, struct mc_gu
         request_fail(request, &err);
         return;
     }
+    say_changes(json_object_get(args, "settings"), save->said, sizeof(save->said));
     snprintf(line, sizeof(line), "sets guest '%s'", guest->name);
     request_log(request, line);
     lanes_submit(daemon->lanes, &save->job);

@@ -41,7 +41,8 @@ static void schedule_next(struct daemon *daemon)
     uint64_t now = clock_now_ms();
     uint64_t interval = daemon->config.engine.interval_ms;
 
-    if (mc_engine_moving(daemon->engine, now))
+    /* In a dry run nothing is on its way, whatever was planned. */
+    if (!daemon->config.dry_run && mc_engine_moving(daemon->engine, now))
         interval = mc_min_u64(interval, MOVING_INTERVAL_MS);
     if (daemon->tick.again) {
         daemon->tick.again = false;
@@ -70,6 +71,8 @@ static int plan(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         daemon->counters.policy_failures++;
     if (rc < 0 && rc != -ENOMEM && policies_fall_back(&daemon->policies, err)) {
+        events_add(daemon->events, EVENT_POLICY_REFUSED, NULL, "policy %.64s decides instead: %s",
+                   mc_policy_of(daemon->policies.current)->name, err->text);
         mc_engine_configure(daemon->engine, &daemon->config.engine, daemon->policies.current);
         record_begin(daemon);
         rc = mc_engine_step(daemon->engine, &daemon->snapshot, &daemon->plan, err);
@@ -85,7 +88,9 @@ static void decide_and_act(struct daemon *daemon)
     uint64_t began = clock_now_ms();
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
+    pauses_apply(&daemon->pauses, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
+    watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
@@ -94,6 +99,7 @@ static void decide_and_act(struct daemon *daemon)
         return;
     }
     daemon->has_plan = true;
+    watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);

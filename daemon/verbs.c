@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <memctl/wire.h>
@@ -47,6 +48,8 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
                   (json_int_t)daemon->config.engine.interval_ms, "policy",
                   mc_policy_of(daemon->policies.current)->name, "hypervisor", link_json(daemon),
                   "guests", (int)daemon->snapshot.count, "managed", (int)managed);
+    json_object_set_new(result, "dry_run", json_boolean(daemon->config.dry_run));
+    json_object_set_new(result, "paused", pauses_json(&daemon->pauses));
     json_object_set_new(result, "policy_params", mc_params_to_json(daemon->policies.current));
     json_object_set_new(result, "policy_refused", policies_refused_json(daemon));
     json_object_set_new(result, "host",
@@ -57,11 +60,15 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
     request_reply(request, result);
 }
 
-static json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest, size_t index)
+json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest)
 {
+    size_t index = (size_t)(guest - daemon->snapshot.guests);
     bool planned = daemon->has_plan && index < daemon->plan.count;
+    json_t *object = mc_guest_to_json(guest, planned ? &daemon->plan.steps[index] : NULL);
 
-    return mc_guest_to_json(guest, planned ? &daemon->plan.steps[index] : NULL);
+    if (daemon->config.dry_run && planned)
+        json_object_set_new(json_object_get(object, "plan"), "sent", json_false());
+    return object;
 }
 
 /* The running guests, and behind them those that were found; these may be NULL. */
@@ -71,12 +78,14 @@ static void reply_list(struct request *request, const struct daemon *daemon,
     json_t *guests = json_array();
 
     for (size_t i = 0; i < daemon->snapshot.count; i++)
-        json_array_append_new(guests, guest_json(daemon, &daemon->snapshot.guests[i], i));
+        json_array_append_new(guests, guest_json(daemon, &daemon->snapshot.guests[i]));
     /* One that stopped since the last snapshot is in both. */
     for (size_t i = 0; stopped && i < stopped->count; i++)
         if (!mc_snapshot_find(&daemon->snapshot, stopped->guests[i].uuid))
             json_array_append_new(guests, mc_guest_to_json(&stopped->guests[i], NULL));
-    request_reply(request, json_pack("{s:o, s:b}", "guests", guests, "connected", daemon->link.up));
+    request_reply(request,
+                  json_pack("{s:o, s:b, s:b, s:b}", "guests", guests, "connected", daemon->link.up,
+                            "dry_run", daemon->config.dry_run, "paused", daemon->pauses.all));
 }
 
 static void list_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
@@ -94,34 +103,11 @@ static void handle_list(struct request *request, struct daemon *daemon, const js
         reply_list(request, daemon, NULL);
 }
 
-/*
- * Go on with the guest that the request names: at once if it runs, else when the hypervisor has
- * said what it knows of it.
- */
-static void with_guest(struct request *request, struct daemon *daemon, const json_t *args,
-                       void (*running)(struct request *, struct daemon *, struct mc_guest *,
-                                       const json_t *),
-                       lookup_found *stopped)
-{
-    const char *name = json_string_value(json_object_get(args, "guest"));
-    struct mc_guest *guest = name ? mc_snapshot_find_named(&daemon->snapshot, name) : NULL;
-    struct mc_error err;
-
-    if (guest) {
-        running(request, daemon, guest, args);
-    } else if (name) {
-        lookup_start(request, daemon, name, args, stopped);
-    } else {
-        mc_error_set(&err, -EINVAL, "the request names no guest");
-        request_fail(request, &err);
-    }
-}
-
 static void show_running(struct request *request, struct daemon *daemon, struct mc_guest *guest,
                          const json_t *args)
 {
     (void)args;
-    request_reply(request, guest_json(daemon, guest, (size_t)(guest - daemon->snapshot.guests)));
+    request_reply(request, guest_json(daemon, guest));
 }
 
 static void show_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
@@ -134,7 +120,7 @@ static void show_found(struct request *request, struct daemon *daemon, struct mc
 
 static void handle_show(struct request *request, struct daemon *daemon, const json_t *args)
 {
-    with_guest(request, daemon, args, show_running, show_found);
+    lookup_guest(request, daemon, args, show_running, show_found);
 }
 
 static void handle_version(struct request *request, struct daemon *daemon, const json_t *args)
@@ -155,27 +141,42 @@ static void set_found(struct request *request, struct daemon *daemon, struct mc_
 
 static void handle_set(struct request *request, struct daemon *daemon, const json_t *args)
 {
-    with_guest(request, daemon, args, store_settings, set_found);
+    struct mc_error err;
+
+    if (daemon->config.dry_run) {
+        mc_error_set(&err, -EACCES,
+                     "memctld makes a dry run and writes nothing into a guest's definition; "
+                     "start it without --dry-run to change settings");
+        request_fail(request, &err);
+        return;
+    }
+    lookup_guest(request, daemon, args, store_settings, set_found);
 }
 
 static void handle_reload(struct request *request, struct daemon *daemon, const json_t *args)
 {
     struct mc_error err;
+    char by[32];
 
     (void)args;
     request_log(request, "reloads the configuration");
-    if (daemon_reload(daemon, &err) < 0)
+    snprintf(by, sizeof(by), "uid %u", request_uid(request));
+    if (daemon_reload(daemon, by, &err) < 0)
         request_fail(request, &err);
     else
         request_reply(request, json_object());
 }
 
 static const struct verb verbs[] = {
+    {"events", false, handle_events},
+    {"explain", false, handle_explain},
     {"list", false, handle_list},
+    {"pause", true, handle_pause},
     {"policy-list", false, handle_policy_list},
     {"policy-show", false, handle_policy_show},
     {"policy-use", true, handle_policy_use},
     {"reload", true, handle_reload},
+    {"resume", true, handle_resume},
     {"set", true, handle_set},
     {"show", false, handle_show},
     {"snapshot", false, handle_snapshot},

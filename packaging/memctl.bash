@@ -51,10 +51,26 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
-    --policy | --param | --compare | --interval | --series | *=) return ;;
+    --policy | --param | --compare | --interval | --series | --since) return ;;
+    --guest | --guest=) ;;
+    *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == list ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
+        return
+    fi
+    if [[ $prev == --guest || $prev == --guest= ]]; then
+        while read -r name; do
+            if [[ $name == "$cur"* ]]; then
+                COMPREPLY+=("$(printf %q "$name")")
+            fi
+        done < <(_memctl_guests "${memctl[@]}")
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == events ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--follow\n--since\n--guest\n--json\n--socket\n--help' -- "$cur"
+        )
         return
     fi
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
@@ -74,7 +90,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nset\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nexplain\nevents\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)
@@ -92,7 +108,7 @@ _memctl() {
         esac
         ;;
     replay:1) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    show:1 | set:1)
+    show:1 | explain:1 | set:1 | pause:1 | resume:1)
         while read -r name; do
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --series
+        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -25,12 +25,17 @@ end
 
 function __memctl_guest_wanted
     set -l words (__memctl_words)
-    test (count $words) -eq 1; and contains -- $words[1] show set
+    test (count $words) -eq 1; and contains -- $words[1] show explain set pause resume
 end
 
 function __memctl_listing
     set -l words (__memctl_words)
     test "$words[1]" = list
+end
+
+function __memctl_following
+    set -l words (__memctl_words)
+    test "$words[1]" = events
 end
 
 function __memctl_setting_wanted
@@ -60,7 +65,14 @@ complete -c memctl -s V -l version -d 'print the version'
 complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host and the budget'
 complete -c memctl -n '__memctl_at 0' -a list -d 'list the guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
+complete -c memctl -n '__memctl_at 0' -a explain -d 'say why a guest has what it has'
+complete -c memctl -n '__memctl_at 0' -a events -d 'print and follow what changes'
+complete -c memctl -n __memctl_following -s f -l follow -d 'go on with what happens'
+complete -c memctl -n __memctl_following -l since -x -d 'from this time on'
+complete -c memctl -n __memctl_following -l guest -x -a '(__memctl_guests)' -d 'about this guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
+complete -c memctl -n '__memctl_at 0' -a pause -d 'leave a guest alone, or all'
+complete -c memctl -n '__memctl_at 0' -a resume -d 'let a guest move again, or all'
 complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'
 complete -c memctl -n '__memctl_at 0' -a snapshot -d 'print what the policy is asked'
 complete -c memctl -n '__memctl_at 0' -a replay -d 'decide again what a recording decided'

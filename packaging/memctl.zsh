@@ -40,7 +40,11 @@ _memctl() {
         'status:show the daemon, the host and the budget'
         'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
+        'explain:say in sentences why a guest has what it has'
+        'events:print what changed, and follow what changes'
         "set:change a guest's shares, min, max or managed"
+        'pause:leave one guest alone, or all'
+        'resume:let one guest, or all, be moved again'
         'policy:look at the policies, choose one, ask one'
         'snapshot:print what the policy is asked'
         'replay:decide again what a recording decided'
@@ -55,6 +59,9 @@ _memctl() {
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
+        '(-f --follow)'{-f,--follow}'[events: go on with what happens]' \
+        '--since[events: from this time on]:time:' \
+        '--guest[events: about this guest]:guest:_memctl_guests' \
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \
@@ -68,7 +75,7 @@ _memctl() {
     command) _describe command commands ;;
     guest)
         case $line[1] in
-        show | set) _memctl_guests ;;
+        show | explain | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
         replay | simulate) _files ;;
         esac

@@ -23,6 +23,7 @@ const char *mc_exempt_name(enum mc_exempt exempt)
         [MC_EXEMPT_PASSTHROUGH] = "passthrough",
         [MC_EXEMPT_NOT_RUNNING] = "not-running",
         [MC_EXEMPT_MIGRATING] = "migrating",
+        [MC_EXEMPT_OPERATOR] = "paused-by-operator",
     };
 
     return names[exempt];

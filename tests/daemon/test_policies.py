@@ -205,6 +205,7 @@ def record_a_life(build, file):
         wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > 15)
         memctld.json("policy", "use", str(bad))
         wait_for("the fall back", lambda: memctld.json("status")["policy_refused"])
+        assert "policy pressure decides instead: " in memctld.run("events").stdout
         memctld.json("reload")
         assert memctld.json("status")["policy"] == "idle-tax"
         # What comes back from the lanes after the last tick need not be in the file.

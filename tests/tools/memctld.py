@@ -29,6 +29,8 @@ class Memctld:
     with Memctld(build_dir, connect=lab.uri, budget="1500M") as memctld:
         memctld.json("list")
 
+    Further arguments are options of memctld; one that is True takes no value.
+
     recording=True keeps a recording of every start, for replay().
     """
 
@@ -43,7 +45,7 @@ class Memctld:
         self.arguments = ["--config", str(self.config), "--connect", connect,
                           "--socket", str(self.socket), "--metrics", f"127.0.0.1:{self.port}"]
         for name, value in options.items():
-            self.arguments += [f"--{name}", str(value)]
+            self.arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"))
         self.process = None
         self.recording = recording

@@ -42,6 +42,7 @@ enum mc_exempt {
     MC_EXEMPT_PASSTHROUGH,
     MC_EXEMPT_NOT_RUNNING,
     MC_EXEMPT_MIGRATING, /* its memory is being copied away while it runs */
+    MC_EXEMPT_OPERATOR,  /* paused with 'memctl pause' */
     MC_EXEMPT_COUNT,
 };
 

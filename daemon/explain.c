@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The verb explain: all that decided about one guest in the last pass, as values. The sentences are
+ * the client's.
+ */
+#include "control.h"
+
+#include <memctl/wire.h>
+
+#include "lookup.h"
+
+static json_t *last_json(const struct daemon *daemon, const struct mc_guest *guest, uint64_t now_ms)
+{
+    const struct watched *watched = watch_find(&daemon->watch, guest->uuid);
+    const struct outcome *last = watched ? &watched->last : NULL;
+    json_t *object;
+
+    if (!last || last->state == OUTCOME_NONE)
+        return json_null();
+    object = json_pack("{s:s, s:b, s:I, s:I, s:s, s:I, s:s?}", "state", outcome_name(last->state),
+                       "late", last->late, "from", (json_int_t)last->from, "to",
+                       (json_int_t)last->to, "reason", mc_rule_name(last->reason), "age_ms",
+                       (json_int_t)mc_less_u64(now_ms, last->sent_ms), "error",
+                       *last->error ? last->error : NULL);
+    json_object_set_new(object, "took_ms",
+                        last->ended_ms
+                            ? json_integer((json_int_t)mc_less_u64(last->ended_ms, last->sent_ms))
+                            : json_null());
+    return object;
+}
+
+static json_t *limits_json(const struct mc_engine_config *config)
+{
+    return json_pack("{s:I, s:I, s:i, s:I, s:i}", "interval_ms", (json_int_t)config->interval_ms,
+                     "floor_margin", (json_int_t)config->floor_margin, "floor_percent",
+                     (int)config->floor_percent, "calm", (json_int_t)config->calm_bytes,
+                     "calm_percent", (int)config->calm_percent);
+}
+
+/* The guest's own clock is not asked. */
+static json_t *statistics_age_json(const struct daemon *daemon, const struct mc_guest *guest,
+                                   uint64_t now_ms)
+{
+    const struct watched *watched = watch_find(&daemon->watch, guest->uuid);
+
+    if (!watched || !watched->stats_update)
+        return json_null();
+    return json_integer((json_int_t)mc_less_u64(now_ms, watched->stats_seen_ms));
+}
+
+static void explain_running(struct request *request, struct daemon *daemon, struct mc_guest *guest,
+                            const json_t *args)
+{
+    uint64_t now_ms = clock_now_ms();
+    uint64_t age_ms = mc_less_u64(now_ms, daemon->snapshot.now_ms);
+    json_t *result = json_pack(
+        "{s:o, s:I, s:b, s:b, s:b, s:s, s:o, s:o}", "guest", guest_json(daemon, guest), "age_ms",
+        (json_int_t)age_ms, "connected", daemon->link.up, "dry_run", daemon->config.dry_run,
+        "planned", daemon->has_plan, "policy", mc_policy_of(daemon->policies.current)->name,
+        "limits", limits_json(&daemon->config.engine), "last", last_json(daemon, guest, now_ms));
+
+    (void)args;
+    if (result) {
+        json_object_set_new(result, "statistics_age_ms",
+                            statistics_age_json(daemon, guest, now_ms));
+        json_object_set_new(result, "paused", pauses_json(&daemon->pauses));
+        json_object_set_new(result, "plan",
+                            daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());
+    }
+    request_reply(request, result);
+}
+
+static void explain_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
+                          const json_t *args)
+{
+    (void)daemon;
+    (void)args;
+    request_reply(request, json_pack("{s:o}", "guest", mc_guest_to_json(&found->guests[0], NULL)));
+}
+
+void handle_explain(struct request *request, struct daemon *daemon, const json_t *args)
+{
+    lookup_guest(request, daemon, args, explain_running, explain_found);
+}

@@ -92,8 +92,7 @@ static size_t say_distress(struct hostile *hostile, char *text, size_t room)
 {
     char fields[256];
 
-    snprintf(fields, sizeof(fields), "\"reason\":\"low\",\"rate\":1099511627776,%s",
-             plain_memory);
+    snprintf(fields, sizeof(fields), "\"reason\":\"low\",\"rate\":1099511627776,%s", plain_memory);
     return message(text, room, "distress", ++hostile->seq, fields);
 }
 

@@ -74,6 +74,7 @@ struct daemon {
     struct event_base *base;
     struct event *signals[SIGNAL_COUNT];
     struct event *changed;   /* made active when the hypervisor reports a change */
+    struct event *stalled;   /* the host's memory is short; NULL if it cannot tell */
     struct event *heartbeat; /* for systemd's watchdog, if there is one */
     const struct options *options;
     const char *config_file; /* NULL: the default one, if it is there */

@@ -227,23 +227,14 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
     submit(daemon, command);
 }
 
-/*
- * A dry run: nothing was sent, and the next plan has to begin from what the guests have, as this
- * one did. A target that takes nothing from the others counts as taken long ago, so that nothing
- * older is still promised, and as lost since, so that it is planned again. A higher one has to stay
- * as if it were taken: lost, it would be promised and asked for, twice the memory.
- */
+/* The engine must not wait for a guest to do what it was not told. */
 static void withhold(struct daemon *daemon, const struct mc_guest *guest,
                      const struct mc_step *step)
 {
     if (watch_withheld(&daemon->watch, guest, step, clock_now_ms()))
         record_withheld(daemon, guest, step);
-    if (step->target > guest->actual) {
-        note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, true);
-        return;
-    }
-    note_outcome(daemon, guest->uuid, 0, true);
-    note_outcome(daemon, guest->uuid, daemon->snapshot.now_ms, false);
+    mc_engine_withheld(daemon->engine, guest->uuid);
+    record_kept_back(daemon, guest->uuid);
 }
 
 void act_run(struct daemon *daemon)

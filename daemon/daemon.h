@@ -81,6 +81,7 @@ struct daemon {
     struct event_base *base;
     struct event *signals[SIGNAL_COUNT];
     struct event *changed;   /* made active when the hypervisor reports a change */
+    struct event *stalled;   /* the host's memory is short; NULL if it cannot tell */
     struct event *heartbeat; /* for systemd's watchdog, if there is one */
     const struct options *options;
     const char *config_file; /* NULL: the default one, if it is there */
@@ -155,6 +156,8 @@ void record_begin(struct daemon *daemon);
 void record_pass(struct daemon *daemon, bool planned);
 /* What became of a guest's balloon command. */
 void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bool is_done);
+/* A dry run did not send the guest its command. */
+void record_kept_back(struct daemon *daemon, const char *uuid);
 void record_unsettle(struct daemon *daemon);
 void record_link(struct daemon *daemon, const struct mc_error *err);
 

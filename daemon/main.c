@@ -203,6 +203,17 @@ static void on_distress(void *daemon)
     tick_wake(daemon);
 }
 
+/* The readiness is over as soon as it was seen, see mc_hypervisor_stalls(). */
+static int start_watching_stalls(struct daemon *daemon)
+{
+    int fd = mc_hypervisor_stalls(daemon->hypervisor);
+
+    if (fd < 0)
+        return 0;
+    daemon->stalled = event_new(daemon->base, fd, EV_READ | EV_PERSIST, on_changed, daemon);
+    return daemon->stalled && event_add(daemon->stalled, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 static void on_heartbeat(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd;
@@ -261,7 +272,8 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events)
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events ||
+        start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -299,6 +311,8 @@ static void stop(struct daemon *daemon)
         mc_hypervisor_on_change(daemon->hypervisor, NULL, NULL);
     if (daemon->base)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
+    if (daemon->stalled)
+        event_free(daemon->stalled);
     act_free(daemon->act);
     events_free(daemon->events);
     recorder_close(daemon->recorder);

@@ -110,6 +110,12 @@ void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bo
         recorder_write(daemon->recorder, mc_recording_outcome(uuid, now_ms, is_done));
 }
 
+void record_kept_back(struct daemon *daemon, const char *uuid)
+{
+    if (daemon->recorder)
+        recorder_write(daemon->recorder, mc_recording_withheld(uuid));
+}
+
 void record_unsettle(struct daemon *daemon)
 {
     if (daemon->recorder)

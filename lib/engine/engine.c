@@ -238,6 +238,14 @@ void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_m
         mc_track_lost(track, now_ms);
 }
 
+void mc_engine_withheld(struct mc_engine *engine, const char *uuid)
+{
+    struct mc_track *track = find_track(engine, uuid);
+
+    if (track)
+        mc_track_withheld(track);
+}
+
 bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)
 {
     return engine->any_command && now_ms - engine->last_command_ms < MOVE_LASTS_MS;

@@ -292,3 +292,11 @@ void mc_track_lost(struct mc_track *track, uint64_t now_ms)
     track->target = MC_UNKNOWN;
     track->tell = true;
 }
+
+void mc_track_withheld(struct mc_track *track)
+{
+    track->target = MC_UNKNOWN;
+    track->ceiling = track->next_ceiling = (struct mc_ceiling){0};
+    track->tell = false;
+    track->moving = true; /* what is planned does not wait for a larger change */
+}

@@ -115,6 +115,9 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 /* Note that the last target has reached the hypervisor. */
 void mc_track_delivered(struct mc_track *track, uint64_t now_ms);
 
+/* Note that the last command was kept back, and no other was ever sent. */
+void mc_track_withheld(struct mc_track *track);
+
 /* Note that the last command failed, or may have: it could still have reached the guest. */
 void mc_track_lost(struct mc_track *track, uint64_t now_ms);
 

@@ -7,6 +7,7 @@
 
 struct mc_backend {
     void (*free)(struct mc_hypervisor *hypervisor);
+    int (*stalls)(struct mc_hypervisor *hypervisor); /* NULL: it cannot tell */
     int (*open)(struct mc_hypervisor *hypervisor, bool events, struct mc_session **session,
                 struct mc_error *err);
     void (*close)(struct mc_session *session);

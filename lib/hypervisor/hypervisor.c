@@ -24,6 +24,11 @@ void mc_hypervisor_on_change(struct mc_hypervisor *hypervisor, void (*changed)(v
     hypervisor->opaque = opaque;
 }
 
+int mc_hypervisor_stalls(struct mc_hypervisor *hypervisor)
+{
+    return hypervisor->backend->stalls ? hypervisor->backend->stalls(hypervisor) : -1;
+}
+
 int mc_session_open(struct mc_hypervisor *hypervisor, bool events, struct mc_session **session,
                     struct mc_error *err)
 {

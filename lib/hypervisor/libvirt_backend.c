@@ -12,14 +12,23 @@ static void free_libvirt(struct mc_hypervisor *hypervisor)
 {
     struct libvirt_hypervisor *hv = (struct libvirt_hypervisor *)hypervisor;
 
-    mc_host_close(&hv->host);
+    if (hv->local)
+        mc_host_close(&hv->host);
     mc_cache_free(&hv->cache);
     free(hv->uri);
     free(hv);
 }
 
+static int stalls(struct mc_hypervisor *hypervisor)
+{
+    struct libvirt_hypervisor *hv = (struct libvirt_hypervisor *)hypervisor;
+
+    return hv->local ? mc_host_stalls(&hv->host) : -1;
+}
+
 static const struct mc_backend backend = {
     .free = free_libvirt,
+    .stalls = stalls,
     .open = mc_libvirt_open,
     .close = mc_libvirt_close,
     .observe = mc_libvirt_observe,
@@ -77,13 +86,14 @@ int mc_libvirt_new(const char *uri, struct mc_hypervisor **hypervisor, struct mc
     }
     virSetErrorFunc(NULL, keep_silent);
     hv->base.backend = &backend;
-    hv->host = (struct mc_host_reader){.meminfo = -1, .pressure = -1};
     hv->local = is_local(uri);
     if (hv->local && mc_host_open("/proc", &hv->host, err) < 0) {
         free(hv->uri);
         free(hv);
         return err ? err->code : -EIO;
     }
+    if (hv->local)
+        mc_host_watch(&hv->host);
     find_runtime_folder(hv);
     mc_cache_init(&hv->cache);
     *hypervisor = &hv->base;

@@ -199,13 +199,14 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     return 0;
 }
 
-static int observe_host(struct mc_session *session, struct mc_host *host, struct mc_error *err)
+static int observe_host(struct mc_session *session, uint64_t now_ms, struct mc_host *host,
+                        struct mc_error *err)
 {
     virNodeMemoryStats stats[16];
     int count = 16;
 
     if (mc_libvirt_of(session)->local)
-        return mc_host_read(&mc_libvirt_of(session)->host, host, err);
+        return mc_host_read(&mc_libvirt_of(session)->host, now_ms, host, err);
     if (virNodeGetMemoryStats(mc_libvirt_connection(session), VIR_NODE_MEMORY_STATS_ALL_CELLS,
                               stats, &count, 0) < 0)
         return mc_libvirt_fail(session, err, "cannot read the host's memory");
@@ -228,7 +229,7 @@ int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
     virDomainStatsRecordPtr *records = NULL;
     int rc, count;
 
-    rc = observe_host(session, &snapshot->host, err);
+    rc = observe_host(session, snapshot->now_ms, &snapshot->host, err);
     if (rc < 0)
         return rc;
     count = virConnectGetAllDomainStats(

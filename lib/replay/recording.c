@@ -194,6 +194,11 @@ json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool done)
                      (json_int_t)now_ms);
 }
 
+json_t *mc_recording_withheld(const char *uuid)
+{
+    return json_pack("{s:s, s:s}", "event", "withheld", "uuid", uuid);
+}
+
 json_t *mc_recording_unsettle(void)
 {
     return json_pack("{s:s}", "event", "unsettle");

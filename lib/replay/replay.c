@@ -95,6 +95,8 @@ static int take(struct replay *replay, const json_t *event, struct mc_error *err
         return step(replay, event, err);
     if (strcmp(kind, "unsettle") == 0)
         mc_engine_unsettle(replay->engine);
+    else if (strcmp(kind, "withheld") == 0 && uuid)
+        mc_engine_withheld(replay->engine, uuid);
     else if (strcmp(kind, "done") == 0 && uuid)
         mc_engine_done(replay->engine, uuid, now_ms);
     else if (strcmp(kind, "failed") == 0 && uuid)

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
 HOST = {"memory": "8G", "used": "1G"}
@@ -38,7 +38,7 @@ def simulated(build, *, dry_run=True, config="", scenario=SCENARIO, **options):
         file.flush()
         if dry_run:
             options["dry_run"] = True
-        with Memctld(build, f"sim:{file.name}", config="[policy]\nname = shares\n" + config,
+        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n" + config,
                      budget=BUDGET, interval="200ms", **options) as memctld:
             wait_for("guests", lambda: "a" in memctld.guests())
             yield memctld
@@ -104,7 +104,7 @@ def dry_run_refuses_settings(build):
 def dry_run_by_configuration_holds_until_a_restart(build):
     with simulated(build, dry_run=False, config="[memctld]\ndry-run = yes\n") as memctld:
         assert memctld.json("status")["dry_run"] is True
-        memctld.config.write_text("[policy]\nname = shares\n")
+        memctld.config.write_text(STRICT + "[policy]\nname = shares\n")
         assert memctld.run("reload").returncode == 0
         assert memctld.json("status")["dry_run"] is True
         assert "dry-run change only with a restart" in memctld.log()

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
 # What is resident says nothing while a sanitizer keeps all that was freed.
@@ -40,7 +40,7 @@ def simulated(build, scenario=SCENARIO, **options):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(scenario, file)
         file.flush()
-        with Memctld(build, f"sim:{file.name}", config="[policy]\nname = shares\n",
+        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n",
                      budget=BUDGET, interval="200ms", **options) as memctld:
             wait_for("guests", lambda: memctld.guests())
             yield memctld

@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import Memctld, wait_for  # noqa: E402
+from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -35,7 +35,7 @@ def simulated(build, scenario=SCENARIO, **options):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(scenario, file)
         file.flush()
-        with Memctld(build, f"sim:{file.name}", config="[policy]\nname = shares\n",
+        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n",
                      budget=BUDGET, interval="200ms", **options) as memctld:
             wait_for("guests", lambda: memctld.guests())
             yield memctld
@@ -61,11 +61,11 @@ def tells_the_way_of_a_guest_that_was_moved(build):
         for words in ("It is configured with 1.00G", "could be given up without swapping",
                       "It cannot give up", "(source: balloon)", "The policy shares would give it",
                       "min 128M, max 1.00G", "Nothing new: the balloon was told",
-                      "ago it was told to go from 1.00G to", "The hypervisor took it after"):
+                      "ago it was told to go from", "The hypervisor took it after"):
             assert words in text, (words, text)
         told = memctld.json("explain", "idle")
         assert told["statistics_age_ms"] < 5000 and told["age_ms"] < 5000, told
-        assert told["last"]["from"] == 1024 * MiB and told["last"]["took_ms"] is not None, told
+        assert told["last"]["from"] > 900 * MiB and told["last"]["took_ms"] is not None, told
 
 
 def tells_how_far_a_slow_balloon_got(build):

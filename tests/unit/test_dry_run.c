@@ -23,6 +23,8 @@ static void open_three(struct host *host)
     for (int i = 0; i < 3; i++)
         mc_settings_say(&guests[i].own, "min", "128M", NULL);
     host_open(host, "shares", 1536 * MC_MIB + 3 * 28 * MC_MIB, guests, 3);
+    host->config.shrink_percent = 100; /* the whole way is planned at once */
+    mc_engine_configure(host->engine, &host->config, host->policy);
 }
 
 /* One pass in which nothing is sent; the balloons stay where they are. */
@@ -71,8 +73,7 @@ static void plans_the_same_shrinks_for_as_long_as_it_takes(void **state)
 /*
  * A daemon that moved the guests was replaced by one that only looks, and a guest went: it does not
  * count the others at their limit because some older target could be in force, as a daemon does
- * that has not told them yet; and plans growth into what is free. Where nothing else is free, a
- * pass in which growth is planned anew begins without it: more than now and then would be wrong.
+ * that has not told them yet; and plans growth into what is free.
  */
 static void plans_growth_into_what_is_free(void **state)
 {

@@ -171,7 +171,7 @@ static void remove_folder(const struct folder *folder)
 
 static void reads_the_hosts_memory_and_pressure(void **state)
 {
-    struct mc_host_reader reader = {.meminfo = -1, .pressure = -1};
+    struct mc_host_reader reader;
     struct folder folder = make_folder();
     struct mc_host host;
 
@@ -183,27 +183,34 @@ static void reads_the_hosts_memory_and_pressure(void **state)
                "some avg10=12.34 avg60=0.00 avg300=0.00 total=0\n"
                "full avg10=0.05 avg60=0.00 avg300=0.00 total=0\n");
     assert_int_equal(mc_host_open(folder.path, &reader, NULL), 0);
-    assert_int_equal(mc_host_read(&reader, &host, NULL), 0);
+    assert_int_equal(mc_host_read(&reader, 1000, &host, NULL), 0);
     assert_int_equal(host.total, 1000 * MC_KIB);
     assert_int_equal(host.available, 500 * MC_KIB);
     assert_int_equal(host.swap_free, 10 * MC_KIB);
     assert_true(host.pressure.present);
     assert_int_equal(host.pressure.some_avg10, 1234);
     assert_int_equal(host.pressure.full_avg10, 5);
+
+    write_file(&folder, "meminfo", "MemTotal: 1000 kB\nMemAvailable: 400 kB\n");
+    write_file(&folder, "pressure/memory", "some avg10=1.00 x\nfull avg10=0.50 x\n");
+    assert_int_equal(mc_host_read(&reader, 6000, &host, NULL), 0);
+    assert_int_equal(host.available, 400 * MC_KIB); /* what is old is read again */
+    assert_int_equal(host.swap_free, MC_UNKNOWN);
+    assert_int_equal(host.pressure.some_avg10, 100);
     mc_host_close(&reader);
     remove_folder(&folder);
 }
 
 static void a_host_without_pressure_information_is_no_error(void **state)
 {
-    struct mc_host_reader reader = {.meminfo = -1, .pressure = -1};
+    struct mc_host_reader reader;
     struct folder folder = make_folder();
     struct mc_host host;
 
     (void)state;
     write_file(&folder, "meminfo", "MemTotal: 1000 kB\nMemAvailable: 500 kB\n");
     assert_int_equal(mc_host_open(folder.path, &reader, NULL), 0);
-    assert_int_equal(mc_host_read(&reader, &host, NULL), 0);
+    assert_int_equal(mc_host_read(&reader, 1000, &host, NULL), 0);
     assert_false(host.pressure.present);
     mc_host_close(&reader);
     remove_folder(&folder);

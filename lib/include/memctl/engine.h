@@ -84,6 +84,12 @@ MC_PUBLIC void mc_engine_done(struct mc_engine *engine, const char *uuid, uint64
  */
 MC_PUBLIC void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms);
 
+/*
+ * A command was not carried out, and never will be: a dry run. The next plan is made as if there
+ * had been none.
+ */
+MC_PUBLIC void mc_engine_withheld(struct mc_engine *engine, const char *uuid);
+
 /* Is memory on its way between guests? Then it pays to look again soon. */
 MC_PUBLIC bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms);
 

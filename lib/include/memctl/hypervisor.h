@@ -33,6 +33,12 @@ MC_PUBLIC void mc_hypervisor_free(struct mc_hypervisor *hypervisor);
 MC_PUBLIC void mc_hypervisor_on_change(struct mc_hypervisor *hypervisor, void (*changed)(void *),
                                        void *opaque);
 
+/*
+ * A descriptor that becomes readable for a moment when tasks on the host begin to wait for memory;
+ * there is nothing to read from it. -1 if that cannot be known. It lasts as long as the hypervisor.
+ */
+MC_PUBLIC int mc_hypervisor_stalls(struct mc_hypervisor *hypervisor);
+
 /* Connect. `events` asks for notices of changes on this connection; one session suffices. */
 MC_PUBLIC int mc_session_open(struct mc_hypervisor *hypervisor, bool events,
                               struct mc_session **session, struct mc_error *err);

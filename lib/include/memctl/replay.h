@@ -28,6 +28,8 @@ MC_PUBLIC json_t *mc_recording_begin(const struct mc_engine_config *config,
 MC_PUBLIC json_t *mc_recording_step(const struct mc_snapshot *snapshot, const struct mc_plan *plan);
 /* What became of a command. */
 MC_PUBLIC json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool done);
+/* A command was not carried out, in a dry run. */
+MC_PUBLIC json_t *mc_recording_withheld(const char *uuid);
 MC_PUBLIC json_t *mc_recording_unsettle(void);
 
 struct mc_replay_result {

@@ -38,7 +38,8 @@ class World:
             self.memctld = stack.enter_context(Memctld(
                 build, self.lab.uri, budget=BUDGET, interval=f"{TICK}s", recording=True,
                 config=STRICT + "[policy]\nname = shares\n[guests]\nmin = 128M\n"))
-            self.memctld.json("set", "c", "shares=2000")
+            wait_for("the settings to be stored",
+                     lambda: self.memctld.run("set", "c", "shares=2000").returncode == 0)
             self.parts = stack.pop_all()
 
     def close(self):

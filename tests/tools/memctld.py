@@ -15,7 +15,7 @@ from pathlib import Path
 
 # For tests of who gets what: an amount that does not depend on the host, and all of it at once.
 STRICT = ("[budget]\novercommit = 1.0\ndistress-reserve = 0\n"
-          "[governor]\nboot-grace = 0\nshrink-rate = 100%\n")
+          "[governor]\nboot-grace = 0\nshrink-rate = 100%\ncooldown = 0\n")
 
 
 def free_port():

@@ -43,6 +43,10 @@ enum event_kind {
     EVENT_ANSWERS,
     EVENT_STUCK, /* its balloon */
     EVENT_FOLLOWS,
+    EVENT_DISTRESS, /* it shows that it has too little memory */
+    EVENT_RELIEVED,
+    EVENT_FOREIGN_HAND, /* somebody else moved its balloon */
+    EVENT_HOST_STATE,
     EVENT_EXEMPT,
     EVENT_MANAGED,
     EVENT_SETTINGS,

@@ -10,6 +10,9 @@
 #define TELL_MAX 6
 #define TELL_WINDOW_MS 60000
 
+/* A guest that showed no trouble for so long is out of it. */
+#define RELIEVED_AFTER_MS 10000
+
 void watch_free(struct watch *watch)
 {
     free(watch->list);
@@ -138,14 +141,6 @@ void watch_follow(struct watch *watch, const struct mc_snapshot *snapshot, struc
     watch->count = list ? snapshot->count : 0;
 }
 
-static bool has_rule(const struct mc_step *step, const char *name)
-{
-    for (unsigned i = 0; i < step->change_count; i++)
-        if (strcmp(mc_rule_name(step->changes[i].rule), name) == 0)
-            return true;
-    return false;
-}
-
 /* That they are good for the first time is what everybody expects. */
 static void follow_statistics(struct watched *watched, const struct mc_guest *guest,
                               struct events *events)
@@ -173,9 +168,48 @@ static void follow_stuck(struct watched *watched, const struct mc_guest *guest, 
         events_add_guest(events, EVENT_FOLLOWS, guest, NULL, "its balloon follows again");
 }
 
+/* A guest in trouble may look better for a moment; it is told once that it is out of it. */
+static void follow_distress(struct watched *watched, const struct mc_guest *guest, uint64_t now_ms,
+                            struct events *events)
+{
+    if (guest->distress != MC_DISTRESS_NO)
+        watched->distress_ms = now_ms;
+    if (guest->distress != MC_DISTRESS_NO && watched->distress == MC_DISTRESS_NO &&
+        may_tell(watched)) {
+        watched->distress = guest->distress;
+        events_add_guest(events, EVENT_DISTRESS, guest, mc_distress_name(guest->distress),
+                         "it has too little memory and gets more");
+    } else if (watched->distress != MC_DISTRESS_NO &&
+               now_ms - watched->distress_ms >= RELIEVED_AFTER_MS) {
+        watched->distress = MC_DISTRESS_NO;
+        events_add_guest(events, EVENT_RELIEVED, guest, NULL, "it has enough memory again");
+    }
+}
+
+static void follow_foreign(struct watched *watched, const struct mc_guest *guest,
+                           struct events *events)
+{
+    if (guest->foreign && !watched->foreign)
+        events_add_guest(events, EVENT_FOREIGN_HAND, guest, "foreign-hand",
+                         "somebody else moved its balloon; it is left alone for a while");
+    watched->foreign = guest->foreign;
+}
+
+static void follow_host(struct watch *watch, const struct mc_plan *plan, struct events *events)
+{
+    char free[MC_SIZE_TEXT];
+
+    if (plan->state != watch->host)
+        events_add(events, EVENT_HOST_STATE, NULL, "host: %s -> %s, headroom %s",
+                   mc_host_state_name(watch->host), mc_host_state_name(plan->state),
+                   mc_size_format(free, plan->headroom));
+    watch->host = plan->state;
+}
+
 void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const struct mc_plan *plan,
                 struct events *events)
 {
+    follow_host(watch, plan, events);
     for (size_t i = 0; i < watch->count && i < plan->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
 
@@ -184,7 +218,9 @@ void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const s
         /* With a command under way nothing is known; one that is silent was told already. */
         if (guest->answers)
             follow_statistics(&watch->list[i], guest, events);
-        follow_stuck(&watch->list[i], guest, has_rule(&plan->steps[i], "stuck"), events);
+        follow_stuck(&watch->list[i], guest, guest->stuck, events);
+        follow_distress(&watch->list[i], guest, snapshot->now_ms, events);
+        follow_foreign(&watch->list[i], guest, events);
     }
 }
 

@@ -40,7 +40,9 @@ struct watched {
     /* as it was told last */
     bool known;
     enum mc_exempt exempt;
-    bool answers, agent, stuck;
+    bool answers, agent, stuck, foreign;
+    enum mc_distress distress;
+    uint64_t distress_ms; /* when it was seen last */
     bool fresh, was_fresh;
     unsigned told; /* of what a guest can bring about as often as it likes, since told_ms */
     uint64_t told_ms;
@@ -52,6 +54,7 @@ struct watched {
 struct watch {
     struct watched *list;
     size_t count;
+    enum mc_host_state host;
 };
 
 void watch_free(struct watch *watch);

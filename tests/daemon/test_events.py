@@ -303,6 +303,16 @@ def refuses_bad_input(build):
         assert ask(memctld, after=10 ** 15)["result"]["events"][0]["seq"] == 1
 
 
+def tells_of_trouble_and_of_the_hosts_state(build):
+    scenario = {"host": {"memory": "3G", "used": [[0, "512M"], [6, "2600M"]]},
+                "guests": [{"name": "a", "memory": "1G", "min": "128M",
+                            "working_set": [[0, "60M"], [4, "900M"]]},
+                           {"name": "b", "memory": "1G", "working_set": "60M", "min": "128M"}]}
+    with simulated(build, scenario=scenario) as memctld:
+        wait_for("trouble", lambda: "distress" in kinds(memctld, "a"))
+        wait_for("a short host", lambda: [e for e in events(memctld) if e["kind"] == "host-state"])
+
+
 TESTS = [
     tells_what_happens,
     tells_of_guests_in_trouble,
@@ -316,6 +326,7 @@ TESTS = [
     tells_a_slow_client_what_it_missed,
     is_not_impressed_by_100_slow_followers,
     refuses_bad_input,
+    tells_of_trouble_and_of_the_hosts_state,
 ]
 
 if __name__ == "__main__":

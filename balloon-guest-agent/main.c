@@ -77,8 +77,8 @@ static int see(const struct agent *agent, bool stalled, struct sight *sight)
         .available = memory.memory[MEMORY_AVAILABLE],
         .stalled = stalled,
     };
-    /* What is low needs no rate, and must not wait for the page that vmstat takes. */
-    if (sight->available < watch_low(sight->total))
+    /* At the very end the rate does not matter, and the page that vmstat takes may not be there. */
+    if (sight->free < watch_low(sight->total) / 4)
         return 0;
     memory_add_counters(&agent->kernel, &memory);
     sight->has_balloon = true;

@@ -42,9 +42,13 @@
 #define PAUSE_MOST_MS 1000
 #define PAUSE_FALLING_MS 50
 
-/* Part of a processor that looking may take: one in 1000 as a rule, one in 100 near the wall. */
+/*
+ * Part of a processor that looking may take: one in 1000 as a rule, one in 100 near the wall. There
+ * a slow machine gets no longer pause than this, or it would learn of its trouble too late.
+ */
 #define CALM_PART 1000
 #define NEAR_PART 100
+#define PAUSE_NEAR_MOST_MS 150
 
 static uint64_t min(uint64_t a, uint64_t b)
 {
@@ -138,5 +142,7 @@ uint64_t watch_pause(const struct watch *watch, uint64_t cost_us)
     pause = min(max(pause, PAUSE_LEAST_MS), PAUSE_MOST_MS);
     if (watch->rate > 0 && room / watch->rate < 3)
         pause = PAUSE_FALLING_MS;
-    return max(pause, cost_us * (is_near ? NEAR_PART : CALM_PART) / 1000);
+    if (!is_near)
+        return max(pause, cost_us * CALM_PART / 1000);
+    return max(pause, min(cost_us * NEAR_PART / 1000, PAUSE_NEAR_MOST_MS));
 }

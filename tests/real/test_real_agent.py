@@ -9,6 +9,7 @@ The host's end of the channel is this program's, but for the last test, where it
 import json
 import re
 import socket
+import statistics
 import sys
 import threading
 import time
@@ -126,7 +127,9 @@ def costs_little_over_a_minute(world):
 
 
 def a_fast_fill_is_heard_before_the_oom_killer_comes(world):
+    """Each before the kill; the half of them within 200 ms, on a machine that others use as well."""
     hog = world.guest.hog
+    delays = []
     for room in (96, 96, 96, 64, 64, 64):
         world.leave(room * MiB)
         kills = hog.stats()["vmstat"]["oom_kill"]
@@ -140,9 +143,10 @@ def a_fast_fill_is_heard_before_the_oom_killer_comes(world):
         note(f"{room}M of room: {line['reason']} at {line['memory']['available'] / MiB:.0f}M, "
              f"{line['rate'] / MiB:.0f} MiB/s: on the host {(first - crossed) * 1000:+.0f} ms after "
              f"{available / MiB:.0f}M were left, {(killed - first) * 1000:.0f} ms before the kill")
-        assert first - crossed < 0.2, first - crossed
-        assert first < killed - 0.02
+        assert first < killed - 0.05
+        delays.append(first - crossed)
         time.sleep(2)
+    assert statistics.median(delays) < 0.2 and max(delays) < 0.35, delays
 
 
 def it_is_over_when_memory_is_back(world):

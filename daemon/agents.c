@@ -239,6 +239,7 @@ static void take_distress(struct peer *peer, const struct agent_message *message
         return;
     peer->agents->counters.distress++;
     peer->said.distress_ms = now;
+    peer->said.distress_rate = message->report.rate == MC_UNKNOWN ? 0 : message->report.rate;
     if (may_spend(&peer->wakes, WAKES_MAX, WAKES_WINDOW_MS, now))
         wake_engine(peer->agents, now);
 }

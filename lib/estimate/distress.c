@@ -15,6 +15,9 @@
 #define STEP_PART 4
 #define STEP_LEAST (64 * MC_MIB)
 
+/* A guest that fills itself is taken to go on for so long; it is given no more than it has. */
+#define RATE_LASTS_S 2
+
 /* An agent's event counts for so long; it repeats it while the trouble lasts. */
 #define EVENT_LASTS_MS 1500
 
@@ -88,6 +91,9 @@ static void give(const struct mc_engine_config *config, const struct mc_guest *g
 {
     uint64_t more = mc_max_u64(guest->actual / STEP_PART, STEP_LEAST);
 
+    if (guest->distress == MC_DISTRESS_AGENT)
+        more =
+            mc_max_u64(more, mc_min_u64(guest->agent.distress_rate * RATE_LASTS_S, guest->actual));
     if (guest->actual + MC_ARRIVED < track->need)
         return;
     track->need = mc_min_u64(guest->actual + more, guest->terms.max) / MC_PAGE * MC_PAGE;

@@ -60,7 +60,8 @@ static bool in_trouble(const struct mc_track *track, uint64_t now_ms)
 static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
                     struct mc_plan *plan, bool trouble, uint64_t free)
 {
-    bool is_short = mc_is_short(plan);
+    /* What went out of the reserve is promised on purpose, and not called back. */
+    bool is_short = plan->promised > plan->divided + plan->reserve + MC_ARRIVED;
     uint64_t wanted = 0;
 
     for (size_t i = 0; i < snapshot->count; i++)

@@ -52,6 +52,7 @@ static const struct field agent_fields[] = {
     FIELD(struct mc_agent_report, available, FIELD_U64),
     FIELD(struct mc_agent_report, stall_us, FIELD_U64),
     FIELD(struct mc_agent_report, distress_ms, FIELD_U64),
+    FIELD(struct mc_agent_report, distress_rate, FIELD_U64),
 };
 
 static const struct field terms_fields[] = {

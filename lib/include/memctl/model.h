@@ -82,6 +82,7 @@ struct mc_agent_report {
     uint64_t total, free, available; /* its own meminfo, bytes */
     uint64_t stall_us;               /* a second that some task waited for memory, MC_UNKNOWN */
     uint64_t distress_ms;            /* when it last said that memory is nearly gone, 0 for never */
+    uint64_t distress_rate;          /* how fast it was going then, bytes a second, 0 if unknown */
 };
 
 struct mc_guest {

@@ -20,8 +20,6 @@ import tap  # noqa: E402
 from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 MiB = 1 << 20
-# What is resident says nothing while a sanitizer keeps all that was freed.
-os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=4")
 SCENARIO = {
     "host": {"memory": "8G", "used": "1G"},
     "guests": [

@@ -13,6 +13,9 @@ import urllib.request
 from pathlib import Path
 
 
+# Memory that was freed shall count as freed in a build with the address sanitizer, too.
+os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=4")
+
 # For tests of who gets what: an amount that does not depend on the host, and all of it at once.
 STRICT = ("[budget]\novercommit = 1.0\ndistress-reserve = 0\n"
           "[governor]\nboot-grace = 0\nshrink-rate = 100%\ncooldown = 0\n")

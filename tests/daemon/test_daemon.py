@@ -317,7 +317,9 @@ def hangs_up_on_clients_that_do_not_read_their_answer(build):
                 client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" + b"x" * 100000)
         assert client.recv(100).split(b" ")[1] == b"503"
         assert 4 <= descriptors_of(memctld) - before <= 10, descriptors_of(memctld) - before
-        assert resident_of(memctld) - resident < 96 * MiB, (resident_of(memctld), resident)
+        maps = Path(f"/proc/{memctld.process.pid}/maps").read_text()
+        if "libtsan" not in maps and "libasan" not in maps:  # they need memory of their own
+            assert resident_of(memctld) - resident < 64 * MiB, (resident_of(memctld), resident)
         wait_for("hanging up", lambda: descriptors_of(memctld) == before)
         assert len(memctld.metrics()) > 4 * MiB
 

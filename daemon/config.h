@@ -25,6 +25,8 @@ struct config {
     char socket_group[64];
     char record[4096];         /* the file of a recording, "" for none */
     char metrics[CONFIG_TEXT]; /* ADDRESS:PORT, "" for none */
+    char metrics_names[1024];  /* what else this host is called in requests, by blanks */
+    bool page;                 /* the page for people is served there as well */
     bool dry_run;              /* nothing is sent to any guest */
     char policy[CONFIG_TEXT];
     struct policy_param policy_params[8];

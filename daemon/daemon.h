@@ -11,9 +11,9 @@
  *   events.c    the last few thousand things that changed
  *
  * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and store.c
- * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
- * to the agents in the guests). Everything here runs on the main loop; only jobs on lanes run
- * elsewhere.
+ * (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page for people),
+ * agents.c (the host's ends of the channels to the agents in the guests). Everything here runs on
+ * the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -29,10 +29,12 @@
 #include "clock.h"
 #include "config.h"
 #include "events.h"
+#include "exposition.h"
 #include "lanes.h"
 #include "pause.h"
 #include "policies.h"
 #include "recorder.h"
+#include "trend.h"
 #include "watch.h"
 
 struct agents;
@@ -40,7 +42,7 @@ struct follower;
 struct observation;
 struct save;
 struct control;
-struct metrics;
+struct http;
 
 /* Counters since the start; each is a metric. */
 struct counters {
@@ -50,9 +52,10 @@ struct counters {
     uint64_t policy_failures;
     uint64_t commands; /* balloon targets sent */
     uint64_t command_failures;
-    uint64_t bytes_reclaimed; /* sum of all lowered targets */
-    uint64_t bytes_granted;   /* sum of all raised targets */
-    double tick_seconds;      /* spent deciding */
+    uint64_t bytes_reclaimed;             /* sum of all lowered targets */
+    uint64_t bytes_granted;               /* sum of all raised targets */
+    uint64_t rule_changes[MC_RULE_COUNT]; /* of targets, by the governor's rules */
+    struct histogram observe_seconds, decide_seconds;
 };
 
 /* What is known of the connection to the hypervisor. */
@@ -113,7 +116,9 @@ struct daemon {
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, store.c */
-    struct metrics *metrics;
+    struct http *http;
+    struct trend *trend;
+    struct trend_source trends; /* what the page's charts show */
     struct counters counters;
 };
 
@@ -175,11 +180,11 @@ void events_tell_last(struct daemon *daemon);
 struct control *control_start(struct daemon *daemon, struct mc_error *err);
 void control_stop(struct control *control);
 
-/* metrics.c */
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
-void metrics_stop(struct metrics *metrics);
+/* http.c */
+struct http *http_start(struct daemon *daemon, struct mc_error *err);
+void http_stop(struct http *http);
 /* Listen again after running out of descriptors; to be called now and then. */
-void metrics_revive(struct metrics *metrics);
+void http_revive(struct http *http);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

@@ -49,6 +49,9 @@ struct watched {
     uint64_t stats_update;  /* of the balloon's last statistics, 0 if there were none */
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;
+    /* counted in this run; each is a metric */
+    uint64_t commands, command_failures, bytes_reclaimed, bytes_granted;
+    uint64_t troubles; /* times that it came into distress */
 };
 
 struct watch {

@@ -300,12 +300,12 @@ static void answer(struct exchange *exchange, uint64_t client)
         exchange_fail(exchange, HTTP_NOTFOUND,
                       http->daemon->config.page ? "Not Found: there are / and /metrics"
                                                 : "Not Found: there is /metrics");
-    } else if (allowance_wait_ms(&http->allowance, client, clock_now_ms())) {
-        exchange_set(exchange, "Retry-After", "1");
-        exchange_fail(exchange, 429, "Too Many Requests: ask less often");
     } else if (http->unread >= UNREAD_MAX) {
         exchange_fail(exchange, HTTP_SERVUNAVAIL,
                       "Service Unavailable: others do not fetch their answers");
+    } else if (allowance_wait_ms(&http->allowance, client, clock_now_ms())) {
+        exchange_set(exchange, "Retry-After", "1");
+        exchange_fail(exchange, 429, "Too Many Requests: ask less often");
     } else {
         route->answer(exchange, http->daemon);
     }

@@ -301,12 +301,12 @@ def resident_of(memctld):
 
 
 def hangs_up_on_clients_that_do_not_read_their_answer(build):
-    """A page of 4 MiB: what the kernel takes of it for them is less."""
-    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(4000)]
+    """A page of more than 4 MiB: what the kernel takes of it for them is less."""
+    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(1600)]
     scenario = {"host": {"memory": "512G", "used": "1G"}, "guests": many}
     with simulated(build, scenario, budget="400G", interval="1s") as memctld, \
             contextlib.ExitStack() as stack:
-        wait_for("guests", lambda: len(memctld.guests()) == 4000)
+        wait_for("guests", lambda: len(memctld.guests()) == 1600)
         assert len(memctld.metrics()) > 4 * MiB
         before, resident = descriptors_of(memctld), resident_of(memctld)
         for _ in range(40):

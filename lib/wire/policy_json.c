@@ -44,11 +44,6 @@ static int read_size(const json_t *object, const char *key, uint64_t *bytes, str
     return rc;
 }
 
-static uint64_t pages_down(uint64_t bytes)
-{
-    return bytes / MC_PAGE * MC_PAGE;
-}
-
 static int read_sizes(const json_t *object, struct mc_policy_guest *guest, struct mc_error *err)
 {
     if (read_size(object, "min", &guest->min, err) < 0 ||
@@ -61,11 +56,11 @@ static int read_sizes(const json_t *object, struct mc_policy_guest *guest, struc
     guest->held = guest->current;
     if (json_object_get(object, "held") && read_size(object, "held", &guest->held, err) < 0)
         return -EINVAL;
-    guest->max = pages_down(guest->max);
-    guest->min = mc_min_u64(pages_down(guest->min + MC_PAGE - 1), guest->max);
-    guest->current = pages_down(guest->current);
-    guest->held = pages_down(guest->held);
-    guest->active = pages_down(mc_min_u64(guest->active, guest->max));
+    guest->max = mc_whole_pages(guest->max);
+    guest->min = mc_min_u64(mc_whole_pages(guest->min + MC_PAGE - 1), guest->max);
+    guest->current = mc_whole_pages(guest->current);
+    guest->held = mc_whole_pages(guest->held);
+    guest->active = mc_whole_pages(mc_min_u64(guest->active, guest->max));
     return 0;
 }
 

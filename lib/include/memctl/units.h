@@ -64,6 +64,12 @@ static inline uint64_t mc_clamp_u64(uint64_t x, uint64_t low, uint64_t high)
     return mc_min_u64(mc_max_u64(x, low), high);
 }
 
+/* The whole pages of so many bytes, in bytes. */
+static inline uint64_t mc_whole_pages(uint64_t bytes)
+{
+    return bytes / MC_PAGE * MC_PAGE;
+}
+
 /* a - b, or 0 where that would be negative. */
 static inline uint64_t mc_less_u64(uint64_t a, uint64_t b)
 {

@@ -3,6 +3,7 @@
 #include <memctl/wire.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,23 +196,39 @@ json_t *mc_params_to_json(const struct mc_policy_run *policy)
     return object;
 }
 
+int mc_params_from_json(struct mc_policy_run *policy, json_t *object, struct mc_error *err)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (object, key, value) {
+        char text[64];
+        int rc;
+
+        if (!json_is_number(value))
+            return mc_error_set(err, -EINVAL, "params: %.32s: is not a number", key);
+        snprintf(text, sizeof(text), "%.17g", json_number_value(value));
+        rc = mc_policy_set_param(policy, key, text, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 json_t *mc_policy_to_json(const struct mc_policy_run *policy)
 {
-    static const char *const types[] = {[MC_PARAM_NUMBER] = "number", [MC_PARAM_RATIO] = "ratio"};
     const struct mc_policy *module = mc_policy_of(policy);
     json_t *params = json_array();
 
     for (size_t i = 0; i < module->param_count; i++) {
         const struct mc_policy_param *param = &module->params[i];
 
-        json_array_append_new(params,
-                              json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:b, s:f}", "name",
-                                        param->name, "description", param->description, "type",
-                                        param->type == MC_PARAM_RATIO ? types[MC_PARAM_RATIO]
-                                                                      : types[MC_PARAM_NUMBER],
-                                        "default", param->fallback, "low", param->low, "high",
-                                        param->high, "below_high", param->below_high, "value",
-                                        mc_policy_params(policy)[i]));
+        json_array_append_new(
+            params, json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:b, s:f}", "name", param->name,
+                              "description", param->description, "type",
+                              param->type == MC_PARAM_RATIO ? "ratio" : "number", "default",
+                              param->fallback, "low", param->low, "high", param->high, "below_high",
+                              param->below_high, "value", mc_policy_params(policy)[i]));
     }
     return json_pack("{s:s, s:s, s:o}", "name", module->name, "description", module->description,
                      "params", params);

@@ -6,6 +6,7 @@
 #ifndef MEMCTL_UNITS_H
 #define MEMCTL_UNITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,12 @@ MC_PUBLIC int mc_bool_parse(const char *text, int *value, struct mc_error *err);
 /* Read a whole number from low to high. */
 MC_PUBLIC int mc_number_parse(const char *text, uint64_t low, uint64_t high, uint64_t *value,
                               struct mc_error *err);
+
+/*
+ * Split "key=value": the key is copied to key, which has `room` bytes; *value points into text.
+ * False if text has no '=', or no key that fits.
+ */
+MC_PUBLIC bool mc_pair_split(const char *text, char *key, size_t room, const char **value);
 
 static inline uint64_t mc_min_u64(uint64_t a, uint64_t b)
 {

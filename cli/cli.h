@@ -44,7 +44,7 @@ struct command {
 
 extern const struct command command_events, command_explain, command_list, command_pause,
     command_policy, command_reload, command_replay, command_resume, command_set, command_show,
-    command_simulate, command_snapshot, command_status, command_version;
+    command_simulate, command_snapshot, command_status, command_top, command_version;
 
 /* The value of an option that was given, the last one if several; "" for one without argument. */
 const char *cli_option(const struct cli *cli, const char *name);
@@ -64,6 +64,12 @@ int cli_fail(const struct mc_error *err);
 
 /* Print JSON for machines and give the reference back; returns EXIT_OK. */
 int cli_print_json(json_t *value);
+
+/*
+ * "key=value" into the object of settings; wrong keys and values are found here, before anyone is
+ * asked. -EINVAL with a sentence.
+ */
+int cli_add_setting(json_t *settings, const char *text, struct mc_error *err);
 
 /* Members of JSON objects, with what stands in where they are missing. */
 uint64_t json_size(const json_t *object, const char *key);

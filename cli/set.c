@@ -7,8 +7,7 @@
 
 #include <memctl/settings.h>
 
-/* "key=value" into the object; wrong keys and values are found here, before anyone is asked. */
-static int add_setting(json_t *settings, const char *text, struct mc_error *err)
+int cli_add_setting(json_t *settings, const char *text, struct mc_error *err)
 {
     struct mc_settings trial = {0};
     const char *value;
@@ -38,7 +37,7 @@ static int run(const struct cli *cli, int argc, char **argv)
         return cli_usage(&command_set, "takes a guest and at least one setting");
     settings = json_object();
     for (int i = 1; i < argc; i++) {
-        if (add_setting(settings, argv[i], &err) < 0) {
+        if (cli_add_setting(settings, argv[i], &err) < 0) {
             json_decref(settings);
             return cli_usage(&command_set, "%s", err.text);
         }

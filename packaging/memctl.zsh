@@ -38,6 +38,7 @@ _memctl() {
     local -A opt_args
     local -a commands=(
         'status:show the daemon, the host and the budget'
+        'top:watch host and guests live'
         'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
@@ -72,7 +73,10 @@ _memctl() {
         '--wait[admit: wait so long for room]:time:' \
         '--hold[admit: keep the room so long]:time:' \
         '--force[admit: say yes in the end]' \
-        '--interval[simulate: time between two looks]:time:' \
+        '--interval[simulate, top: time between two looks]:time:' \
+        '--once[top: print one picture]' \
+        '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \
+        '--filter[top: only guests with this in name or reason]:text:' \
         '--plot[simulate: draw memory over time]:file:_files' \
         '--series[simulate: moments in the JSON]:number:' \
         '1:command:->command' \

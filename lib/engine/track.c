@@ -132,7 +132,8 @@ static uint64_t distance(const struct mc_track *track, const struct mc_guest *gu
 
 /*
  * A balloon that does not follow is not asked again at once: one that cannot find more pages tries
- * for ever, and costs its guest CPU. Until the next try it counts at the size that it has.
+ * for ever, and costs its guest CPU. Until the next try it counts at the size that it has, and is
+ * told to stay there, which is no proof that it obeys.
  */
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -141,9 +142,11 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
     if (track->target == MC_UNKNOWN)
         return;
     if (away <= MC_ARRIVED) {
-        track->patience_ms = PATIENCE_FIRST_MS;
         track->arrived = now_ms - track->sent_ms >= ARRIVAL_SEEN_MS;
-        track->retry_ms = 0;
+        if (track->sent_ms >= track->retry_ms) {
+            track->patience_ms = PATIENCE_FIRST_MS;
+            track->retry_ms = 0;
+        }
     }
     if (away <= MC_ARRIVED || away < track->nearest) {
         track->nearest = away;

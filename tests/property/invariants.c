@@ -283,7 +283,7 @@ static void check_distress(struct history *history)
                       host->now_ms >= watch->calm_ms && guest->exempt == MC_EXEMPT_NO &&
                       !guest->stuck && guest->answers;
 
-        given += mc_less_u64(step->target, mc_max_u64(guest->actual, watch->target));
+        given += mc_less_u64(step->target, guest->actual);
         watch->in_trouble = guest->distress != MC_DISTRESS_NO;
         if (watch->in_trouble)
             watch->calm_ms = host->now_ms + host->config.cooldown_ms + LONGEST_STEP_MS;

@@ -112,11 +112,20 @@ static bool is_honest(const struct history *history, const struct mc_guest *gues
     return true;
 }
 
-bool history_obeys(const struct history *history, const struct mc_guest *guest)
+bool history_follows(const struct history *history, const struct mc_guest *guest)
 {
     const struct script_guest *script = &history->script.guests[script_index(guest->name)];
 
-    return !had_any_fault(history, guest, 2 * PROGRESS_MS) && !script->least && !script->most &&
+    return !had_fault(history, guest, MC_SIM_STUCK, 2 * PROGRESS_MS) && !script->least &&
+           !script->most;
+}
+
+/* It does what its balloon is told, and soon. */
+static bool is_ideal(const struct history *history, const struct mc_guest *guest)
+{
+    const struct script_guest *script = &history->script.guests[script_index(guest->name)];
+
+    return history_follows(history, guest) && !had_any_fault(history, guest, 2 * PROGRESS_MS) &&
            script->inflate_per_s >= 100 * MC_MIB && script->deflate_per_s >= 100 * MC_MIB &&
            script->lag_ms <= 1000;
 }
@@ -235,8 +244,7 @@ static void check_progress(struct history *history, const struct mc_guest *guest
     bool due = goal_of(step) + much < guest->actual ||
                (guest->actual + much < step->wish && plan->promised + 2 * much < plan->divided);
 
-    if (!due || !can_move(guest, step) || !history_obeys(history, guest) ||
-        moved >= PROGRESS_LEAST) {
+    if (!due || !can_move(guest, step) || !is_ideal(history, guest) || moved >= PROGRESS_LEAST) {
         watch->due_ms = history->host.now_ms;
         watch->due_size = guest->actual;
     }

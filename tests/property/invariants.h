@@ -40,8 +40,8 @@ void history_print(const struct history *history);
 /* The guests of the last pass: who has what, and why. */
 void history_print_state(const struct history *history);
 
-/* Does the guest's balloon do what it is told, all the way and soon, and did lately? */
-bool history_obeys(const struct history *history, const struct mc_guest *guest);
+/* Does the guest's balloon go where it is told, and did lately? */
+bool history_follows(const struct history *history, const struct mc_guest *guest);
 
 /* To be called after each step. */
 void check_step(struct history *history);

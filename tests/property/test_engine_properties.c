@@ -116,7 +116,7 @@ static unsigned count_disobedient(const struct history *history)
 
     for (size_t i = 0; i < history->host.plan.count; i++)
         count += history->host.snapshot.guests[i].exempt == MC_EXEMPT_NO &&
-                 !history_obeys(history, &history->host.snapshot.guests[i]);
+                 !history_follows(history, &history->host.snapshot.guests[i]);
     return count;
 }
 

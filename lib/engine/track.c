@@ -123,6 +123,19 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
     track->high_since = high;
 }
 
+/*
+ * What is seen of a guest that does not answer is as old as its last answer: what it could still
+ * take of earlier targets then, it may have taken.
+ */
+static void hold_ceilings(struct mc_track *track, uint64_t since_ms, uint64_t now_ms)
+{
+    struct mc_ceiling *ceilings[] = {&track->ceiling, &track->next_ceiling};
+
+    for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++)
+        if (ceilings[i]->until_ms > since_ms && ceilings[i]->until_ms != UINT64_MAX)
+            ceilings[i]->until_ms += now_ms - since_ms;
+}
+
 /* How far the balloon is from its target. */
 static uint64_t distance(const struct mc_track *track, const struct mc_guest *guest)
 {
@@ -224,6 +237,8 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
         if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0 &&
             tracks->list[kept].run_id == guest->run_id) {
             tracks->spare[i] = tracks->list[kept];
+            if (!guest->answers)
+                hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
             note_obedience(&tracks->spare[i], guest, snapshot->now_ms);

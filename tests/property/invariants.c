@@ -29,6 +29,12 @@
 
 /* ---- evidence ---- */
 
+static const struct mc_sim_guest *truth_of(const struct history *history,
+                                           const struct mc_guest *guest)
+{
+    return &history->host.sim->guests[script_index(guest->name)];
+}
+
 void history_print_state(const struct history *history)
 {
     const struct host *host = &history->host;
@@ -43,12 +49,14 @@ void history_print_state(const struct history *history)
         const struct mc_step *step = &host->plan.steps[i];
 
         fprintf(stderr,
-                "  %s %-10s actual %" PRIu64 "M held %" PRIu64 "M used %" PRIu64 "M min %" PRIu64
-                "M max %" PRIu64 "M wish %" PRIu64 "M target %" PRIu64 "M%s %s%s%s%s\n",
-                guest->name, mc_exempt_name(guest->exempt), MIB(guest->actual), MIB(guest->held),
-                MIB(guest->used), MIB(guest->terms.min), MIB(guest->terms.max), MIB(step->wish),
-                MIB(step->target), step->send ? " sent" : "", mc_rule_name(mc_step_reason(step)),
-                guest->distress ? " in trouble: " : "",
+                "  %s %-10s actual %" PRIu64 "M (really %" PRIu64 "M, told %" PRIu64
+                "M) held %" PRIu64 "M used %" PRIu64 "M min %" PRIu64 "M max %" PRIu64
+                "M wish %" PRIu64 "M target %" PRIu64 "M%s %s%s%s%s\n",
+                guest->name, mc_exempt_name(guest->exempt), MIB(guest->actual),
+                MIB(truth_of(history, guest)->actual), MIB(truth_of(history, guest)->target),
+                MIB(guest->held), MIB(guest->used), MIB(guest->terms.min), MIB(guest->terms.max),
+                MIB(step->wish), MIB(step->target), step->send ? " sent" : "",
+                mc_rule_name(mc_step_reason(step)), guest->distress ? " in trouble: " : "",
                 guest->distress ? mc_distress_name(guest->distress) : "",
                 guest->fresh ? "" : ", not fresh");
     }
@@ -70,12 +78,6 @@ void history_broken(struct history *history, const char *guest, const char *cond
 }
 
 /* ---- what the guests really do ---- */
-
-static const struct mc_sim_guest *truth_of(const struct history *history,
-                                           const struct mc_guest *guest)
-{
-    return &history->host.sim->guests[script_index(guest->name)];
-}
 
 /* Was a fault of this kind in force in the last ms? */
 static bool had_fault(const struct history *history, const struct mc_guest *guest,

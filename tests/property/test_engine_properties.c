@@ -59,6 +59,133 @@ static void every_history_keeps_the_promises(void **state)
     property_holds(keeps_the_promises, NULL, HISTORIES);
 }
 
+/* ---- what was found once ---- */
+
+static void check_script(struct property *property)
+{
+    struct history history = {.property = property,
+                              .script = *(const struct script *)property->subject};
+
+    run(&history);
+    host_close(&history.host);
+}
+
+/* Its growth was called back, and it hung before that was seen to happen. */
+static void what_a_guest_took_before_it_hung_is_counted(void **state)
+{
+    static const struct script script = {
+        .policy = "shares",
+        .budget = 269 * MC_MIB,
+        .count = 1,
+        .guests =
+            {
+                {.memory = 1076 * MC_MIB,
+                 .shares = 1,
+                 .inflate_per_s = 61 * MC_MIB,
+                 .deflate_per_s = 9 * MC_MIB,
+                 .works_with = {{0, 0}, {15000, 146485249}, {30000, 0}, {45000, 0}},
+                 .faults[0] = {.kind = MC_SIM_HUNG, .from_ms = 15201, .to_ms = UINT64_MAX}},
+            },
+        .steps = {{200},  {1000}, {470}, {203},  {200},  {1114}, {323},  {1177},
+                  {1480}, {1956}, {204}, {202},  {1627}, {1243}, {1448}, {976},
+                  {851},  {526},  {200}, {1250}, {200},  {200},  {200}},
+    };
+
+    (void)state;
+    property_holds(check_script, &script, 1);
+}
+
+/* A guest in trouble that hangs is first in line, and gets nothing. */
+static void what_a_hung_guest_cannot_be_given_goes_to_others(void **state)
+{
+    static const struct script script = {
+        .policy = "shares",
+        .budget = 2140123136,
+        .count = 8,
+        .guests =
+            {
+                {
+                    .memory = 128 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 1 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .works_with = {{0, 0}},
+                },
+                {
+                    .memory = 128 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 1 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .works_with = {{0, 0}},
+                },
+                {
+                    .memory = 128 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 1 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .works_with = {{0, 0}},
+                },
+                {
+                    .memory = 128 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 1 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .stop_ms = 1,
+                    .works_with = {{0, 0}},
+                },
+                {
+                    .memory = 3475 * MC_MIB,
+                    .shares = 123,
+                    .inflate_per_s = 164 * MC_MIB,
+                    .deflate_per_s = 100 * MC_MIB,
+                    .works_with = {{0, 0}},
+                },
+                {
+                    .memory = 128 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 1 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .works_with = {{0, 0}},
+                },
+                {
+                    .memory = 1889 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 67 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .works_with = {{0, 0}, {15000, 925896705}, {30000, 0}, {45000, 0}},
+                    .faults[0] =
+                        {
+                            .kind = MC_SIM_HUNG,
+                            .from_ms = 15051,
+                            .to_ms = UINT64_MAX,
+                        },
+                },
+                {
+                    .memory = 128 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 1 * MC_MIB,
+                    .deflate_per_s = 1 * MC_MIB,
+                    .works_with = {{0, 0}},
+                },
+            },
+        .steps =
+            {
+                {200},  {1000}, {487},  {203},  {200},  {1524}, {323}, {1177}, {1480},
+                {1956}, {204},  {202},  {1627}, {1243}, {1448}, {976}, {1000}, {687},
+                {1183}, {1141}, {450},  {539},  {686},  {752},  {851}, {526},  {224, ACT_MAX, 0, 1},
+                {1673}, {1719}, {1895}, {913},  {200},  {200},  {200}, {200},  {200},
+                {200},  {200},  {200},  {200},  {200},  {200},  {200}, {200},  {200},
+                {200},  {200},  {200},  {200},  {200},  {200},  {200}, {200},  {200},
+                {200},  {200},  {200},  {200},  {200},  {200},
+            },
+    };
+
+    (void)state;
+    property_holds(check_script, &script, 1);
+}
+
+/* ---- rest ---- */
+
 /* Nothing is done to the guests, no balloon takes for ever, and faults end or last. */
 static void calm_down(struct script *script)
 {
@@ -168,6 +295,8 @@ static void every_history_comes_to_rest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_guest_took_before_it_hung_is_counted),
+        cmocka_unit_test(what_a_hung_guest_cannot_be_given_goes_to_others),
         cmocka_unit_test(every_history_keeps_the_promises),
         cmocka_unit_test(every_history_comes_to_rest),
     };

@@ -435,8 +435,11 @@ static void a_claim_that_the_host_does_not_see_brings_nothing(void **state)
 /* A step every half second, each obeyed before the next one. */
 static void what_many_small_shrinks_gave_is_free_soon(void **state)
 {
-    struct mc_guest guest = {
-        .uuid = "a", .age_ms = MC_UNKNOWN, .memory = 4 * MC_GIB, .actual = 4 * MC_GIB};
+    struct mc_guest guest = {.uuid = "a",
+                             .age_ms = MC_UNKNOWN,
+                             .memory = 4 * MC_GIB,
+                             .actual = 4 * MC_GIB,
+                             .answers = true};
     struct mc_snapshot snapshot = {.guests = &guest, .count = 1};
     struct mc_tracks tracks = {0};
 

@@ -76,6 +76,17 @@ struct mc_dedupe_domain {
     uint64_t error;
 };
 
+/*
+ * What a guest's memory contains, in little: the smallest hashes of its contents under a key that
+ * several hosts have in common, ascending. From two of them follows how much is in both.
+ */
+#define MC_SKETCH_SIZE 1024
+
+struct mc_sketch {
+    uint32_t count;
+    uint64_t hashes[MC_SKETCH_SIZE];
+};
+
 struct mc_dedupe_report {
     uint64_t pass;        /* how many were finished; 0: the rest says nothing yet */
     int64_t wall_s;       /* when the last one was, real-time clock */

@@ -23,7 +23,8 @@
 #include <memctl/scan.h>
 #include <memctl/units.h>
 
-/* process_vm_readv() is fastest with 512 KiB to 1 MiB at once, which stays in the second-level cache. */
+/* process_vm_readv() is fastest with 512 KiB to 1 MiB at once, which stays in the second-level
+ * cache. */
 #define MC_BATCH_PAGES 128
 
 struct mc_reader {

@@ -60,6 +60,8 @@ static const struct field terms_fields[] = {
     FIELD(struct mc_terms, min, FIELD_U64),
     FIELD(struct mc_terms, max, FIELD_U64),
     FIELD(struct mc_terms, managed, FIELD_BOOL),
+    FIELD_NEWER(struct mc_terms, last_resort, FIELD_INT, MC_LAST_RESORT_COUNT),
+    FIELD_NEWER(struct mc_terms, cooldown_ms, FIELD_U64, 0),
 };
 
 static const struct field host_fields[] = {
@@ -254,6 +256,7 @@ int mc_recording_read_policy(const json_t *begin, struct mc_policy_run **policy,
 
 static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_error *err)
 {
+    guest->terms.cooldown_ms = MC_UNKNOWN;
     if (FROM_JSON(guest_fields, object, guest, err) < 0 ||
         READ_PART(object, "stats", stats_fields, &guest->stats, err) < 0 ||
         READ_PART(object, "agent", agent_fields, &guest->agent, err) < 0 ||

@@ -34,7 +34,8 @@ struct mc_engine_config {
     unsigned shrink_percent;           /* of its size that a guest may lose in a second */
     uint64_t boot_grace_ms;            /* a guest that just began to run is not shrunk */
     uint64_t foreign_hold_ms; /* a balloon that somebody else moved is left alone for so long */
-    uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long */
+    uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long; its own
+                                 setting holds over this */
     unsigned rules_off;       /* for tests only: rules that do nothing, bits 1 << enum mc_rule */
 };
 

@@ -47,6 +47,10 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    last-resort=)
+        mapfile -t COMPREPLY < <(compgen -W $'none\nsuspend\nsave' -- "$cur")
+        return
+        ;;
     managed=)
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
@@ -139,7 +143,7 @@ _memctl() {
         compopt -o filenames 2>/dev/null
         ;;
     set:*)
-        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\nlast-resort=\ncooldown=' -- "$cur")
         compopt -o nospace 2>/dev/null
         ;;
     esac

@@ -15,10 +15,12 @@ _memctl_guests() {
 _memctl_settings() {
     if compset -P 'managed='; then
         compadd yes no
+    elif compset -P 'last-resort='; then
+        compadd none suspend save
     elif compset -P '*='; then
         _message 'value; empty takes the setting back'
     else
-        compadd -S '' shares= min= max= managed=
+        compadd -S '' shares= min= max= managed= last-resort= cooldown=
     fi
 }
 
@@ -43,7 +45,7 @@ _memctl() {
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
-        "set:change a guest's shares, min, max or managed"
+        "set:change a guest's settings"
         'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'

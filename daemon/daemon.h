@@ -37,6 +37,7 @@
 
 struct agents;
 struct follower;
+struct observation;
 struct save;
 struct control;
 struct metrics;
@@ -63,12 +64,13 @@ struct link_state {
 
 struct tick {
     struct event *timer;
-    uint64_t due_ms;      /* when the running or next tick should begin */
-    unsigned outstanding; /* observations that are not back */
-    bool waiting;         /* for an observation that is not late yet */
-    bool again;           /* somebody asked for another tick meanwhile */
-    uint64_t within_ms;   /* how long the next observation may take */
-    uint64_t lateness_ms; /* of the last tick: its plan against its due time */
+    uint64_t due_ms;             /* when the running or next tick should begin */
+    unsigned outstanding;        /* observations that are not back */
+    bool waiting;                /* for an observation that is not late yet */
+    struct observation *awaited; /* if so: that one, which may be for later */
+    bool again;                  /* somebody asked for another tick meanwhile */
+    uint64_t within_ms;          /* how long the next observation may take */
+    uint64_t lateness_ms;        /* of the last tick: its plan against its due time */
 };
 
 struct act;
@@ -121,7 +123,10 @@ void tick_stop(struct daemon *daemon);
 /* Something changed: look again soon, whatever the timer says. */
 void tick_wake(struct daemon *daemon);
 
-/* observe.c: take a snapshot into `into` on a lane; `done` gets 0 or an error on the main loop. */
+/*
+ * observe.c: take a snapshot on a lane, at the times that `when` says; `done` gets 0 or an error on
+ * the main loop. NULL when out of memory.
+ */
 struct observation {
     struct job job;
     struct daemon *daemon;
@@ -129,8 +134,9 @@ struct observation {
     void (*done)(struct observation *observation); /* takes over nothing; frees nothing */
     void (*late)(struct observation *observation);
 };
-int observe_start(struct daemon *daemon, uint64_t within_ms, void (*done)(struct observation *),
-                  void (*late)(struct observation *));
+struct observation *observe_start(struct daemon *daemon, const struct job *when,
+                                  void (*done)(struct observation *),
+                                  void (*late)(struct observation *));
 /* Add what the configuration says about each guest, or about one: its terms. */
 void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot);
 void observe_apply_config_to(const struct config *config, struct mc_guest *guest);

@@ -10,7 +10,7 @@
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
  *
- * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and store.c
+ * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and save.c
  * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
  * to the agents in the guests). Everything here runs on the main loop; only jobs on lanes run
  * elsewhere.
@@ -110,7 +110,7 @@ struct daemon {
     struct follower *followers; /* requests that wait for an event, events_verb.c */
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
-    struct save *saves;         /* settings being stored, store.c */
+    struct save *saves;         /* settings being stored, save.c */
     struct metrics *metrics;
     struct counters counters;
 };

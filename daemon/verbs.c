@@ -9,7 +9,7 @@
 #include <memctl/wire.h>
 
 #include "lookup.h"
-#include "store.h"
+#include "save.h"
 
 /* ---- reading ---- */
 
@@ -136,7 +136,7 @@ static void handle_version(struct request *request, struct daemon *daemon, const
 static void set_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
                       const json_t *args)
 {
-    store_settings(request, daemon, &found->guests[0], args);
+    save_settings(request, daemon, &found->guests[0], args);
 }
 
 static void handle_set(struct request *request, struct daemon *daemon, const json_t *args)
@@ -150,7 +150,7 @@ static void handle_set(struct request *request, struct daemon *daemon, const jso
         request_fail(request, &err);
         return;
     }
-    lookup_guest(request, daemon, args, store_settings, set_found);
+    lookup_guest(request, daemon, args, save_settings, set_found);
 }
 
 static void handle_reload(struct request *request, struct daemon *daemon, const json_t *args)

@@ -6,6 +6,7 @@
 #ifndef MEMCTL_TRACK_H
 #define MEMCTL_TRACK_H
 
+#include <memctl/engine.h>
 #include <memctl/model.h>
 
 struct mc_track {
@@ -70,7 +71,15 @@ struct mc_track {
     uint64_t passed_ms;         /* of the pass before */
 };
 
+/* What is known of guests that are not there, as of at_ms. */
+struct mc_kept_lesson {
+    struct mc_lesson lesson;
+    uint64_t at_ms;
+};
+
 struct mc_tracks {
+    struct mc_kept_lesson *lessons;
+    size_t lesson_count, lesson_room;
     struct mc_track *list;
     size_t count, room;
     struct mc_track *spare; /* as large as list */
@@ -85,6 +94,15 @@ struct mc_tracks {
 int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot,
                      uint64_t foreign_hold_ms);
 void mc_tracks_free(struct mc_tracks *tracks);
+
+/* lessons.c: what trouble has taught, of one guest that is there. */
+struct mc_lesson mc_track_lesson(const struct mc_track *track, uint64_t now_ms);
+/* Keep it for when the guest comes; replaces an older one. 0 or -ENOMEM. */
+int mc_tracks_keep_lesson(struct mc_tracks *tracks, const struct mc_lesson *lesson,
+                          uint64_t now_ms);
+/* Give a guest that has come what is kept for it, if anything. */
+void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
+                            const struct mc_guest *guest, uint64_t now_ms);
 
 /* A balloon this close to its target has arrived. */
 #define MC_ARRIVED (4 * MC_MIB)

@@ -78,7 +78,7 @@ static int see(const struct agent *agent, bool stalled, struct sight *sight)
         .stalled = stalled,
     };
     /* At the very end the rate does not matter, and the page that vmstat takes may not be there. */
-    if (sight->free < watch_low(sight->total) / 4)
+    if (sight->free < watch_low(sight->total) / 4 || !watch_wants_balloon(&agent->watch, sight))
         return 0;
     memory_add_counters(&agent->kernel, &memory);
     sight->has_balloon = true;

@@ -10,23 +10,21 @@
 /* "key=value" into the object; wrong keys and values are found here, before anyone is asked. */
 static int add_setting(json_t *settings, const char *text, struct mc_error *err)
 {
-    const char *equals = strchr(text, '=');
     struct mc_settings trial = {0};
+    const char *value;
     char key[32];
     int rc;
 
-    if (!equals || equals == text || (size_t)(equals - text) >= sizeof(key))
+    if (!mc_pair_split(text, key, sizeof(key), &value))
         return mc_error_set(err, -EINVAL, "'%s' is not KEY=VALUE", text);
-    memcpy(key, text, (size_t)(equals - text));
-    key[equals - text] = '\0';
-    rc = mc_settings_say(&trial, key, equals + 1, err);
+    rc = mc_settings_say(&trial, key, value, err);
     if (rc < 0) {
         mc_error_prefix(err, "%s: ", key);
         return rc;
     }
     if (json_object_get(settings, key))
         return mc_error_set(err, -EINVAL, "%s is given twice", key);
-    json_object_set_new(settings, key, json_string(equals + 1));
+    json_object_set_new(settings, key, json_string(value));
     return 0;
 }
 

@@ -9,6 +9,7 @@
  *   record.c    says what happened, to the log and a recording
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
+ *   keeper.c    writes the history, on a thread of its own
  *
  * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and save.c
  * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
@@ -29,6 +30,7 @@
 #include "clock.h"
 #include "config.h"
 #include "events.h"
+#include "keeper.h"
 #include "lanes.h"
 #include "pause.h"
 #include "policies.h"
@@ -36,7 +38,9 @@
 #include "watch.h"
 
 struct agents;
+struct librarian;
 struct follower;
+struct observation;
 struct save;
 struct control;
 struct metrics;
@@ -63,12 +67,13 @@ struct link_state {
 
 struct tick {
     struct event *timer;
-    uint64_t due_ms;      /* when the running or next tick should begin */
-    unsigned outstanding; /* observations that are not back */
-    bool waiting;         /* for an observation that is not late yet */
-    bool again;           /* somebody asked for another tick meanwhile */
-    uint64_t within_ms;   /* how long the next observation may take */
-    uint64_t lateness_ms; /* of the last tick: its plan against its due time */
+    uint64_t due_ms;             /* when the running or next tick should begin */
+    unsigned outstanding;        /* observations that are not back */
+    bool waiting;                /* for an observation that is not late yet */
+    struct observation *awaited; /* if so: that one, which may be for later */
+    bool again;                  /* somebody asked for another tick meanwhile */
+    uint64_t within_ms;          /* how long the next observation may take */
+    uint64_t lateness_ms;        /* of the last tick: its plan against its due time */
 };
 
 struct act;
@@ -94,6 +99,9 @@ struct daemon {
     struct policies policies;
     struct mc_engine *engine;
     struct recorder *recorder; /* NULL: nothing is recorded */
+    struct keeper *keeper;     /* NULL: no history is kept */
+    uint64_t keeper_changes;   /* of its state, as far as they were told */
+    struct librarian *librarian; /* NULL as well */
 
     struct mc_snapshot snapshot; /* the newest, with estimates */
     struct mc_plan plan;         /* for it; plan.count == snapshot.count */
@@ -121,7 +129,10 @@ void tick_stop(struct daemon *daemon);
 /* Something changed: look again soon, whatever the timer says. */
 void tick_wake(struct daemon *daemon);
 
-/* observe.c: take a snapshot into `into` on a lane; `done` gets 0 or an error on the main loop. */
+/*
+ * observe.c: take a snapshot on a lane, at the times that `when` says; `done` gets 0 or an error on
+ * the main loop. NULL when out of memory.
+ */
 struct observation {
     struct job job;
     struct daemon *daemon;
@@ -129,8 +140,9 @@ struct observation {
     void (*done)(struct observation *observation); /* takes over nothing; frees nothing */
     void (*late)(struct observation *observation);
 };
-int observe_start(struct daemon *daemon, uint64_t within_ms, void (*done)(struct observation *),
-                  void (*late)(struct observation *));
+struct observation *observe_start(struct daemon *daemon, const struct job *when,
+                                  void (*done)(struct observation *),
+                                  void (*late)(struct observation *));
 /* Add what the configuration says about each guest, or about one: its terms. */
 void observe_apply_config(const struct config *config, struct mc_snapshot *snapshot);
 void observe_apply_config_to(const struct config *config, struct mc_guest *guest);
@@ -159,6 +171,10 @@ void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bo
 /* A dry run did not send the guest its command. */
 void record_kept_back(struct daemon *daemon, const char *uuid);
 void record_unsettle(struct daemon *daemon);
+/* A plan was made: keep it in the history, and tell if that does not work any longer. */
+void record_history(struct daemon *daemon);
+/* Give the engine what an earlier daemon had learned, once that is there. */
+void record_lessons(struct daemon *daemon);
 void record_link(struct daemon *daemon, const struct mc_error *err);
 
 /* events_verb.c: an events_listener for the daemon; and a last answer for all who wait. */

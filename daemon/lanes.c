@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Jobs whose time has come are in a queue, in their order; those for later are beside it. The first
+ * lane that is idle is the watcher: it sleeps until the next of these is due, and the others until
+ * they are signalled, or end. If the watcher gets other work, there may be none for a while; each
+ * job's own timer sees to it that some lane is employed then.
+ */
 #include "lanes.h"
 
 #include <errno.h>
@@ -19,6 +25,11 @@
 #define STACK_SIZE (512 * 1024)
 
 #define PARTING_MS 3000
+
+/* A job that has not begun so long after its time needs another lane. */
+#define GRACE_MS 100
+
+#define NEVER UINT64_MAX
 
 enum lane_state { LANE_FREE, LANE_IDLE, LANE_BUSY };
 
@@ -44,7 +55,11 @@ struct lanes {
     pthread_cond_t idle;
     struct job *queue, **queue_end;
     struct job *finished, **finished_end;
-    bool events_taken; /* some lane's session listens to events */
+    struct job *later;    /* jobs for another time, in no order */
+    struct lane *watcher; /* an idle lane that wakes up at watch_ms */
+    uint64_t watch_ms;    /* may be before anything is due */
+    uint64_t expected_ms; /* a job will have been submitted by then, or NEVER */
+    bool events_taken;    /* some lane's session listens to events */
     bool stopping;
     struct lane lanes[LANES_MAX];
 };
@@ -68,15 +83,54 @@ static struct job *pop(struct job **queue, struct job ***end)
     return job;
 }
 
-/* For pthread_cond_timedwait(). */
-static struct timespec after(unsigned ms)
+/* One whose time limits are those of clock_now_ms(). */
+static void init_condition(pthread_cond_t *condition)
 {
-    struct timespec time;
+    pthread_condattr_t attr;
 
-    clock_gettime(CLOCK_REALTIME, &time);
-    time.tv_sec += ms / 1000 + (time.tv_nsec + ms % 1000 * 1000000L) / 1000000000;
-    time.tv_nsec = (time.tv_nsec + ms % 1000 * 1000000L) % 1000000000;
-    return time;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+/* With the lock held. ETIMEDOUT or 0. */
+static int wait_until(pthread_cond_t *condition, struct lanes *lanes, uint64_t ms)
+{
+    const struct timespec time = {.tv_sec = (time_t)(ms / 1000),
+                                  .tv_nsec = (long)(ms % 1000 * 1000000)};
+
+    return ms == NEVER ? pthread_cond_wait(condition, &lanes->lock)
+                       : pthread_cond_timedwait(condition, &lanes->lock, &time);
+}
+
+/* With the lock held: the jobs whose time has come are in the queue. */
+static void ripen(struct lanes *lanes)
+{
+    const uint64_t now = clock_now_ms();
+
+    for (struct job **link = &lanes->later; *link;) {
+        struct job *job = *link;
+
+        if (job->at_ms > now) {
+            link = &job->next;
+            continue;
+        }
+        *link = job->next;
+        push(&lanes->queue_end, job);
+    }
+    if (lanes->expected_ms <= now)
+        lanes->expected_ms = NEVER;
+}
+
+/* With the lock held: when there is, or may be, a job to run. */
+static uint64_t next_ms(const struct lanes *lanes)
+{
+    uint64_t next = lanes->expected_ms;
+
+    for (const struct job *job = lanes->later; job; job = job->next)
+        next = mc_min_u64(next, job->at_ms);
+    return next;
 }
 
 /* ---- on a lane ---- */
@@ -125,6 +179,19 @@ static void run_job(struct lane *lane, struct job *job)
         run_job(lane, job);
 }
 
+/* With the lock held: until when an idle lane may sleep, if nobody signals. */
+static uint64_t sleep_ms(struct lane *lane)
+{
+    struct lanes *lanes = lane->lanes;
+
+    if (!lanes->watcher || lane < lanes->watcher)
+        lanes->watcher = lane;
+    if (lanes->watcher != lane)
+        return NEVER;
+    lanes->watch_ms = next_ms(lanes);
+    return lanes->watch_ms;
+}
+
 /*
  * With the lock held. False if the lane is not needed any more; the one whose session listens to
  * events always is.
@@ -132,14 +199,18 @@ static void run_job(struct lane *lane, struct job *job)
 static bool wait_for_work(struct lane *lane)
 {
     struct lanes *lanes = lane->lanes;
-    const struct timespec until = after(lanes->idle_ms);
-    int rc = 0;
+    const uint64_t end_ms = lane->has_events ? NEVER : clock_now_ms() + lanes->idle_ms;
 
     lane->state = LANE_IDLE;
     pthread_cond_broadcast(&lanes->idle);
-    while (lane->state == LANE_IDLE && !lanes->stopping && rc == 0)
-        rc = lane->has_events ? pthread_cond_wait(&lane->work, &lanes->lock)
-                              : pthread_cond_timedwait(&lane->work, &lanes->lock, &until);
+    while (lane->state == LANE_IDLE && !lanes->stopping && clock_now_ms() < end_ms) {
+        wait_until(&lane->work, lanes, mc_min_u64(sleep_ms(lane), end_ms));
+        ripen(lanes);
+        if (lanes->queue)
+            lane->state = LANE_BUSY;
+    }
+    if (lanes->watcher == lane)
+        lanes->watcher = NULL;
     return lane->state != LANE_IDLE || lanes->stopping;
 }
 
@@ -175,6 +246,7 @@ static void *lane_main(void *opaque)
 
         if (lanes->stopping)
             break; /* what is queued is not begun any more */
+        ripen(lanes);
         job = pop(&lanes->queue, &lanes->queue_end);
         if (!job) {
             needed = wait_for_work(lane) || !rest(lane);
@@ -189,6 +261,8 @@ static void *lane_main(void *opaque)
         pthread_mutex_lock(&lanes->lock);
         job->lane = NULL;
         lane->stuck = false;
+        if (job->again_ms)
+            lanes->expected_ms = job->again_ms;
         push(&lanes->finished_end, job);
         pthread_mutex_unlock(&lanes->lock);
         written = write(lanes->wakeup_fd, &one, sizeof(one));
@@ -228,13 +302,57 @@ static void grow(struct lanes *lanes)
     if (!unused || healthy >= HEALTHY_MAX)
         return;
     *unused = (struct lane){.lanes = lanes, .state = LANE_BUSY};
-    pthread_cond_init(&unused->work, NULL);
+    init_condition(&unused->work);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     unused->started = pthread_create(&unused->thread, &attr, lane_main, unused) == 0;
     if (!unused->started)
         unused->state = LANE_FREE;
     pthread_attr_destroy(&attr);
+}
+
+/* With the lock held: an idle lane, rather one that does not watch, and else the first one. */
+static struct lane *find_idle(struct lanes *lanes)
+{
+    struct lane *found = NULL;
+
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        struct lane *lane = &lanes->lanes[i];
+
+        if (lane->state == LANE_IDLE && (!found || found == lanes->watcher))
+            found = lane;
+    }
+    return found;
+}
+
+/* With the lock held: the lane to be signalled, since there is something in the queue. */
+static struct lane *employ(struct lanes *lanes)
+{
+    struct lane *lane = find_idle(lanes);
+
+    if (!lane) {
+        grow(lanes);
+        return NULL;
+    }
+    lane->state = LANE_BUSY;
+    if (lanes->watcher == lane)
+        lanes->watcher = NULL;
+    return lane;
+}
+
+/* With the lock held: the lane to be signalled, since there is a job for this time. */
+static struct lane *whom_to_tell(struct lanes *lanes, uint64_t at_ms)
+{
+    if (!lanes->watcher)
+        return find_idle(lanes);
+    return lanes->watch_ms > at_ms ? lanes->watcher : NULL;
+}
+
+/* Without the lock: whoever wakes up takes it at once. */
+static void tell(struct lane *lane)
+{
+    if (lane)
+        pthread_cond_signal(&lane->work);
 }
 
 static void arm(struct job *job, uint64_t ms)
@@ -267,6 +385,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *opaque)
 {
     struct job *job = opaque;
     struct lanes *lanes = job->lanes;
+    struct lane *lane = NULL;
     uint64_t left;
 
     (void)fd;
@@ -278,9 +397,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *opaque)
         if (job->lane)
             job->lane->stuck = true;
     }
+    ripen(lanes);
     if (lanes->queue)
-        grow(lanes);
+        lane = employ(lanes);
     pthread_mutex_unlock(&lanes->lock);
+    tell(lane);
     if (left)
         arm(job, left);
     else if (job->late)
@@ -319,6 +440,7 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
     lanes->idle_ms = idle_ms;
     lanes->queue_end = &lanes->queue;
     lanes->finished_end = &lanes->finished;
+    lanes->expected_ms = NEVER;
     lanes->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     lanes->wakeup = event_new(base, lanes->wakeup_fd, EV_READ | EV_PERSIST, on_finished, lanes);
     if (lanes->wakeup_fd < 0 || !lanes->wakeup || event_add(lanes->wakeup, NULL) < 0) {
@@ -330,38 +452,57 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
         return NULL;
     }
     pthread_mutex_init(&lanes->lock, NULL);
-    pthread_cond_init(&lanes->idle, NULL);
+    init_condition(&lanes->idle);
     return lanes;
 }
 
-/* With the lock held. Always the first one: the others sleep on, and cost nothing. */
-static struct lane *claim_idle(struct lanes *lanes)
+/* With the lock held. Returns the lane to be signalled. */
+static struct lane *put_off(struct lanes *lanes, struct job *job)
 {
-    for (size_t i = 0; i < LANES_MAX; i++) {
-        if (lanes->lanes[i].state == LANE_IDLE) {
-            lanes->lanes[i].state = LANE_BUSY;
-            return &lanes->lanes[i];
-        }
-    }
-    return NULL;
+    job->next = lanes->later;
+    lanes->later = job;
+    return whom_to_tell(lanes, job->at_ms);
 }
 
 void lanes_submit(struct lanes *lanes, struct job *job)
 {
+    const uint64_t wait = job->at_ms ? mc_less_u64(job->at_ms, clock_now_ms()) : 0;
     struct lane *lane;
 
     job->lanes = lanes;
     job->deadline = evtimer_new(lanes->base, on_deadline, job);
-    arm(job, job->within_ms);
+    arm(job, wait ? wait + GRACE_MS : job->within_ms);
     pthread_mutex_lock(&lanes->lock);
-    push(&lanes->queue_end, job);
-    lane = claim_idle(lanes);
-    if (!lane)
-        grow(lanes);
+    if (wait) {
+        lane = put_off(lanes, job);
+    } else {
+        push(&lanes->queue_end, job);
+        lane = employ(lanes);
+    }
     pthread_mutex_unlock(&lanes->lock);
-    /* After the lock: whoever wakes up takes it at once. */
-    if (lane)
-        pthread_cond_signal(&lane->work);
+    tell(lane);
+}
+
+bool lanes_hurry(struct job *job, uint64_t at_ms)
+{
+    struct lanes *lanes = job->lanes;
+    struct lane *lane = NULL;
+    const struct job *other;
+    bool sooner;
+
+    pthread_mutex_lock(&lanes->lock);
+    for (other = lanes->later; other && other != job;)
+        other = other->next;
+    sooner = other && at_ms < job->at_ms;
+    if (sooner) {
+        job->at_ms = at_ms;
+        lane = whom_to_tell(lanes, at_ms);
+    }
+    pthread_mutex_unlock(&lanes->lock);
+    tell(lane);
+    if (sooner)
+        arm(job, mc_less_u64(at_ms, clock_now_ms()) + GRACE_MS);
+    return other;
 }
 
 unsigned lanes_stuck(struct lanes *lanes)
@@ -397,6 +538,11 @@ static void finish_all(struct lanes *lanes)
 
     while ((job = pop(&lanes->finished, &lanes->finished_end)))
         finish(job);
+    while (lanes->later) {
+        job = lanes->later;
+        lanes->later = job->next;
+        push(&lanes->queue_end, job);
+    }
     while ((job = pop(&lanes->queue, &lanes->queue_end))) {
         job->rc = mc_error_set(&job->err, -ECANCELED, "memctld stops");
         finish(job);
@@ -405,18 +551,18 @@ static void finish_all(struct lanes *lanes)
 
 bool lanes_free(struct lanes *lanes)
 {
-    struct timespec until;
+    uint64_t until;
     bool gone;
 
     if (!lanes)
         return true;
-    until = after(PARTING_MS);
+    until = clock_now_ms() + PARTING_MS;
     pthread_mutex_lock(&lanes->lock);
     lanes->stopping = true;
     for (size_t i = 0; i < LANES_MAX; i++)
         if (lanes->lanes[i].started)
             pthread_cond_signal(&lanes->lanes[i].work);
-    while (!all_gone(lanes) && pthread_cond_timedwait(&lanes->idle, &lanes->lock, &until) == 0)
+    while (!all_gone(lanes) && wait_until(&lanes->idle, lanes, until) == 0)
         continue;
     gone = all_gone(lanes);
     pthread_mutex_unlock(&lanes->lock);

@@ -33,6 +33,12 @@ struct job {
      */
     void (*late)(struct job *job);
     uint64_t within_ms; /* the deadline, counted from when the job begins to run */
+    uint64_t at_ms;     /* of clock_now_ms(): not before this; 0: at once */
+    /*
+     * When a job like this one will follow, or 0. A lane wakes up for it by itself, if it was
+     * submitted by then: that is one thread to wake instead of two.
+     */
+    uint64_t again_ms;
 
     int rc;
     struct mc_error err;
@@ -59,8 +65,11 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
  */
 bool lanes_free(struct lanes *lanes);
 
-/* Run the job as soon as a lane is idle. Never blocks. */
+/* Run the job as soon as its time has come and a lane is idle. Never blocks. */
 void lanes_submit(struct lanes *lanes, struct job *job);
+
+/* Have a job that waits for its time run at this time already. False if it waits no more. */
+bool lanes_hurry(struct job *job, uint64_t at_ms);
 
 /* Lanes that wait for a late job. */
 unsigned lanes_stuck(struct lanes *lanes);

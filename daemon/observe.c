@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -29,19 +28,23 @@ static void late(struct job *job)
     observation->late(observation);
 }
 
-int observe_start(struct daemon *daemon, uint64_t within_ms, void (*on_done)(struct observation *),
-                  void (*on_late)(struct observation *))
+struct observation *observe_start(struct daemon *daemon, const struct job *when,
+                                  void (*on_done)(struct observation *),
+                                  void (*on_late)(struct observation *))
 {
     struct observation *observation = calloc(1, sizeof(*observation));
 
     if (!observation)
-        return -ENOMEM;
-    observation->job = (struct job){.run = run, .done = done, .late = late, .within_ms = within_ms};
+        return NULL;
+    observation->job = *when;
+    observation->job.run = run;
+    observation->job.done = done;
+    observation->job.late = late;
     observation->daemon = daemon;
     observation->done = on_done;
     observation->late = on_late;
     lanes_submit(daemon->lanes, &observation->job);
-    return 0;
+    return observation;
 }
 
 void observe_apply_config_to(const struct config *config, struct mc_guest *guest)

@@ -2,7 +2,8 @@
 /*
  * The rhythm: a tick begins with an observation on a lane and goes on when that is back. Ticks keep
  * to the interval; while memory is on its way between guests they come faster, and after a failure
- * with growing pauses.
+ * with growing pauses. It is the lane that waits for a tick's time, and the main loop sleeps until
+ * there is something to decide; its own timer is for when things go wrong.
  */
 #include "daemon.h"
 
@@ -33,22 +34,6 @@ static void schedule(struct daemon *daemon, uint64_t at_ms)
 
     daemon->tick.due_ms = mc_max_u64(at_ms, now);
     event_add(daemon->tick.timer, &interval);
-}
-
-/* The next tick is due one interval after this one was, not after it was done. */
-static void schedule_next(struct daemon *daemon)
-{
-    uint64_t now = clock_now_ms();
-    uint64_t interval = daemon->config.engine.interval_ms;
-
-    /* In a dry run nothing is on its way, whatever was planned. */
-    if (!daemon->config.dry_run && mc_engine_moving(daemon->engine, now))
-        interval = mc_min_u64(interval, MOVING_INTERVAL_MS);
-    if (daemon->tick.again) {
-        daemon->tick.again = false;
-        interval = mc_min_u64(interval, WAKE_AFTER_MS);
-    }
-    schedule(daemon, mc_max_u64(daemon->tick.due_ms + interval, now));
 }
 
 static void fall_behind(struct daemon *daemon, const struct mc_error *err)
@@ -105,6 +90,7 @@ static void decide_and_act(struct daemon *daemon)
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
+    record_history(daemon);
 }
 
 /* The next deadline follows how long observations really take: many guests, or a busy host. */
@@ -113,6 +99,57 @@ static void note_duration(struct daemon *daemon, const struct job *job)
     uint64_t took = mc_less_u64(clock_now_ms(), job->began_ms);
 
     daemon->tick.within_ms = mc_clamp_u64(3 * took, OBSERVE_LEAST_MS, OBSERVE_MOST_MS);
+}
+
+static void on_observed(struct observation *observation);
+static void on_late(struct observation *observation);
+
+static uint64_t interval_of(struct daemon *daemon, uint64_t now_ms)
+{
+    uint64_t interval = daemon->config.engine.interval_ms;
+
+    /* In a dry run nothing is on its way, whatever was planned. */
+    if (!daemon->config.dry_run && mc_engine_moving(daemon->engine, now_ms))
+        interval = mc_min_u64(interval, MOVING_INTERVAL_MS);
+    return interval;
+}
+
+/* The tick that is due at this time, or now if that is over. */
+static void begin(struct daemon *daemon, uint64_t due_ms)
+{
+    struct tick *tick = &daemon->tick;
+    uint64_t now = clock_now_ms();
+    struct job when = {.within_ms = mc_max_u64(tick->within_ms, OBSERVE_LEAST_MS)};
+    struct mc_error err;
+
+    metrics_revive(daemon->metrics);
+    if (tick->outstanding >= OUTSTANDING_MAX) {
+        mc_error_set(&err, -ETIMEDOUT, "%u calls to the hypervisor are not back; waiting for them",
+                     tick->outstanding);
+        fall_behind(daemon, &err);
+        return;
+    }
+    tick->due_ms = when.at_ms = mc_max_u64(due_ms, now);
+    when.again_ms = tick->due_ms + interval_of(daemon, now);
+    tick->awaited = observe_start(daemon, &when, on_observed, on_late);
+    if (!tick->awaited) {
+        schedule(daemon, now + PAUSE_FIRST_MS);
+        return;
+    }
+    tick->outstanding++;
+    tick->waiting = true;
+}
+
+/* The next tick is due one interval after this one was, not after it was done. */
+static void begin_next(struct daemon *daemon)
+{
+    uint64_t interval = interval_of(daemon, clock_now_ms());
+
+    if (daemon->tick.again) {
+        daemon->tick.again = false;
+        interval = mc_min_u64(interval, WAKE_AFTER_MS);
+    }
+    begin(daemon, daemon->tick.due_ms + interval);
 }
 
 static void on_observed(struct observation *observation)
@@ -140,7 +177,7 @@ static void on_observed(struct observation *observation)
     observation->snapshot = old;
     decide_and_act(daemon);
     if (!daemon->tick.waiting)
-        schedule_next(daemon);
+        begin_next(daemon);
 }
 
 /* Somebody hangs. The call stays where it is; try again on another lane. */
@@ -162,24 +199,8 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
 
     (void)fd;
     (void)what;
-    metrics_revive(daemon->metrics);
-    if (daemon->tick.waiting)
-        return;
-    if (daemon->tick.outstanding >= OUTSTANDING_MAX) {
-        struct mc_error err;
-
-        mc_error_set(&err, -ETIMEDOUT, "%u calls to the hypervisor are not back; waiting for them",
-                     daemon->tick.outstanding);
-        fall_behind(daemon, &err);
-        return;
-    }
-    if (observe_start(daemon, mc_max_u64(daemon->tick.within_ms, OBSERVE_LEAST_MS), on_observed,
-                      on_late) < 0) {
-        schedule(daemon, clock_now_ms() + PAUSE_FIRST_MS);
-        return;
-    }
-    daemon->tick.outstanding++;
-    daemon->tick.waiting = true;
+    if (!daemon->tick.waiting)
+        begin(daemon, clock_now_ms());
 }
 
 int tick_start(struct daemon *daemon)
@@ -200,11 +221,15 @@ void tick_stop(struct daemon *daemon)
 
 void tick_wake(struct daemon *daemon)
 {
-    if (!daemon->tick.timer || !daemon->link.up)
+    struct tick *tick = &daemon->tick;
+    uint64_t soon = mc_min_u64(tick->due_ms, clock_now_ms() + WAKE_AFTER_MS);
+
+    if (!tick->timer || !daemon->link.up)
         return;
-    if (daemon->tick.waiting) {
-        daemon->tick.again = true;
-        return;
-    }
-    schedule(daemon, mc_min_u64(daemon->tick.due_ms, clock_now_ms() + WAKE_AFTER_MS));
+    if (!tick->waiting)
+        schedule(daemon, soon);
+    else if (lanes_hurry(&tick->awaited->job, soon))
+        tick->due_ms = soon;
+    else
+        tick->again = true;
 }

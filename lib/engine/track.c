@@ -37,6 +37,18 @@ void mc_tracks_free(struct mc_tracks *tracks)
     *tracks = (struct mc_tracks){0};
 }
 
+static int by_uuid(const void *uuid, const void *track)
+{
+    return strcmp(uuid, ((const struct mc_track *)track)->uuid);
+}
+
+struct mc_track *mc_tracks_find(const struct mc_tracks *tracks, const char *uuid)
+{
+    if (!tracks->count)
+        return NULL;
+    return bsearch(uuid, tracks->list, tracks->count, sizeof(*tracks->list), by_uuid);
+}
+
 static int make_room(struct mc_tracks *tracks, size_t count)
 {
     struct mc_track *list, *spare;

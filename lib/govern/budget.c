@@ -51,7 +51,7 @@ void mc_budget_divide(const struct mc_engine_config *config, const struct mc_sna
                 guest->overhead + mc_track_promised(&tracks->list[i], guest, snapshot->now_ms);
     }
     left = mc_less_u64(plan->budget, plan->overheads + plan->exempt);
-    plan->reserve = mc_amount_of(&config->distress_reserve, left) / MC_PAGE * MC_PAGE;
+    plan->reserve = mc_whole_pages(mc_amount_of(&config->distress_reserve, left));
     plan->reserve = mc_min_u64(plan->reserve, left / RESERVE_MOST_PART);
     plan->strict = left - plan->reserve;
 }

@@ -47,11 +47,6 @@ static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, 
     return track->target;
 }
 
-static bool in_trouble(const struct mc_track *track, uint64_t now_ms)
-{
-    return now_ms < track->distress_until_ms;
-}
-
 /*
  * Give `free` bytes to the guests in trouble, or to the others, that want to grow. Where it does
  * not reach, everybody waiting gets the same part of what is missing; the rest follows when the
@@ -66,7 +61,7 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
 
     for (size_t i = 0; i < snapshot->count; i++)
         if (mc_is_managed(&snapshot->guests[i]) &&
-            in_trouble(&tracks->list[i], snapshot->now_ms) == trouble)
+            mc_track_in_trouble(&tracks->list[i], snapshot->now_ms) == trouble)
             wanted += mc_less_u64(plan->steps[i].target,
                                   has(&snapshot->guests[i], &tracks->list[i], is_short));
     for (size_t i = 0; i < snapshot->count && wanted > free; i++) {
@@ -75,9 +70,9 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
         uint64_t share;
 
         if (!want || !mc_is_managed(&snapshot->guests[i]) ||
-            in_trouble(&tracks->list[i], snapshot->now_ms) != trouble)
+            mc_track_in_trouble(&tracks->list[i], snapshot->now_ms) != trouble)
             continue;
-        share = (uint64_t)((unsigned __int128)free * want / wanted) / MC_PAGE * MC_PAGE;
+        share = mc_whole_pages((uint64_t)((unsigned __int128)free * want / wanted));
         mc_step_change(&plan->steps[i], MC_RULE_SHRINK_FIRST, base + share);
     }
     return mc_min_u64(wanted, free);
@@ -103,7 +98,7 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         struct mc_step *step = &plan->steps[i];
         enum mc_rule reason = mc_step_reason(step);
         uint64_t now = mc_track_standing(track, guest);
-        bool foreign = snapshot->now_ms < track->foreign_until_ms;
+        bool foreign = mc_track_is_foreign(track, snapshot->now_ms);
         bool due = mc_is_managed(guest) && !foreign && (step->target != now || track->tell);
 
         step->send = due && guest->answers;
@@ -123,10 +118,12 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
     bool every_page = every_page_counts(config, snapshot, tracks, plan);
 
     for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
         struct mc_rule_view view = {
             .config = config,
-            .guest = &snapshot->guests[i],
+            .guest = guest,
             .track = &tracks->list[i],
+            .floor = mc_floor(config, guest, &tracks->list[i], plan),
             .now_ms = snapshot->now_ms,
             .passed_ms = tracks->passed_ms,
             .plan = plan,

@@ -54,8 +54,8 @@ uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *
  * The lower bound that the policy is given: min, or the floor, or what a guest in trouble shall
  * have.
  */
-uint64_t mc_bound(const struct mc_engine_config *config, const struct mc_guest *guest,
-                  const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms);
+uint64_t mc_bound(const struct mc_guest *guest, const struct mc_track *track, uint64_t floor,
+                  uint64_t now_ms);
 
 /* Turn the wishes in the plan's steps into safe targets with their reasons. */
 void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
@@ -69,6 +69,7 @@ struct mc_rule_view {
     const struct mc_guest *guest;
     struct mc_track *track;
     uint64_t now_ms, passed_ms;
+    uint64_t floor; /* mc_floor() of the guest */
     const struct mc_plan *plan;
     bool every_page_counts; /* somebody waits for more than is free */
 };

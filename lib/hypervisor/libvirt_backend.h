@@ -16,9 +16,16 @@
  * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is
  * made for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The
  * first call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
+ *
+ * libvirt holds a guest's lock while a hook script of the operator's runs for it, at its start, its
+ * end or a migration, and whoever lists the guests waits for that. So there is one lister at a
+ * time; while it is away, the others ask for the guests that are known, one by one, and leave out
+ * those that somebody waits for already.
  */
 #ifndef MEMCTL_LIBVIRT_BACKEND_H
 #define MEMCTL_LIBVIRT_BACKEND_H
+
+#include <stdatomic.h>
 
 #include <libvirt/libvirt.h>
 
@@ -33,6 +40,8 @@ struct libvirt_hypervisor {
     bool local;                 /* the guests run on this host */
     struct mc_host_reader host; /* if so */
     struct mc_domain_cache cache;
+    atomic_bool lists;  /* a call that lists all guests is under way */
+    atomic_bool listed; /* one has come back */
 };
 
 static inline struct libvirt_hypervisor *mc_libvirt_of(struct mc_session *session)

@@ -142,7 +142,7 @@ static int set_balloon(struct mc_session *session, const char *uuid, uint64_t by
         pthread_mutex_unlock(&hv->lock);
         return mc_error_set(err, -ETIMEDOUT, "QEMU does not answer");
     }
-    guest->target = mc_min_u64(bytes / MC_PAGE * MC_PAGE, guest->config.memory);
+    guest->target = mc_min_u64(mc_whole_pages(bytes), guest->config.memory);
     guest->target_since_ms = hv->sim.now_ms;
     pthread_mutex_unlock(&hv->lock);
     return 0;

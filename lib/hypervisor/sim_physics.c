@@ -29,7 +29,7 @@
 
 static uint64_t per_step(uint64_t per_s)
 {
-    return per_s * MC_SIM_STEP_MS / 1000 / MC_PAGE * MC_PAGE;
+    return mc_whole_pages(per_s * MC_SIM_STEP_MS / 1000);
 }
 
 /* Gone without a word: QEMU was killed, and does not come back. */
@@ -121,7 +121,7 @@ static void page(struct mc_sim_guest *guest, uint64_t soft)
 {
     uint64_t missing = mc_less_u64(guest->need, guest->actual);
     uint64_t paged =
-        mc_min_u64(missing / REUSE_S, PAGING_PER_S) * MC_SIM_STEP_MS / 1000 / MC_PAGE * MC_PAGE;
+        mc_whole_pages(mc_min_u64(missing / REUSE_S, PAGING_PER_S) * MC_SIM_STEP_MS / 1000);
 
     guest->paged_in += paged;
     if (missing > soft) /* page cache is dropped, programs' memory has to be written */

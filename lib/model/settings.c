@@ -205,11 +205,11 @@ int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struc
 
 struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t memory)
 {
-    uint64_t max = mc_min_u64(mc_amount_of(&settings->max, memory), memory) / MC_PAGE * MC_PAGE;
+    uint64_t max = mc_whole_pages(mc_min_u64(mc_amount_of(&settings->max, memory), memory));
 
     return (struct mc_terms){
         .shares = settings->shares,
-        .min = mc_min_u64(mc_amount_of(&settings->min, memory) / MC_PAGE * MC_PAGE, max),
+        .min = mc_min_u64(mc_whole_pages(mc_amount_of(&settings->min, memory)), max),
         .max = max,
         .managed = settings->managed,
     };

@@ -266,21 +266,12 @@ int mc_recording_read_policy(const json_t *begin, struct mc_policy_run **policy,
                              struct mc_error *err)
 {
     const char *name = json_string_value(json_object_get(begin, "policy"));
-    const char *key;
-    json_t *value;
     int rc;
 
     if (!name)
         return mc_error_set(err, -EINVAL, "policy: is missing");
     rc = mc_policy_load(name, policy, err);
-    json_object_foreach (json_object_get(begin, "params"), key, value) {
-        char text[64];
-
-        snprintf(text, sizeof(text), "%.17g", json_number_value(value));
-        if (rc == 0)
-            rc = mc_policy_set_param(*policy, key, text, err);
-    }
-    return rc;
+    return rc < 0 ? rc : mc_params_from_json(*policy, json_object_get(begin, "params"), err);
 }
 
 static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_error *err)

@@ -24,7 +24,7 @@ static const char *advice_for(int rc)
 {
     switch (rc) {
     case -ENOSPC:
-        return "; make room on its disk, or allow it more with 'store-size'";
+        return "; make room on its disk, or allow it more with 'size' of [history]";
     case -EBUSY:
         return "; another program holds it, such as sqlite3 in a transaction";
     case -EROFS:

@@ -191,12 +191,14 @@ def prints_lines_for_people(build):
         only = memctld.run("events", "--guest", "a").stdout.splitlines()
         assert only and all("  a: " in line for line in only), only
         assert memctld.run("events", "--guest", "later").stdout == ""
-        assert events(memctld, "--since", "1h") == events(memctld)
+        before = events(memctld)
+        # More may happen between two questions.
+        assert events(memctld, "--since", "1h")[: len(before)] == before
         time.sleep(1.1)
         memctld.run("pause", "a")
         assert len(events(memctld, "--since", "1s")) < len(events(memctld))
         assert events(memctld, "--since", "2099-01-01") == []
-        assert events(memctld, "--since", "2001-01-01 10:00") == events(memctld)
+        assert events(memctld, "--since", "2001-01-01 10:00")[: len(before)] == before
 
 
 # ---- following ----

@@ -13,6 +13,7 @@
 
 #include <event2/thread.h>
 
+#include "clock.h"
 #include "lanes.h"
 
 struct fixture {
@@ -234,9 +235,102 @@ static void lanes_without_work_end_and_come_back(void **state)
     }
 }
 
+/* Submit it for so much later; returns the time that it is for. */
+static uint64_t submit_later(struct fixture *f, struct trial *trial, unsigned ms)
+{
+    trial->job.at_ms = clock_now_ms() + ms;
+    trial->job.again_ms = trial->job.at_ms + ms;
+    lanes_submit(f->lanes, &trial->job);
+    return trial->job.at_ms;
+}
+
+static void a_job_for_later_begins_at_its_time(void **state)
+{
+    struct fixture *f = *state;
+    int done = 0, late = 0;
+
+    for (int i = 1; i <= 5; i++) {
+        uint64_t at = submit_later(f, trial(&done, &late), 40);
+
+        wait_until(f, &done, i);
+        assert_in_range(clock_now_ms(), at, at + 1000);
+    }
+    assert_int_equal(late, 0);
+}
+
+static void a_job_for_later_is_not_delayed_by_hung_ones(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool hang = true;
+    int done = 0, late = 0, hung_done = 0, hung_late = 0;
+    uint64_t at;
+
+    lanes_submit(f->lanes, &trial(&done, &late)->job);
+    wait_until(f, &done, 1);
+    at = submit_later(f, trial(&done, &late), 60);
+    for (int i = 0; i < 4; i++) {
+        struct trial *hung = trial(&hung_done, &hung_late);
+
+        hung->hang = &hang;
+        lanes_submit(f->lanes, &hung->job);
+    }
+    wait_until(f, &done, 2);
+    assert_in_range(clock_now_ms(), at, at + 1000);
+    assert_int_equal(late, 0);
+    atomic_store(&hang, false);
+    wait_until(f, &hung_done, 4);
+}
+
+static void a_job_for_later_can_be_hurried(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool hang = true;
+    atomic_int runs = 0;
+    int done = 0, late = 0;
+    struct trial *waiting = trial(&done, &late), *running;
+    uint64_t now = clock_now_ms();
+
+    submit_later(f, waiting, 60000);
+    assert_true(lanes_hurry(&waiting->job, now + 50));
+    assert_true(lanes_hurry(&waiting->job, now + 30000)); /* it keeps the earlier time */
+    wait_until(f, &done, 1);
+    assert_in_range(clock_now_ms(), now + 50, now + 1000);
+
+    running = trial(&done, &late);
+    running->hang = &hang;
+    running->runs = &runs;
+    lanes_submit(f->lanes, &running->job);
+    while (!atomic_load(&runs))
+        event_base_loop(f->base, EVLOOP_NONBLOCK);
+    assert_false(lanes_hurry(&running->job, now));
+    atomic_store(&hang, false);
+    wait_until(f, &done, 2);
+}
+
+static void a_job_for_later_is_given_back_when_the_lanes_end(void **state)
+{
+    int done = 0, late = 0;
+    struct fixture *f = *state;
+
+    submit_later(f, trial(&done, &late), 60000);
+    event_base_loop(f->base, EVLOOP_NONBLOCK);
+    assert_int_equal(done, 0);
+    assert_true(lanes_free(f->lanes));
+    assert_int_equal(done, 1);
+    f->lanes = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_job_for_later_begins_at_its_time, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(a_job_for_later_is_not_delayed_by_hung_ones, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(a_job_for_later_can_be_hurried, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(a_job_for_later_is_given_back_when_the_lanes_end,
+                                        open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(runs_a_job_and_reports_it_on_the_loop, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(a_hung_job_delays_nobody_and_is_taken_back, open_fixture,

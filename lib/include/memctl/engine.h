@@ -91,8 +91,8 @@ MC_PUBLIC void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint
 MC_PUBLIC void mc_engine_withheld(struct mc_engine *engine, const char *uuid);
 
 /*
- * What trouble has taught about a guest: whoever keeps it over a restart of the daemon, or while the
- * guest does not run, spares it the same trouble again. It fades.
+ * What trouble has taught about a guest: whoever keeps it over a restart of the daemon, or while
+ * the guest does not run, spares it the same trouble again. It fades.
  */
 struct mc_lesson {
     char uuid[MC_UUID_TEXT];

@@ -10,6 +10,8 @@
 #ifndef MEMCTL_STORE_H
 #define MEMCTL_STORE_H
 
+#include <jansson.h>
+
 #include <memctl/history.h>
 
 struct mc_store_config {
@@ -107,5 +109,15 @@ MC_PUBLIC int mc_store_lessons(struct mc_store *store, int64_t now_ms, struct mc
 
 /* How the engine was configured last; to be freed, NULL if nothing is known. */
 MC_PUBLIC int mc_store_engine(struct mc_store *store, char **config, struct mc_error *err);
+
+/* ---- the same as JSON, for the verb history: docs/protocol.md ---- */
+
+/* args says "what": points, guests, decisions, engine or facts. -EINVAL names the mistake. */
+MC_PUBLIC int mc_history_answer(struct mc_store *store, const json_t *args, json_t **result,
+                                struct mc_error *err);
+MC_PUBLIC json_t *mc_store_facts_to_json(const struct mc_store_facts *facts);
+
+/* One of the rows of points; false if it is none. What the row lacks is unknown. */
+MC_PUBLIC bool mc_point_from_row(const json_t *row, enum mc_tier tier, struct mc_point *point);
 
 #endif

@@ -72,6 +72,10 @@ MC_PUBLIC json_t *mc_question_to_json(const struct mc_policy_input *input,
 /* {"tax": 0.5} */
 MC_PUBLIC json_t *mc_params_to_json(const struct mc_policy_run *policy);
 
+/* Set the parameters of such an object; NULL has none. What it does not name stays. */
+MC_PUBLIC int mc_params_from_json(struct mc_policy_run *policy, json_t *object,
+                                  struct mc_error *err);
+
 /* Name, description and parameters with type, default and range; value only if loaded to be used.
  */
 MC_PUBLIC json_t *mc_policy_to_json(const struct mc_policy_run *policy);

@@ -143,6 +143,17 @@ int mc_store_points(struct mc_store *store, const struct mc_store_query *query,
     return end_of(store, step, err);
 }
 
+/* Does the tier begin before that time, or at least as early as the next coarser one? */
+static bool goes_back(const struct mc_store_facts *facts, enum mc_tier tier, int64_t since_ms)
+{
+    int64_t oldest_ms = facts->oldest_ms[tier], next_ms = facts->oldest_ms[tier + 1];
+
+    if (!oldest_ms)
+        return false;
+    return oldest_ms <= since_ms + (int64_t)mc_tier_span_ms(tier) || !next_ms ||
+           oldest_ms <= next_ms + (int64_t)mc_tier_span_ms(tier + 1);
+}
+
 int mc_store_choose_tier(struct mc_store *store, int64_t since_ms, int64_t until_ms, size_t rows,
                          enum mc_tier *tier, struct mc_error *err)
 {
@@ -150,14 +161,10 @@ int mc_store_choose_tier(struct mc_store *store, int64_t since_ms, int64_t until
     int rc = mc_store_facts(store, &facts, err);
 
     for (*tier = MC_TIER_RAW; rc == 0 && *tier < MC_TIER_HOUR; ++*tier) {
-        int64_t oldest_ms = facts.oldest_ms[*tier];
-        bool goes_back =
-            oldest_ms && (oldest_ms <= since_ms + (int64_t)mc_tier_span_ms(*tier) ||
-                          !facts.oldest_ms[*tier + 1] || oldest_ms <= facts.oldest_ms[*tier + 1]);
-        char sql[160];
         int64_t count;
+        char sql[160];
 
-        if (!goes_back)
+        if (!goes_back(&facts, *tier, since_ms))
             continue;
         snprintf(sql, sizeof(sql),
                  "SELECT count(*) FROM %s WHERE at >= %" PRId64 " AND at < %" PRId64,

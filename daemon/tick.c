@@ -92,6 +92,7 @@ static void decide_and_act(struct daemon *daemon)
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
+    record_history(daemon);
 }
 
 /* The next deadline follows how long observations really take: many guests, or a busy host. */

@@ -248,7 +248,29 @@ json_t *mc_recording_unsettle(void)
     return json_pack("{s:s}", "event", "unsettle");
 }
 
+static const struct field lesson_fields[] = {
+    FIELD(struct mc_lesson, uuid, FIELD_TEXT),
+    FIELD(struct mc_lesson, learned, FIELD_U64),
+    FIELD(struct mc_lesson, need, FIELD_U64),
+    FIELD(struct mc_lesson, cooldown_ms, FIELD_U64),
+};
+
+json_t *mc_recording_teach(const struct mc_lesson *lessons, size_t count, uint64_t now_ms)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, TO_JSON(lesson_fields, &lessons[i]));
+    return json_pack("{s:s, s:I, s:o}", "event", "teach", "now_ms", (json_int_t)now_ms, "lessons",
+                     list);
+}
+
 /* ---- reading ---- */
+
+int mc_recording_read_lesson(const json_t *object, struct mc_lesson *lesson, struct mc_error *err)
+{
+    return FROM_JSON(lesson_fields, object, lesson, err);
+}
 
 static int read_part(const json_t *object, const char *key, const struct field *fields,
                      size_t count, void *into, struct mc_error *err)

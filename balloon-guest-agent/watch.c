@@ -42,11 +42,17 @@
 #define PAUSE_MOST_MS 1000
 #define PAUSE_FALLING_MS 50
 
+/* The balloon is read so often at least. */
+#define BALLOON_MS 500
+
 /*
- * Part of a processor that looking may take: one in 1000 as a rule, one in 100 near the wall. There
- * a slow machine gets no longer pause than this, or it would learn of its trouble too late.
+ * Part of a processor that looking may take: one in 1000 as a rule, one in 100 near the wall. A
+ * machine on which a look costs more than that gets longer pauses, but so much longer at most, or
+ * it would learn of its trouble too late: what is slow there is the host it shares, not only the
+ * program that fills its memory.
  */
 #define CALM_PART 1000
+#define CALM_SLOWER 3
 #define NEAR_PART 100
 #define PAUSE_NEAR_MOST_MS 150
 
@@ -76,21 +82,45 @@ static uint64_t taken_by_host(const struct sight *from, const struct sight *to)
     return max(less(from->total, to->total), less(to->balloon, from->balloon));
 }
 
-static void measure(struct watch *watch, const struct sight *sight)
+bool watch_wants_balloon(const struct watch *watch, const struct sight *sight)
 {
     const struct sight *last = &watch->last;
-    uint64_t passed = less(sight->now_ms, last->now_ms), fall;
 
-    if (last->now_ms && passed < LOOKS_APART_MS)
+    return !last->now_ms || sight->stalled || watch->distressed || watch->rate > 0 ||
+           sight->total != last->total || sight->now_ms - watch->balloon_ms >= BALLOON_MS ||
+           max(less(last->available, sight->available), less(sight->available, last->available)) >=
+               FALL_LEAST;
+}
+
+/*
+ * What the balloon gave counts only if it was read both times: spread over a longer time, it would
+ * look like a sudden fall.
+ */
+static uint64_t fall_since(const struct sight *last, const struct sight *sight)
+{
+    uint64_t given = last->has_balloon ? less(last->balloon, sight->balloon) : 0;
+
+    return less(last->available + given, sight->available + taken_by_host(last, sight));
+}
+
+static void measure(struct watch *watch, const struct sight *sight)
+{
+    uint64_t passed = less(sight->now_ms, watch->last.now_ms), fall;
+    uint64_t balloon = watch->last.balloon;
+
+    if (watch->last.now_ms && passed < LOOKS_APART_MS)
         return;
     watch->rate = 0;
-    if (last->now_ms && last->has_balloon && sight->has_balloon) {
-        fall = less(last->available + less(last->balloon, sight->balloon),
-                    sight->available + taken_by_host(last, sight));
+    if (watch->last.now_ms && watch->balloon_ms && sight->has_balloon) {
+        fall = fall_since(&watch->last, sight);
         if (fall >= FALL_LEAST)
             watch->rate = fall * 1000 / passed;
     }
     watch->last = *sight;
+    if (sight->has_balloon)
+        watch->balloon_ms = sight->now_ms;
+    else
+        watch->last.balloon = balloon;
 }
 
 static enum watch_news judge(const struct watch *watch, const struct sight *sight,
@@ -143,6 +173,6 @@ uint64_t watch_pause(const struct watch *watch, uint64_t cost_us)
     if (watch->rate > 0 && room / watch->rate < 3)
         pause = PAUSE_FALLING_MS;
     if (!is_near)
-        return max(pause, cost_us * CALM_PART / 1000);
+        return max(pause, min(cost_us * CALM_PART / 1000, CALM_SLOWER * pause));
     return max(pause, min(cost_us * NEAR_PART / 1000, PAUSE_NEAR_MOST_MS));
 }

@@ -23,19 +23,26 @@ struct sight {
     uint64_t now_ms;
     uint64_t total, free, available;
     uint64_t balloon; /* what the balloon has taken; any zero point will do */
-    bool has_balloon; /* that it is known */
+    bool has_balloon; /* that it was read */
     bool stalled;     /* the kernel's trigger fired */
 };
 
 /* Start from {0}. */
 struct watch {
-    struct sight last; /* now_ms 0: nothing was seen yet */
-    uint64_t rate;     /* bytes a second that the guest takes, 0 when it is not worth mentioning */
+    struct sight last;   /* now_ms 0: nothing was seen yet; its balloon is the last that was read */
+    uint64_t balloon_ms; /* when that was, 0 for never */
+    uint64_t rate; /* bytes a second that the guest takes, 0 when it is not worth mentioning */
     bool distressed;
     uint64_t since_ms; /* of this distress: its beginning, */
     uint64_t worst_ms; /* the last time that it was seen, */
     uint64_t said_ms;  /* and the last time that the host was told */
 };
+
+/*
+ * Whether the balloon has to be read before this sight is looked at. It is the dearer half of a
+ * look, and needed only when memory moves.
+ */
+bool watch_wants_balloon(const struct watch *watch, const struct sight *sight);
 
 enum watch_news watch_look(struct watch *watch, const struct sight *sight);
 

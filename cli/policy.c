@@ -95,18 +95,17 @@ static json_t *params_json(const struct cli *cli, struct mc_error *err)
 
     for (size_t i = 0; i < cli->given_count; i++) {
         const char *text = cli->given[i].value;
-        const char *equals = strchr(text, '=');
+        const char *value;
         char key[64];
 
         if (strcmp(cli->given[i].name, "param") != 0)
             continue;
-        if (!equals || equals == text || (size_t)(equals - text) >= sizeof(key)) {
+        if (!mc_pair_split(text, key, sizeof(key), &value)) {
             mc_error_set(err, -EINVAL, "--param '%s' is not NAME=VALUE", text);
             json_decref(params);
             return NULL;
         }
-        snprintf(key, sizeof(key), "%.*s", (int)(equals - text), text);
-        json_object_set_new(params, key, json_string(equals + 1));
+        json_object_set_new(params, key, json_string(value));
     }
     return params;
 }

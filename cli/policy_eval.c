@@ -29,45 +29,20 @@ static json_t *read_snapshot(const char *file, struct mc_error *err)
     return root;
 }
 
-/* What the snapshot says of parameters holds for the policy that it names. */
-static int set_params_of_snapshot(struct mc_policy_run *policy, const json_t *root,
-                                  struct mc_error *err)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach (json_object_get(root, "params"), key, value) {
-        char text[64];
-        int rc;
-
-        if (!json_is_number(value))
-            return mc_error_set(err, -EINVAL, "params: %.32s: is not a number", key);
-        snprintf(text, sizeof(text), "%.17g", json_number_value(value));
-        rc = mc_policy_set_param(policy, key, text, err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
 static int set_given_params(struct mc_policy_run *policy, const struct cli *cli,
                             struct mc_error *err)
 {
     for (size_t i = 0; i < cli->given_count; i++) {
-        char *text, *equals;
+        const char *text = cli->given[i].value;
+        const char *value;
+        char key[64];
         int rc;
 
         if (strcmp(cli->given[i].name, "param") != 0)
             continue;
-        text = strdup(cli->given[i].value);
-        equals = text ? strchr(text, '=') : NULL;
-        if (equals) {
-            *equals = '\0';
-            rc = mc_policy_set_param(policy, text, equals + 1, err);
-        } else {
-            rc = mc_error_set(err, -EINVAL, "--param '%s' is not NAME=VALUE", cli->given[i].value);
-        }
-        free(text);
+        if (!mc_pair_split(text, key, sizeof(key), &value))
+            return mc_error_set(err, -EINVAL, "--param '%s' is not NAME=VALUE", text);
+        rc = mc_policy_set_param(policy, key, value, err);
         if (rc < 0)
             return rc;
     }
@@ -84,8 +59,9 @@ static int load_policy(const struct cli *cli, const json_t *root, struct mc_poli
     if (!given && !said)
         return mc_error_set(err, -EINVAL, "which policy? Say --policy NAME");
     rc = mc_policy_load(given ? given : said, policy, err);
+    /* What the snapshot says of parameters holds for the policy that it names. */
     if (rc == 0 && said && (!given || strcmp(given, said) == 0))
-        rc = set_params_of_snapshot(*policy, root, err);
+        rc = mc_params_from_json(*policy, json_object_get(root, "params"), err);
     return rc < 0 ? rc : set_given_params(*policy, cli, err);
 }
 
@@ -135,6 +111,7 @@ static json_t *to_json(const struct evaluation *evaluation)
 static void print_table(const struct evaluation *evaluation)
 {
     const struct mc_policy_input *input = &evaluation->question.input;
+    char all[MC_SIZE_TEXT], budget[MC_SIZE_TEXT];
     uint64_t given = 0;
 
     printf("%-20s %7s %7s %7s %7s %7s %7s %8s\n", "GUEST", "SHARES", "MIN", "MAX", "CURRENT",
@@ -155,12 +132,8 @@ static void print_table(const struct evaluation *evaluation)
                target == guest->current ? "=" : change);
         given += target;
     }
-    {
-        char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT];
-
-        printf("\n%s gives out %s of %s\n", mc_policy_of(evaluation->policy)->name,
-               mc_size_format(a, given), mc_size_format(b, input->budget));
-    }
+    printf("\n%s gives out %s of %s\n", mc_policy_of(evaluation->policy)->name,
+           mc_size_format(all, given), mc_size_format(budget, input->budget));
 }
 
 int policy_eval(const struct cli *cli, int argc, char **argv)

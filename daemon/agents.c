@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "agent_message.h"
+#include "clock.h"
 #include "log.h"
 
 /* What agents are asked for; one that is silent for three times as long is not present. */
@@ -101,14 +102,6 @@ struct agents {
     uint64_t woke_ms;
 };
 
-static uint64_t clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static bool may_spend(struct allowance *allowance, unsigned most, uint64_t window_ms, uint64_t now)
 {
     if (mc_less_u64(now, allowance->since_ms) >= window_ms)
@@ -135,7 +128,7 @@ static void change_state(struct peer *peer, enum peer_state state, const char *d
     if (peer->state == state)
         return;
     peer->state = state;
-    if (state != PEER_UNHEARD && may_spend(&peer->logs, LOGS_MAX, LOGS_WINDOW_MS, clock_ms()))
+    if (state != PEER_UNHEARD && may_spend(&peer->logs, LOGS_MAX, LOGS_WINDOW_MS, clock_now_ms()))
         log_line(says[state].level, "guest '%s': %s%s%s", peer->name, says[state].what,
                  *detail ? " " : "", detail);
 }
@@ -193,7 +186,7 @@ static void take_report(struct peer *peer, const struct agent_message *message)
 {
     const struct agent_report *report = &message->report;
     struct mc_agent_report *said = &peer->said;
-    uint64_t now = clock_ms();
+    uint64_t now = clock_now_ms();
 
     if (said->received_ms && message->seq > peer->seq + 1)
         peer->agents->counters.gaps++;
@@ -212,7 +205,7 @@ static void on_wake(evutil_socket_t fd, short what, void *opaque)
 
     (void)fd;
     (void)what;
-    agents->woke_ms = clock_ms();
+    agents->woke_ms = clock_now_ms();
     agents->wake(agents->opaque);
 }
 
@@ -232,7 +225,7 @@ static void wake_engine(struct agents *agents, uint64_t now)
 
 static void take_distress(struct peer *peer, const struct agent_message *message)
 {
-    uint64_t now = clock_ms();
+    uint64_t now = clock_now_ms();
 
     take_report(peer, message);
     if (message->report.reason == AGENT_REASON_OVER)
@@ -275,7 +268,7 @@ static void take_line(struct peer *peer, const char *line, size_t length)
 /* Whether one more line, or what is as long as one, may be looked at. */
 static bool admit_line(struct peer *peer)
 {
-    uint64_t now = clock_ms();
+    uint64_t now = clock_now_ms();
 
     if (may_spend(&peer->lines, LINES_MAX, LINES_WINDOW_MS, now))
         return true;
@@ -321,7 +314,7 @@ static void on_readable(evutil_socket_t fd, short what, void *opaque)
         peer->length += (size_t)length;
         take_lines(peer);
     } else if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
-        hang_up(peer, clock_ms());
+        hang_up(peer, clock_now_ms());
     }
 }
 

@@ -107,6 +107,12 @@ static void add_gauge(struct exposition *out, const char *name, const char *help
     exposition_number(out, name, "", value);
 }
 
+static void add_counter(struct exposition *out, const char *name, const char *help, uint64_t value)
+{
+    exposition_family(out, name, METRIC_COUNTER, help);
+    exposition_count(out, name, "", value);
+}
+
 /* One label with a word for each of a few numbers. */
 static void add_labelled(struct exposition *out, const char *name, const char *label,
                          const char *word, uint64_t value)
@@ -183,10 +189,32 @@ static void add_agents(struct exposition *out, const struct daemon *daemon)
         {"memctl_agent_distress_total", "Events of distress from guests.", counters->distress},
     };
 
-    for (size_t i = 0; i < LENGTH(families); i++) {
-        exposition_family(out, families[i].name, METRIC_COUNTER, families[i].help);
-        exposition_count(out, families[i].name, "", families[i].value);
-    }
+    for (size_t i = 0; i < LENGTH(families); i++)
+        add_counter(out, families[i].name, families[i].help, families[i].value);
+}
+
+/* Only where a history is kept. */
+static void add_history(struct exposition *out, const struct daemon *daemon)
+{
+    struct keeper_state state;
+
+    if (!daemon->keeper)
+        return;
+    state = keeper_state(daemon->keeper);
+    add_gauge(out, "memctl_history_up", "1 while the history can be written.", state.up);
+    add_gauge(out, "memctl_history_size_bytes", "The history's file and its log.",
+              (double)state.facts.size);
+    add_counter(out, "memctl_history_rows_total", "Rows written to the history.", state.rows);
+    add_counter(out, "memctl_history_dropped_total",
+                "Rows that were lost because the history could not be written for too long.",
+                state.dropped);
+    add_counter(out, "memctl_history_failures_total",
+                "Tries to open or write the history that failed.", state.failures);
+    add_counter(out, "memctl_history_set_aside_total",
+                "Damaged files that were set aside, and begun anew.", state.set_aside);
+    exposition_family(out, "memctl_history_write_seconds_total", METRIC_COUNTER,
+                      "Time spent writing the history, on a thread of its own.");
+    exposition_number(out, "memctl_history_write_seconds_total", "", state.seconds);
 }
 
 static void add_clients(struct exposition *out, const struct daemon *daemon)
@@ -198,9 +226,8 @@ static void add_clients(struct exposition *out, const struct daemon *daemon)
     add_labelled(out, "memctl_control_requests_total", "outcome", "done", control->done);
     add_labelled(out, "memctl_control_requests_total", "outcome", "failed", control->failed);
     add_labelled(out, "memctl_control_requests_total", "outcome", "denied", control->denied);
-    exposition_family(out, "memctl_control_delays_total", METRIC_COUNTER,
-                      "Times that a client had to wait because it asks for too much.");
-    exposition_count(out, "memctl_control_delays_total", "", control->delays);
+    add_counter(out, "memctl_control_delays_total",
+                "Times that a client had to wait because it asks for too much.", control->delays);
     exposition_family(out, "memctl_http_requests_total", METRIC_COUNTER, "Answers over HTTP.");
     for (const struct http_count *count = http_counts(daemon); count->code; count++) {
         char code[8] = {(char)('0' + count->code / 100), (char)('0' + count->code / 10 % 10),
@@ -256,6 +283,7 @@ void answer_metrics(struct exchange *exchange, const struct daemon *daemon)
     add_counts(&out, daemon);
     add_agents(&out, daemon);
     add_clients(&out, daemon);
+    add_history(&out, daemon);
     add_process(&out);
     /* Old numbers would look like present ones. */
     if (daemon->has_plan && daemon->link.up)

@@ -46,6 +46,20 @@ uint64_t mc_policy_key(const char *uuid)
     return XXH3_64bits(uuid, strlen(uuid));
 }
 
+struct mc_policy_guest mc_policy_view(const struct mc_guest *guest, uint64_t min, uint64_t max)
+{
+    return (struct mc_policy_guest){
+        .shares = guest->terms.shares,
+        .min = mc_min_u64(mc_whole_pages(min), mc_whole_pages(max)),
+        .max = mc_whole_pages(max),
+        .current = mc_whole_pages(guest->actual),
+        .held = mc_whole_pages(guest->held),
+        .active = mc_whole_pages(mc_min_u64(guest->active, max)),
+        .stall_us = guest->agent.present ? guest->agent.stall_us : MC_UNKNOWN,
+        .key = mc_policy_key(guest->uuid),
+    };
+}
+
 /* ---- parameters ---- */
 
 static bool read_number(const struct mc_policy_param *param, const char *text, double *number)

@@ -3,6 +3,7 @@
 #ifndef MEMCTL_POLICY_RUN_H
 #define MEMCTL_POLICY_RUN_H
 
+#include <memctl/model.h>
 #include <memctl/policy.h>
 
 struct mc_policy_run {
@@ -13,5 +14,8 @@ struct mc_policy_run {
     void *state;
     double params[MC_POLICY_PARAM_MAX];
 };
+
+/* What a policy may see of a guest, between these bounds. Sizes are rounded down to pages. */
+struct mc_policy_guest mc_policy_view(const struct mc_guest *guest, uint64_t min, uint64_t max);
 
 #endif

@@ -5,15 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decide/policy_run.h"
 #include "engine/track.h"
 #include "estimate/estimate.h"
 #include "govern/govern.h"
-
-/* Statistics that did not change for this many intervals are stale. */
-#define STALE_INTERVALS 3
-
-/* The guest's driver reports whole seconds, and not more often than once a second. */
-#define STATS_PERIOD_LEAST_MS 1000
 
 /* After a command, memory is taken to be on its way for so long. */
 #define MOVE_LASTS_MS 4000
@@ -50,6 +45,10 @@ struct mc_engine_config mc_engine_config_default(void)
         .boot_grace_ms = 10000,
         .foreign_hold_ms = 600000,
         .cooldown_ms = 60000,
+        .host_reclaim = true,
+        .resort_after_ms = 10000,
+        .resort_pause_ms = 30000,
+        .resort_undo_ms = 60000,
     };
 }
 
@@ -118,35 +117,21 @@ static int make_room(struct mc_engine *engine, size_t count)
     return 0;
 }
 
-static uint64_t whole_pages(uint64_t bytes)
-{
-    return bytes / MC_PAGE * MC_PAGE;
-}
-
 /*
  * The policy divides above what a guest cannot give up, so that the rest is divided by its own rule
  * and not by whoever comes first. A guest that stays where it is whatever the answer is has no
  * choice.
  */
-static struct mc_policy_guest policy_view(const struct mc_engine_config *config,
-                                          const struct mc_guest *guest,
-                                          const struct mc_track *track, const struct mc_plan *plan,
-                                          uint64_t now_ms)
+static struct mc_policy_guest bounded_view(const struct mc_engine_config *config,
+                                           const struct mc_guest *guest,
+                                           const struct mc_track *track, const struct mc_plan *plan,
+                                           uint64_t now_ms)
 {
     bool held = mc_track_is_held(track, now_ms);
     uint64_t max = held ? guest->actual : guest->terms.max;
-    uint64_t min = held ? max : mc_bound(config, guest, track, plan, now_ms);
+    uint64_t floor = held ? max : mc_floor(config, guest, track, plan);
 
-    return (struct mc_policy_guest){
-        .shares = guest->terms.shares,
-        .min = mc_min_u64(whole_pages(min), whole_pages(max)),
-        .max = whole_pages(max),
-        .current = whole_pages(guest->actual),
-        .held = whole_pages(guest->held),
-        .active = whole_pages(mc_min_u64(guest->active, max)),
-        .stall_us = guest->agent.present ? guest->agent.stall_us : MC_UNKNOWN,
-        .key = mc_policy_key(guest->uuid),
-    };
+    return mc_policy_view(guest, held ? max : mc_bound(guest, track, floor, now_ms), max);
 }
 
 static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
@@ -156,8 +141,9 @@ static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
     uint64_t sum_min = 0, sum_max = 0;
     int rc;
 
-    *input = (struct mc_policy_input){
-        .now_ms = snapshot->now_ms, .budget = whole_pages(plan->divided), .guests = engine->guests};
+    *input = (struct mc_policy_input){.now_ms = snapshot->now_ms,
+                                      .budget = mc_whole_pages(plan->divided),
+                                      .guests = engine->guests};
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
 
@@ -168,7 +154,7 @@ static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,
         sum_max += guest->terms.max;
         engine->index[input->count] = i;
         engine->guests[input->count++] =
-            policy_view(&engine->config, guest, &engine->tracks.list[i], plan, snapshot->now_ms);
+            bounded_view(&engine->config, guest, &engine->tracks.list[i], plan, snapshot->now_ms);
     }
     plan->deficit = mc_less_u64(sum_min, plan->divided);
     plan->surplus = mc_less_u64(plan->divided, sum_max);
@@ -188,8 +174,6 @@ struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine, co
 int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struct mc_plan *plan,
                    struct mc_error *err)
 {
-    uint64_t stale_ms =
-        STALE_INTERVALS * mc_max_u64(engine->config.interval_ms, STATS_PERIOD_LEAST_MS);
     int rc;
 
     engine->input = (struct mc_policy_input){0};
@@ -197,16 +181,19 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
         mc_tracks_follow(&engine->tracks, snapshot, hold_ms(&engine->config)) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);
 
-    mc_estimate(&engine->config, snapshot, &engine->tracks, stale_ms);
+    mc_estimate(&engine->config, snapshot, &engine->tracks);
     mc_budget_divide(&engine->config, snapshot, &engine->tracks, plan);
     mc_host_state_update(&engine->config, snapshot, &engine->host, plan);
     mc_promise_update(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
+    mc_admission_update(&engine->config, snapshot, &engine->tracks, plan);
     rc = decide(engine, snapshot, plan, err);
     if (rc < 0)
         return rc;
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
+    mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
+    mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
     for (size_t i = 0; i < plan->count; i++) {
-        if (plan->steps[i].send) {
+        if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;
             engine->last_command_ms = snapshot->now_ms;
         }
@@ -214,17 +201,9 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     return 0;
 }
 
-static struct mc_track *find_track(struct mc_engine *engine, const char *uuid)
-{
-    for (size_t i = 0; i < engine->tracks.count; i++)
-        if (strcmp(engine->tracks.list[i].uuid, uuid) == 0)
-            return &engine->tracks.list[i];
-    return NULL;
-}
-
 void mc_engine_done(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
 {
-    struct mc_track *track = find_track(engine, uuid);
+    struct mc_track *track = mc_tracks_find(&engine->tracks, uuid);
 
     if (track)
         mc_track_delivered(track, now_ms);
@@ -232,7 +211,7 @@ void mc_engine_done(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
 
 void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_ms)
 {
-    struct mc_track *track = find_track(engine, uuid);
+    struct mc_track *track = mc_tracks_find(&engine->tracks, uuid);
 
     if (track)
         mc_track_lost(track, now_ms);
@@ -240,10 +219,46 @@ void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_m
 
 void mc_engine_withheld(struct mc_engine *engine, const char *uuid)
 {
-    struct mc_track *track = find_track(engine, uuid);
+    struct mc_track *track = mc_tracks_find(&engine->tracks, uuid);
 
     if (track)
         mc_track_withheld(track);
+}
+
+size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms, struct mc_lesson *lessons,
+                         size_t room)
+{
+    const struct mc_tracks *tracks = &engine->tracks;
+    size_t count = 0;
+
+    for (size_t i = 0; i < tracks->count + tracks->lesson_count; i++) {
+        struct mc_lesson lesson;
+
+        if (i < tracks->count) {
+            lesson = mc_track_lesson(&tracks->list[i], now_ms);
+        } else {
+            const struct mc_kept_lesson *kept = &tracks->lessons[i - tracks->count];
+
+            lesson = kept->lesson;
+            mc_lesson_age(&lesson, now_ms - kept->at_ms);
+        }
+        if (!lesson.learned)
+            continue;
+        if (count < room)
+            lessons[count] = lesson;
+        count++;
+    }
+    return count;
+}
+
+int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, size_t count,
+                    uint64_t now_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        if (lessons[i].learned >= MC_LESSON_LEAST &&
+            mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
+            return -ENOMEM;
+    return 0;
 }
 
 bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the engine remembers of a guest from one snapshot to the next. One track per guest, in the
- * order of the snapshot, so that steps, guests and tracks share their index.
+ * order of the snapshot, which is that of the UUIDs, so that steps, guests and tracks share their
+ * index.
  */
 #ifndef MEMCTL_TRACK_H
 #define MEMCTL_TRACK_H
 
+#include <memctl/engine.h>
 #include <memctl/model.h>
 
 struct mc_track {
@@ -68,9 +70,19 @@ struct mc_track {
     uint64_t need;              /* the size that it is given because of that, 0 for none */
     uint64_t learned;           /* the margin above its use that trouble has taught, fading */
     uint64_t passed_ms;         /* of the pass before */
+
+    uint64_t resort_again_ms; /* it is not stopped as a last resort before that */
+};
+
+/* What is known of guests that are not there, as of at_ms. */
+struct mc_kept_lesson {
+    struct mc_lesson lesson;
+    uint64_t at_ms;
 };
 
 struct mc_tracks {
+    struct mc_kept_lesson *lessons;
+    size_t lesson_count, lesson_room;
     struct mc_track *list;
     size_t count, room;
     struct mc_track *spare; /* as large as list */
@@ -85,6 +97,18 @@ struct mc_tracks {
 int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot,
                      uint64_t foreign_hold_ms);
 void mc_tracks_free(struct mc_tracks *tracks);
+
+/* lessons.c: what trouble has taught, of one guest that is there. */
+struct mc_lesson mc_track_lesson(const struct mc_track *track, uint64_t now_ms);
+/* Keep it for when the guest comes; replaces an older one. 0 or -ENOMEM. */
+int mc_tracks_keep_lesson(struct mc_tracks *tracks, const struct mc_lesson *lesson,
+                          uint64_t now_ms);
+/* Give a guest that has come what is kept for it, if anything. */
+void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
+                            const struct mc_guest *guest, uint64_t now_ms);
+
+/* The track of this guest, or NULL. */
+struct mc_track *mc_tracks_find(const struct mc_tracks *tracks, const char *uuid);
 
 /* A balloon this close to its target has arrived. */
 #define MC_ARRIVED (4 * MC_MIB)
@@ -102,10 +126,28 @@ static inline uint64_t mc_track_standing(const struct mc_track *track, const str
 uint64_t mc_track_promised(const struct mc_track *track, const struct mc_guest *guest,
                            uint64_t now_ms);
 
+/* Did somebody else move it a while ago? */
+static inline bool mc_track_is_foreign(const struct mc_track *track, uint64_t now_ms)
+{
+    return now_ms < track->foreign_until_ms;
+}
+
+/* Does it not follow, and is it not time to try again? */
+static inline bool mc_track_is_stuck(const struct mc_track *track, uint64_t now_ms)
+{
+    return now_ms < track->retry_ms;
+}
+
+/* Is it in trouble, or was it a moment ago? */
+static inline bool mc_track_in_trouble(const struct mc_track *track, uint64_t now_ms)
+{
+    return now_ms < track->distress_until_ms;
+}
+
 /* Is it left where it is, whatever the policy says, because it does not obey us? */
 static inline bool mc_track_is_held(const struct mc_track *track, uint64_t now_ms)
 {
-    return now_ms < track->foreign_until_ms || now_ms < track->retry_ms;
+    return mc_track_is_foreign(track, now_ms) || mc_track_is_stuck(track, now_ms);
 }
 
 /* Note that this target is sent at now_ms. */

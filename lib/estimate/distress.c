@@ -96,7 +96,7 @@ static void give(const struct mc_engine_config *config, const struct mc_guest *g
             mc_max_u64(more, mc_min_u64(guest->agent.distress_rate * RATE_LASTS_S, guest->actual));
     if (guest->actual + MC_ARRIVED < track->need)
         return;
-    track->need = mc_min_u64(guest->actual + more, guest->terms.max) / MC_PAGE * MC_PAGE;
+    track->need = mc_whole_pages(mc_min_u64(guest->actual + more, guest->terms.max));
     track->learned = mc_min_u64(mc_max_u64(2 * track->learned, 2 * config->floor_margin),
                                 guest->terms.max / LEARNED_PART);
 }
@@ -104,10 +104,12 @@ static void give(const struct mc_engine_config *config, const struct mc_guest *g
 static void suffer(const struct mc_engine_config *config, const struct mc_guest *guest,
                    struct mc_track *track, uint64_t now_ms)
 {
-    if (now_ms >= track->distress_until_ms)
+    uint64_t cooldown_ms = mc_cooldown_ms(config, guest);
+
+    if (!mc_track_in_trouble(track, now_ms))
         track->distress_since_ms = now_ms;
-    track->distress_until_ms = now_ms + config->cooldown_ms;
-    track->chronic = now_ms - track->distress_since_ms > CHRONIC_COOLDOWNS * config->cooldown_ms;
+    track->distress_until_ms = now_ms + cooldown_ms;
+    track->chronic = now_ms - track->distress_since_ms > CHRONIC_COOLDOWNS * cooldown_ms;
     if (track->chronic)
         track->need = 0;
     else
@@ -125,8 +127,8 @@ static void fade(struct mc_track *track, uint64_t passed_ms)
 void mc_distress_estimate(const struct mc_engine_config *config, struct mc_guest *guest,
                           struct mc_track *track, uint64_t now_ms)
 {
-    guest->stuck = now_ms < track->retry_ms;
-    guest->foreign = now_ms < track->foreign_until_ms;
+    guest->stuck = mc_track_is_stuck(track, now_ms);
+    guest->foreign = mc_track_is_foreign(track, now_ms);
     guest->distress = guest->exempt == MC_EXEMPT_NO && !guest->foreign
                           ? find(config, guest, track, now_ms)
                           : MC_DISTRESS_NO;
@@ -134,7 +136,7 @@ void mc_distress_estimate(const struct mc_engine_config *config, struct mc_guest
         guest->distress = MC_DISTRESS_NO;
     if (guest->distress != MC_DISTRESS_NO)
         suffer(config, guest, track, now_ms);
-    else if (now_ms >= track->distress_until_ms)
+    else if (!mc_track_in_trouble(track, now_ms))
         fade(track, mc_min_u64(now_ms - track->passed_ms, 60000));
     track->passed_ms = now_ms;
     if (track->news) {

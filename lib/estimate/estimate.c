@@ -21,6 +21,12 @@
 
 #include "estimate/distress.h"
 
+/* Statistics that did not change for this many intervals are stale. */
+#define STALE_INTERVALS 3
+
+/* The guest's driver reports whole seconds, and not more often than once a second. */
+#define STATS_PERIOD_LEAST_MS 1000
+
 static bool possible(const struct mc_guest *guest)
 {
     const struct mc_balloon_stats *stats = &guest->stats;
@@ -63,8 +69,10 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
 }
 
 void mc_estimate(const struct mc_engine_config *config, struct mc_snapshot *snapshot,
-                 struct mc_tracks *tracks, uint64_t stale_ms)
+                 struct mc_tracks *tracks)
 {
+    uint64_t stale_ms = STALE_INTERVALS * mc_max_u64(config->interval_ms, STATS_PERIOD_LEAST_MS);
+
     for (size_t i = 0; i < snapshot->count; i++) {
         struct mc_guest *guest = &snapshot->guests[i];
 

@@ -9,8 +9,7 @@
 
 #include "engine/track.h"
 
-/* stale_ms: statistics that did not change for that long are not believed. */
 void mc_estimate(const struct mc_engine_config *config, struct mc_snapshot *snapshot,
-                 struct mc_tracks *tracks, uint64_t stale_ms);
+                 struct mc_tracks *tracks);
 
 #endif

@@ -31,13 +31,13 @@ uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *
     /* In chronic trouble the policy decides how much more there is. */
     if (track->chronic)
         needed = mc_min_u64(needed, guest->actual);
-    return (needed + MC_PAGE - 1) / MC_PAGE * MC_PAGE;
+    return mc_whole_pages(needed + MC_PAGE - 1);
 }
 
-uint64_t mc_bound(const struct mc_engine_config *config, const struct mc_guest *guest,
-                  const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms)
+uint64_t mc_bound(const struct mc_guest *guest, const struct mc_track *track, uint64_t floor,
+                  uint64_t now_ms)
 {
-    uint64_t bound = mc_max_u64(guest->terms.min, mc_floor(config, guest, track, plan));
+    uint64_t bound = mc_max_u64(guest->terms.min, floor);
 
-    return now_ms < track->distress_until_ms ? mc_max_u64(bound, track->need) : bound;
+    return mc_track_in_trouble(track, now_ms) ? mc_max_u64(bound, track->need) : bound;
 }

@@ -47,9 +47,24 @@ static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, 
     return track->target;
 }
 
-static bool in_trouble(const struct mc_track *track, uint64_t now_ms)
+/* Who does not answer cannot be told that it may have more, and would only keep it from the others.
+ */
+static bool can_be_paid(const struct mc_guest *guest, const struct mc_track *track, bool trouble,
+                        uint64_t now_ms)
 {
-    return now_ms < track->distress_until_ms;
+    return mc_is_managed(guest) && guest->answers && mc_track_in_trouble(track, now_ms) == trouble;
+}
+
+static void pay_nothing(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+                        struct mc_plan *plan)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], false);
+
+        if (mc_is_managed(&snapshot->guests[i]) && !snapshot->guests[i].answers &&
+            plan->steps[i].target > base)
+            mc_step_change(&plan->steps[i], MC_RULE_SHRINK_FIRST, base);
+    }
 }
 
 /*
@@ -65,8 +80,7 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
     uint64_t wanted = 0;
 
     for (size_t i = 0; i < snapshot->count; i++)
-        if (mc_is_managed(&snapshot->guests[i]) &&
-            in_trouble(&tracks->list[i], snapshot->now_ms) == trouble)
+        if (can_be_paid(&snapshot->guests[i], &tracks->list[i], trouble, snapshot->now_ms))
             wanted += mc_less_u64(plan->steps[i].target,
                                   has(&snapshot->guests[i], &tracks->list[i], is_short));
     for (size_t i = 0; i < snapshot->count && wanted > free; i++) {
@@ -74,10 +88,10 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
         uint64_t want = mc_less_u64(plan->steps[i].target, base);
         uint64_t share;
 
-        if (!want || !mc_is_managed(&snapshot->guests[i]) ||
-            in_trouble(&tracks->list[i], snapshot->now_ms) != trouble)
+        if (!want ||
+            !can_be_paid(&snapshot->guests[i], &tracks->list[i], trouble, snapshot->now_ms))
             continue;
-        share = (uint64_t)((unsigned __int128)free * want / wanted) / MC_PAGE * MC_PAGE;
+        share = mc_whole_pages((uint64_t)((unsigned __int128)free * want / wanted));
         mc_step_change(&plan->steps[i], MC_RULE_SHRINK_FIRST, base + share);
     }
     return mc_min_u64(wanted, free);
@@ -91,6 +105,7 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
                               mc_less_u64(plan->divided + plan->reserve, plan->promised));
 
     pay(snapshot, tracks, plan, false, mc_less_u64(plan->divided, plan->promised + to_trouble));
+    pay_nothing(snapshot, tracks, plan);
 }
 
 /* What the rules decided becomes the state that the next pass starts from. */
@@ -103,7 +118,7 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         struct mc_step *step = &plan->steps[i];
         enum mc_rule reason = mc_step_reason(step);
         uint64_t now = mc_track_standing(track, guest);
-        bool foreign = snapshot->now_ms < track->foreign_until_ms;
+        bool foreign = mc_track_is_foreign(track, snapshot->now_ms);
         bool due = mc_is_managed(guest) && !foreign && (step->target != now || track->tell);
 
         step->send = due && guest->answers;
@@ -123,10 +138,12 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
     bool every_page = every_page_counts(config, snapshot, tracks, plan);
 
     for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
         struct mc_rule_view view = {
             .config = config,
-            .guest = &snapshot->guests[i],
+            .guest = guest,
             .track = &tracks->list[i],
+            .floor = mc_floor(config, guest, &tracks->list[i], plan),
             .now_ms = snapshot->now_ms,
             .passed_ms = tracks->passed_ms,
             .plan = plan,

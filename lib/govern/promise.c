@@ -42,7 +42,7 @@ static struct sums sum_guests(const struct mc_snapshot *snapshot, const struct m
         promised = mc_track_promised(&tracks->list[i], guest, snapshot->now_ms);
         plan->promised += promised;
         sums.min += mc_min_u64(guest->terms.min, guest->actual);
-        if (snapshot->now_ms < tracks->list[i].distress_until_ms)
+        if (mc_track_in_trouble(&tracks->list[i], snapshot->now_ms))
             sums.trouble += mc_less_u64(tracks->list[i].need, promised);
         sums.burst = mc_max_u64(sums.burst, mc_less_u64(promised, guest->held));
     }
@@ -66,7 +66,7 @@ static bool others_take_it(const struct mc_engine_config *config,
 static uint64_t cut(const struct mc_plan *plan, struct mc_host_track *host, uint64_t least,
                     uint64_t burst, uint64_t now_ms)
 {
-    uint64_t missing = mc_less_u64(plan->min_free + burst, plan->headroom);
+    uint64_t missing = mc_less_u64(plan->min_free + burst + plan->overrun, plan->headroom);
     uint64_t from = mc_min_u64(host->divided, plan->promised);
 
     if (now_ms - host->cut_ms < CUT_LASTS_MS)
@@ -145,7 +145,7 @@ void mc_promise_update(const struct mc_engine_config *config, const struct mc_sn
     host->divided = mc_min_u64(host->divided, most);
     host->divided = next(plan, host, &sums, snapshot->now_ms);
     host->divided = mc_min_u64(relieve(plan, &sums, host->divided), most);
-    host->divided = host->divided / MC_PAGE * MC_PAGE;
-    host->strict = plan->strict / MC_PAGE * MC_PAGE;
+    host->divided = mc_whole_pages(host->divided);
+    host->strict = mc_whole_pages(plan->strict);
     plan->divided = host->divided;
 }

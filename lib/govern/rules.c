@@ -26,13 +26,13 @@ static bool is_exempt(const struct mc_rule_view *view)
 /* A balloon that somebody else moved is his for a while. */
 static bool is_foreign(const struct mc_rule_view *view)
 {
-    return view->now_ms < view->track->foreign_until_ms;
+    return mc_track_is_foreign(view->track, view->now_ms);
 }
 
 /* A balloon that does not follow counts where it is, until the next try. */
 static bool is_stuck(const struct mc_rule_view *view)
 {
-    return view->now_ms < view->track->retry_ms;
+    return mc_track_is_stuck(view->track, view->now_ms);
 }
 
 /* A reservation and a limit hold whatever the policy says. */
@@ -57,9 +57,7 @@ static uint64_t wait_for_boot(const struct mc_rule_view *view, uint64_t target)
 /* Never take what the guest cannot give up: that swaps or kills inside it. */
 static uint64_t keep_floor(const struct mc_rule_view *view, uint64_t target)
 {
-    uint64_t floor = mc_floor(view->config, view->guest, view->track, view->plan);
-
-    return mc_max_u64(target, mc_min_u64(floor, view->guest->actual));
+    return mc_max_u64(target, mc_min_u64(view->floor, view->guest->actual));
 }
 
 /* Never shrink a guest whose state is not known; a shrink on its way is called back. */
@@ -71,7 +69,7 @@ static uint64_t need_fresh(const struct mc_rule_view *view, uint64_t target)
 /* A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. */
 static uint64_t relieve(const struct mc_rule_view *view, uint64_t target)
 {
-    if (view->now_ms >= view->track->distress_until_ms)
+    if (!mc_track_in_trouble(view->track, view->now_ms))
         return target;
     return mc_max_u64(target, mc_min_u64(view->track->need, view->guest->terms.max));
 }
@@ -106,7 +104,7 @@ static uint64_t limit_rate(const struct mc_rule_view *view, uint64_t target)
     least = mc_less_u64(view->guest->actual, 2 * rate);
     track->paced =
         mc_less_u64(mc_min_u64(track->paced, view->guest->actual), rate * view->passed_ms / 1000);
-    track->paced = mc_max_u64(track->paced, least) / MC_PAGE * MC_PAGE;
+    track->paced = mc_whole_pages(mc_max_u64(track->paced, least));
     return mc_max_u64(target, track->paced);
 }
 
@@ -186,11 +184,10 @@ static bool is_kept(const struct mc_rule_view *view, struct mc_step *step)
  */
 static void note_bound(const struct mc_rule_view *view, struct mc_step *step)
 {
-    uint64_t floor = mc_floor(view->config, view->guest, view->track, view->plan);
-    uint64_t bound = mc_bound(view->config, view->guest, view->track, view->plan, view->now_ms);
+    uint64_t bound = mc_bound(view->guest, view->track, view->floor, view->now_ms);
 
     if (step->wish > view->guest->terms.min && step->wish / MC_PAGE == bound / MC_PAGE)
-        note(step, bound > floor ? MC_RULE_DISTRESS : MC_RULE_FLOOR, view->guest->terms.min,
+        note(step, bound > view->floor ? MC_RULE_DISTRESS : MC_RULE_FLOOR, view->guest->terms.min,
              step->wish);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "hypervisor/domain_cache.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,9 @@ struct mc_cached_domain {
     char uuid[MC_UUID_TEXT];
     int run_id;
     uint64_t seen_ms;
+    bool expected;  /* an event said that it runs, and no snapshot did yet */
+    bool looked_up; /* somebody is at it */
+    struct mc_known_guest last;
     bool known; /* the description below is that of this run */
     bool stale; /* libvirt said that something changed */
     uint64_t read_ms;
@@ -115,7 +119,7 @@ static struct mc_cached_domain *entry(struct mc_domain_cache *cache, const char 
         domain = add(cache, uuid);
     if (!domain)
         return NULL;
-    *domain = (struct mc_cached_domain){.run_id = run_id};
+    *domain = (struct mc_cached_domain){.run_id = run_id, .looked_up = domain->looked_up};
     snprintf(domain->uuid, sizeof(domain->uuid), "%s", uuid);
     return domain;
 }
@@ -129,6 +133,7 @@ bool mc_cache_see(struct mc_domain_cache *cache, const char *uuid, int run_id, u
     domain = entry(cache, uuid, run_id);
     if (domain) {
         domain->seen_ms = mc_max_u64(domain->seen_ms, now_ms);
+        domain->expected = false;
         due = !domain->known || domain->stale ||
               mc_less_u64(now_ms, domain->read_ms) > DESCRIPTION_LASTS_MS;
         if (due)
@@ -186,18 +191,30 @@ void mc_cache_mark_all_changed(struct mc_domain_cache *cache)
     pthread_mutex_unlock(&cache->lock);
 }
 
+static void remember(struct mc_cached_domain *domain, const struct mc_guest *guest)
+{
+    domain->last.state = guest->state;
+    domain->last.memory = guest->memory;
+    domain->last.actual = guest->actual;
+    domain->last.rss = guest->rss;
+    memcpy(domain->last.name, guest->name, sizeof(domain->last.name));
+}
+
 void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
 {
     struct mc_cached_domain *domain;
 
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, guest->uuid);
+    if (domain)
+        remember(domain, guest);
     if (!domain || !domain->known) {
         /* Nothing may be done to a guest that is not understood yet. */
         guest->exempt = MC_EXEMPT_NOT_RUNNING;
     } else {
         guest->exempt = domain->description.exempt;
         guest->own = domain->description.own;
+        guest->stopped = domain->description.stopped;
         guest->stats_period_s = domain->description.stats_period_s;
         guest->deflates_on_oom = domain->description.deflates_on_oom;
         guest->pid = domain->pid;
@@ -222,12 +239,68 @@ void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms)
 
     pthread_mutex_lock(&cache->lock);
     for (size_t i = 0; i < cache->count; i++) {
-        if (cache->domains[i]->seen_ms < now_ms)
-            free(cache->domains[i]);
-        else
-            cache->domains[kept++] = cache->domains[i];
+        struct mc_cached_domain *domain = cache->domains[i];
+
+        if (domain->seen_ms < now_ms && !domain->expected) {
+            free(domain);
+        } else {
+            domain->expected = false; /* for one snapshot: then it was there, or is gone */
+            cache->domains[kept++] = domain;
+        }
     }
     cache->count = kept;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_expect(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (!domain)
+        domain = entry(cache, uuid, -1);
+    if (domain)
+        domain->expected = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+int mc_cache_known(struct mc_domain_cache *cache, struct mc_known_guest **list, size_t *count)
+{
+    pthread_mutex_lock(&cache->lock);
+    *count = cache->count;
+    *list = calloc(cache->count + 1, sizeof(**list));
+    for (size_t i = 0; *list && i < cache->count; i++) {
+        (*list)[i] = cache->domains[i]->last;
+        (*list)[i].run_id = cache->domains[i]->run_id;
+        memcpy((*list)[i].uuid, cache->domains[i]->uuid, sizeof((*list)[i].uuid));
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return *list ? 0 : -ENOMEM;
+}
+
+bool mc_cache_begin_lookup(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+    bool may;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    may = domain && !domain->looked_up;
+    if (may)
+        domain->looked_up = true;
+    pthread_mutex_unlock(&cache->lock);
+    return may;
+}
+
+void mc_cache_end_lookup(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->looked_up = false;
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -240,6 +313,18 @@ void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
     domain = find(cache, uuid);
     if (domain)
         domain->description.own = *own;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_set_stopped(struct mc_domain_cache *cache, const char *uuid,
+                          const struct mc_stopped *stopped)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->description.stopped = *stopped;
     pthread_mutex_unlock(&cache->lock);
 }
 

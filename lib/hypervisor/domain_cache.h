@@ -47,12 +47,37 @@ void mc_cache_mark_all_changed(struct mc_domain_cache *cache);
 /* Fill in what the cache knows of the guest; a guest that it does not know is exempt. */
 void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest);
 
+/* An event said that this guest began to run: whoever asks for the running ones shall know it. */
+void mc_cache_expect(struct mc_domain_cache *cache, const char *uuid);
+
+/* The guests that run as far as is known, as they were seen last; for when they cannot be listed.
+ */
+struct mc_known_guest {
+    char uuid[MC_UUID_TEXT];
+    char name[MC_NAME_TEXT];
+    int run_id; /* -1: it is expected, and was not seen yet */
+    enum mc_guest_state state;
+    uint64_t memory, actual, rss;
+};
+
+/* The caller frees *list. 0 or -ENOMEM. */
+int mc_cache_known(struct mc_domain_cache *cache, struct mc_known_guest **list, size_t *count);
+
+/*
+ * Before a look-up that may block: false if one for this guest is under way already. Each one that
+ * was begun is ended.
+ */
+bool mc_cache_begin_lookup(struct mc_domain_cache *cache, const char *uuid);
+void mc_cache_end_lookup(struct mc_domain_cache *cache, const char *uuid);
+
 /* Drop the guests that were last seen before now_ms. */
 void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms);
 
 /* What this process stored, so that it holds before it was read again. */
 void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
                       const struct mc_settings *own);
+void mc_cache_set_stopped(struct mc_domain_cache *cache, const char *uuid,
+                          const struct mc_stopped *stopped);
 void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds);
 
 /*

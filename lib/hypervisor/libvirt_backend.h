@@ -6,6 +6,7 @@
  *   libvirt_session.c   a connection, its events, and how its errors are said
  *   libvirt_snapshot.c  from the bulk statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
+ *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
  *   libvirt_metadata.c  the settings that are kept with a guest
  *
  * One bulk call per snapshot brings the numbers that change; what changes seldom (devices, memory
@@ -16,9 +17,16 @@
  * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is
  * made for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The
  * first call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
+ *
+ * libvirt holds a guest's lock while a hook script of the operator's runs for it, at its start, its
+ * end or a migration, and whoever lists the guests waits for that. So there is one lister at a
+ * time; while it is away, the others ask for the guests that are known, one by one, and leave out
+ * those that somebody waits for already.
  */
 #ifndef MEMCTL_LIBVIRT_BACKEND_H
 #define MEMCTL_LIBVIRT_BACKEND_H
+
+#include <stdatomic.h>
 
 #include <libvirt/libvirt.h>
 
@@ -33,6 +41,8 @@ struct libvirt_hypervisor {
     bool local;                 /* the guests run on this host */
     struct mc_host_reader host; /* if so */
     struct mc_domain_cache cache;
+    atomic_bool lists;  /* a call that lists all guests is under way */
+    atomic_bool listed; /* one has come back */
 };
 
 static inline struct libvirt_hypervisor *mc_libvirt_of(struct mc_session *session)
@@ -63,7 +73,22 @@ int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_
 int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
                                 struct mc_error *err);
 
+/* libvirt_stop.c */
+int mc_libvirt_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                       struct mc_error *err);
+int mc_libvirt_stop(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                    struct mc_error *err);
+int mc_libvirt_go_on(struct mc_session *session, const char *uuid, struct mc_error *err);
+int mc_libvirt_forget_stop(struct mc_session *session, const char *uuid, struct mc_error *err);
+
 /* libvirt_metadata.c */
+int mc_libvirt_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                            struct mc_error *err);
+/*
+ * Keep an element with the guest: in what runs, in what it starts from, or in both. xml NULL: drop
+ * it. -1 with libvirt's error.
+ */
+int mc_libvirt_store(virDomainPtr dom, const char *xml, const char *key, const char *uri);
 int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
                     struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,

@@ -74,10 +74,14 @@ static void mark_changed(struct libvirt_hypervisor *hv, virDomainPtr dom)
 static int on_lifecycle(virConnectPtr connection, virDomainPtr dom, int event, int detail,
                         void *opaque)
 {
+    struct libvirt_hypervisor *hv = opaque;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
     (void)connection;
-    (void)event;
     (void)detail;
-    mark_changed(opaque, dom);
+    if (event == VIR_DOMAIN_EVENT_STARTED && virDomainGetUUIDString(dom, uuid) == 0)
+        mc_cache_expect(&hv->cache, uuid);
+    mark_changed(hv, dom);
     return 0;
 }
 
@@ -93,7 +97,7 @@ static void on_metadata(virConnectPtr connection, virDomainPtr dom, int type, co
 {
     (void)connection;
     (void)type;
-    if (uri && strcmp(uri, MC_METADATA_URI) == 0)
+    if (uri && (strcmp(uri, MC_METADATA_URI) == 0 || strcmp(uri, MC_STOPPED_URI) == 0))
         mark_changed(opaque, dom);
 }
 

@@ -160,3 +160,16 @@ int mc_number_parse(const char *text, uint64_t low, uint64_t high, uint64_t *val
     *value = number;
     return 0;
 }
+
+bool mc_pair_split(const char *text, char *key, size_t room, const char **value)
+{
+    const char *equals = strchr(text, '=');
+    size_t length = equals ? (size_t)(equals - text) : 0;
+
+    if (!length || length >= room)
+        return false;
+    memcpy(key, text, length);
+    key[length] = '\0';
+    *value = equals + 1;
+    return true;
+}

@@ -5,12 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decide/policy_run.h"
 #include "engine/track.h"
 #include "estimate/estimate.h"
 #include "govern/govern.h"
-
-/* As the engine: statistics that did not change for so many intervals are stale. */
-#define STALE_INTERVALS 3
 
 struct mc_raw {
     struct mc_policy_run *policy;
@@ -58,25 +56,6 @@ static int make_room(struct mc_raw *raw, size_t count)
     return 0;
 }
 
-static uint64_t whole_pages(uint64_t bytes)
-{
-    return bytes / MC_PAGE * MC_PAGE;
-}
-
-static struct mc_policy_guest view(const struct mc_guest *guest)
-{
-    return (struct mc_policy_guest){
-        .shares = guest->terms.shares,
-        .min = whole_pages(guest->terms.min),
-        .max = whole_pages(guest->terms.max),
-        .current = whole_pages(guest->actual),
-        .held = whole_pages(guest->held),
-        .active = whole_pages(mc_min_u64(guest->active, guest->terms.max)),
-        .stall_us = MC_UNKNOWN,
-        .key = mc_policy_key(guest->uuid),
-    };
-}
-
 static void tell(struct mc_raw *raw, const struct mc_snapshot *snapshot, struct mc_plan *plan)
 {
     size_t next = 0;
@@ -90,7 +69,7 @@ static void tell(struct mc_raw *raw, const struct mc_snapshot *snapshot, struct 
         if (guest->exempt != MC_EXEMPT_NO)
             continue;
         step->wish = raw->targets[next++];
-        step->target = whole_pages(mc_min_u64(step->wish, guest->memory));
+        step->target = mc_whole_pages(mc_min_u64(step->wish, guest->memory));
         step->send = guest->answers && step->target != mc_track_standing(track, guest);
         if (step->send)
             mc_track_sent(track, guest, step->target, snapshot->now_ms);
@@ -106,18 +85,19 @@ int mc_raw_step(struct mc_raw *raw, const struct mc_engine_config *config,
     if (mc_plan_reset(plan, snapshot->count) < 0 || make_room(raw, snapshot->count) < 0 ||
         mc_tracks_follow(&raw->tracks, snapshot, 0) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory for %zu guests", snapshot->count);
-    mc_estimate(config, snapshot, &raw->tracks, STALE_INTERVALS * config->interval_ms);
+    mc_estimate(config, snapshot, &raw->tracks);
     mc_budget_divide(config, snapshot, &raw->tracks, plan);
     plan->divided = plan->strict + plan->reserve;
     for (size_t i = 0; i < snapshot->count; i++) {
-        if (snapshot->guests[i].exempt != MC_EXEMPT_NO)
+        const struct mc_guest *guest = &snapshot->guests[i];
+
+        if (guest->exempt != MC_EXEMPT_NO)
             continue;
         /* A policy that acts now and then leaves it at what was said last. */
-        raw->targets[input.count] =
-            whole_pages(mc_track_standing(&raw->tracks.list[i], &snapshot->guests[i]));
-        raw->guests[input.count++] = view(&snapshot->guests[i]);
+        raw->targets[input.count] = mc_whole_pages(mc_track_standing(&raw->tracks.list[i], guest));
+        raw->guests[input.count++] = mc_policy_view(guest, guest->terms.min, guest->terms.max);
     }
-    input.budget = whole_pages(plan->divided);
+    input.budget = mc_whole_pages(plan->divided);
     input.guests = raw->guests;
     rc = mc_policy_decide(raw->policy, &input, raw->targets, err);
     /* An answer that breaks the bounds of governed policies is a raw one's good right. */
@@ -127,17 +107,9 @@ int mc_raw_step(struct mc_raw *raw, const struct mc_engine_config *config,
     return 0;
 }
 
-static struct mc_track *find_track(struct mc_raw *raw, const char *uuid)
-{
-    for (size_t i = 0; i < raw->tracks.count; i++)
-        if (strcmp(raw->tracks.list[i].uuid, uuid) == 0)
-            return &raw->tracks.list[i];
-    return NULL;
-}
-
 void mc_raw_done(struct mc_raw *raw, const char *uuid, uint64_t now_ms)
 {
-    struct mc_track *track = find_track(raw, uuid);
+    struct mc_track *track = mc_tracks_find(&raw->tracks, uuid);
 
     if (track)
         mc_track_delivered(track, now_ms);
@@ -145,7 +117,7 @@ void mc_raw_done(struct mc_raw *raw, const char *uuid, uint64_t now_ms)
 
 void mc_raw_failed(struct mc_raw *raw, const char *uuid, uint64_t now_ms)
 {
-    struct mc_track *track = find_track(raw, uuid);
+    struct mc_track *track = mc_tracks_find(&raw->tracks, uuid);
 
     if (track)
         mc_track_lost(track, now_ms);

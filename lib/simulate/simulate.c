@@ -73,14 +73,12 @@ static void close_run(struct run *run)
 
 static int set_param(struct mc_policy_run *policy, const char *text, struct mc_error *err)
 {
-    const char *equals = strchr(text, '=');
+    const char *value;
     char key[64];
 
-    if (!equals || equals == text || (size_t)(equals - text) >= sizeof(key))
+    if (!mc_pair_split(text, key, sizeof(key), &value))
         return mc_error_set(err, -EINVAL, "parameter '%s' is not KEY=VALUE", text);
-    memcpy(key, text, (size_t)(equals - text));
-    key[equals - text] = '\0';
-    return mc_policy_set_param(policy, key, equals + 1, err);
+    return mc_policy_set_param(policy, key, value, err);
 }
 
 static int load_policy(struct run *run, struct mc_error *err)

@@ -3,6 +3,7 @@
 #include <memctl/wire.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,11 +45,6 @@ static int read_size(const json_t *object, const char *key, uint64_t *bytes, str
     return rc;
 }
 
-static uint64_t pages_down(uint64_t bytes)
-{
-    return bytes / MC_PAGE * MC_PAGE;
-}
-
 static int read_sizes(const json_t *object, struct mc_policy_guest *guest, struct mc_error *err)
 {
     if (read_size(object, "min", &guest->min, err) < 0 ||
@@ -61,11 +57,11 @@ static int read_sizes(const json_t *object, struct mc_policy_guest *guest, struc
     guest->held = guest->current;
     if (json_object_get(object, "held") && read_size(object, "held", &guest->held, err) < 0)
         return -EINVAL;
-    guest->max = pages_down(guest->max);
-    guest->min = mc_min_u64(pages_down(guest->min + MC_PAGE - 1), guest->max);
-    guest->current = pages_down(guest->current);
-    guest->held = pages_down(guest->held);
-    guest->active = pages_down(mc_min_u64(guest->active, guest->max));
+    guest->max = mc_whole_pages(guest->max);
+    guest->min = mc_min_u64(mc_whole_pages(guest->min + MC_PAGE - 1), guest->max);
+    guest->current = mc_whole_pages(guest->current);
+    guest->held = mc_whole_pages(guest->held);
+    guest->active = mc_whole_pages(mc_min_u64(guest->active, guest->max));
     return 0;
 }
 
@@ -200,23 +196,39 @@ json_t *mc_params_to_json(const struct mc_policy_run *policy)
     return object;
 }
 
+int mc_params_from_json(struct mc_policy_run *policy, json_t *object, struct mc_error *err)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (object, key, value) {
+        char text[64];
+        int rc;
+
+        if (!json_is_number(value))
+            return mc_error_set(err, -EINVAL, "params: %.32s: is not a number", key);
+        snprintf(text, sizeof(text), "%.17g", json_number_value(value));
+        rc = mc_policy_set_param(policy, key, text, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 json_t *mc_policy_to_json(const struct mc_policy_run *policy)
 {
-    static const char *const types[] = {[MC_PARAM_NUMBER] = "number", [MC_PARAM_RATIO] = "ratio"};
     const struct mc_policy *module = mc_policy_of(policy);
     json_t *params = json_array();
 
     for (size_t i = 0; i < module->param_count; i++) {
         const struct mc_policy_param *param = &module->params[i];
 
-        json_array_append_new(params,
-                              json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:b, s:f}", "name",
-                                        param->name, "description", param->description, "type",
-                                        param->type == MC_PARAM_RATIO ? types[MC_PARAM_RATIO]
-                                                                      : types[MC_PARAM_NUMBER],
-                                        "default", param->fallback, "low", param->low, "high",
-                                        param->high, "below_high", param->below_high, "value",
-                                        mc_policy_params(policy)[i]));
+        json_array_append_new(
+            params, json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:b, s:f}", "name", param->name,
+                              "description", param->description, "type",
+                              param->type == MC_PARAM_RATIO ? "ratio" : "number", "default",
+                              param->fallback, "low", param->low, "high", param->high, "below_high",
+                              param->below_high, "value", mc_policy_params(policy)[i]));
     }
     return json_pack("{s:s, s:s, s:o}", "name", module->name, "description", module->description,
                      "params", params);

@@ -36,6 +36,7 @@ def simulated(build, scenario=SCENARIO, **options):
     options.setdefault("budget", "1G")
     options.setdefault("interval", "200ms")
     options.setdefault("config", STRICT)
+    options.setdefault("store", True)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(scenario, file)
         file.flush()

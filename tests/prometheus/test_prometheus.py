@@ -236,7 +236,7 @@ def simulated(build, scenario=SCENARIO, **options):
         json.dump(scenario, file)
         file.flush()
         with Memctld(build, f"sim:{file.name}", budget="1G", interval="200ms", config=STRICT,
-                     **options) as memctld:
+                     store=True, **options) as memctld:
             wait_for("guests", lambda: len(memctld.guests()) == 3)
             yield memctld
 

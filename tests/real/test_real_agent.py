@@ -91,6 +91,10 @@ class World:
     def cpu_ns(self):
         return int(self.guest.hog.run(f"cat /proc/{self.pid}/schedstat").split()[0])
 
+    def wakes(self):
+        status = self.guest.hog.run(f"cat /proc/{self.pid}/status")
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+
 
 def note(text):
     print(f"# {text}", flush=True)
@@ -113,16 +117,23 @@ def is_protected_and_small(world):
 
 
 def costs_little_over_a_minute(world):
-    """In emulation a mere wake-up costs 20 times what it does on real hardware."""
-    for name, room, most in (("plenty", None, 0.3), ("64M", ROOM, 1.5)):
+    """
+    What it does is counted: how often it wakes up. What that costs depends on the machine, and in
+    emulation on who else uses it, so it is a promise only where the processor is a real one.
+    """
+    for name, room, most in (("plenty", None, 4), ("64M", ROOM, 12)):
         if room:
             world.leave(room)
-        before, began = world.cpu_ns(), time.monotonic()
         since = time.monotonic()
+        cpu, wakes = world.cpu_ns(), world.wakes()
         time.sleep(60)
-        share = (world.cpu_ns() - before) / (time.monotonic() - began) / 1e7
-        note(f"{name} available: {share:.2f} % of a processor over a minute ({world.lab.accel})")
-        assert share < (0.2 if world.lab.accel == "kvm" else most), share
+        passed = time.monotonic() - since
+        cpu, wakes = world.cpu_ns() - cpu, world.wakes() - wakes
+        share = cpu / passed / 1e7
+        note(f"{name} available: {share:.2f} % of a processor over a minute ({world.lab.accel}), "
+             f"{wakes / passed:.1f} wake-ups a second of {cpu / 1000 / max(wakes, 1):.0f} us")
+        assert wakes / passed < most, wakes
+        assert share < 0.2 or world.lab.accel != "kvm", share
         assert not world.ear.distress(since), world.ear.distress(since)
 
 
@@ -227,7 +238,7 @@ def a_host_that_comes_back_is_greeted(world):
     world.ear = Ear(world.lab, "web1")
     hello = world.ear.wait("hello", began)
     note(f"hello {(hello[0] - began) * 1000:.0f} ms after the host came back")
-    assert hello[1]["capabilities"] == ["memory", "distress"]
+    assert hello[1]["capabilities"] == ["memory", "distress", "working-set"]
     assert not world.ear.said("report", began) or world.ear.said("report", began)[0][1]["seq"] == 1
 
 

@@ -175,6 +175,55 @@ static void a_copy_holds_until_a_look_that_is_newer_than_its_event(void **state)
     assert_int_equal(apply(cache, "a").exempt, MC_EXEMPT_NO);
 }
 
+/* While the guests cannot be listed, those are asked for that are known. */
+static void an_expected_guest_is_known_until_it_was_not_seen(void **state)
+{
+    struct mc_known_guest *known;
+    size_t count;
+
+    mc_cache_expect(*state, "new");
+    assert_int_equal(mc_cache_known(*state, &known, &count), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(known[0].uuid, "new");
+    assert_int_equal(known[0].run_id, -1);
+    free(known);
+    mc_cache_forget(*state, 1000); /* of a snapshot that may have begun before the event */
+    mc_cache_forget(*state, 2000);
+    assert_int_equal(mc_cache_known(*state, &known, &count), 0);
+    assert_int_equal(count, 0);
+    free(known);
+}
+
+static void a_known_guest_is_what_it_was_when_it_was_seen_last(void **state)
+{
+    struct mc_guest guest = {.uuid = "a", .name = "web", .memory = MC_GIB, .actual = MC_MIB};
+    struct mc_known_guest *known;
+    size_t count;
+
+    mc_cache_see(*state, "a", 7, 1000);
+    mc_cache_apply(*state, &guest);
+    mc_cache_expect(*state, "a"); /* an event that came late */
+    assert_int_equal(mc_cache_known(*state, &known, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(known[0].run_id, 7);
+    assert_string_equal(known[0].name, "web");
+    assert_int_equal(known[0].memory, MC_GIB);
+    assert_int_equal(known[0].actual, MC_MIB);
+    free(known);
+}
+
+static void one_lookup_at_a_time(void **state)
+{
+    assert_false(mc_cache_begin_lookup(*state, "a")); /* nobody knows it */
+    mc_cache_see(*state, "a", 1, 1000);
+    assert_true(mc_cache_begin_lookup(*state, "a"));
+    assert_false(mc_cache_begin_lookup(*state, "a"));
+    mc_cache_see(*state, "a", 2, 2000); /* it began to run anew, and somebody still waits */
+    assert_false(mc_cache_begin_lookup(*state, "a"));
+    mc_cache_end_lookup(*state, "a");
+    assert_true(mc_cache_begin_lookup(*state, "a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +236,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_stored_holds_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_copy_holds_until_a_look_that_is_newer_than_its_event,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_expected_guest_is_known_until_it_was_not_seen, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_known_guest_is_what_it_was_when_it_was_seen_last, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(one_lookup_at_a_time, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

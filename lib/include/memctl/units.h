@@ -6,6 +6,7 @@
 #ifndef MEMCTL_UNITS_H
 #define MEMCTL_UNITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,12 @@ MC_PUBLIC int mc_bool_parse(const char *text, int *value, struct mc_error *err);
 MC_PUBLIC int mc_number_parse(const char *text, uint64_t low, uint64_t high, uint64_t *value,
                               struct mc_error *err);
 
+/*
+ * Split "key=value": the key is copied to key, which has `room` bytes; *value points into text.
+ * False if text has no '=', or no key that fits.
+ */
+MC_PUBLIC bool mc_pair_split(const char *text, char *key, size_t room, const char **value);
+
 static inline uint64_t mc_min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -62,6 +69,12 @@ static inline uint64_t mc_max_u64(uint64_t a, uint64_t b)
 static inline uint64_t mc_clamp_u64(uint64_t x, uint64_t low, uint64_t high)
 {
     return mc_min_u64(mc_max_u64(x, low), high);
+}
+
+/* The whole pages of so many bytes, in bytes. */
+static inline uint64_t mc_whole_pages(uint64_t bytes)
+{
+    return bytes / MC_PAGE * MC_PAGE;
 }
 
 /* a - b, or 0 where that would be negative. */

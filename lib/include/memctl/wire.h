@@ -22,8 +22,8 @@
 
 #define MC_SOCKET_DEFAULT "/run/memctl/memctld.sock"
 
-/* Errors travel as words: "invalid", "not-found", "denied", "busy", "timeout", "protocol",
- * "failed". */
+/* Errors travel as words: "invalid", "not-found", "denied", "no-room", "busy", "timeout",
+ * "protocol", "failed". */
 MC_PUBLIC const char *mc_wire_code(int negative_errno);
 MC_PUBLIC int mc_wire_errno(const char *code);
 
@@ -71,6 +71,10 @@ MC_PUBLIC json_t *mc_question_to_json(const struct mc_policy_input *input,
 
 /* {"tax": 0.5} */
 MC_PUBLIC json_t *mc_params_to_json(const struct mc_policy_run *policy);
+
+/* Set the parameters of such an object; NULL has none. What it does not name stays. */
+MC_PUBLIC int mc_params_from_json(struct mc_policy_run *policy, json_t *object,
+                                  struct mc_error *err);
 
 /* Name, description and parameters with type, default and range; value only if loaded to be used.
  */

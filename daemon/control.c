@@ -446,7 +446,9 @@ static int bind_socket(const struct control *control, struct mc_error *err)
         close(fd);
         return rc;
     }
-    if (control->group != (gid_t)-1 && chown(control->path, (uid_t)-1, control->group) < 0)
+    /* The unit lets it run with the group from the start, and without the right to change it. */
+    if (control->group != (gid_t)-1 && control->group != getegid() &&
+        chown(control->path, (uid_t)-1, control->group) < 0)
         log_warning("%s stays with its group: %s", control->path, strerror(errno));
     return fd;
 }

@@ -58,9 +58,13 @@ static int send_to_journal(enum log_level level, const struct log_field *fields,
     return sd_journal_sendv(parts, n);
 }
 
+/* A line can hold what a guest or a client said: it stays one line, and moves no cursor. */
 static void write_line(enum log_level level, const struct log_field *fields, size_t count,
-                       const char *line)
+                       char *line)
 {
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
     if (!settings.journal)
         fprintf(stderr, "memctld: %s\n", line);
     else if (send_to_journal(level, fields, count, line) < 0)

@@ -73,6 +73,13 @@ _memctl() {
         )
         return
     fi
+    if [[ $cur == -* && ${words[0]-} == admit ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--size\n--min\n--xml\n--guest\n--wait\n--hold\n--force\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--policy\n--param\n--compare\n--interval\n--plot\n--series\n--json\n--help' \
@@ -90,7 +97,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nexplain\nevents\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nexplain\nevents\nset\nadmit\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)

@@ -66,6 +66,8 @@ const struct command command_set = {
         "  min=SIZE     it never gets less; bytes or a part of its memory (default 25%)\n"
         "  max=SIZE     it never gets more (default 100%)\n"
         "  managed=no   leave it alone\n"
+        "  dedupe=no    do not look for equal pages in its memory\n"
+        "  trust-domain=NAME  guests of one domain may share pages; own: with nobody\n"
         "\n"
         "An empty value (min=) takes a setting back. Settings are kept in the guest's libvirt\n"
         "metadata: they survive restarts of the guest and of the daemon. The guest need not run.",

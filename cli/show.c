@@ -24,6 +24,8 @@ static void print_terms(const json_t *guest)
     print_setting(guest, "min", cli_size(guest, "min"));
     print_setting(guest, "max", cli_size(guest, "max"));
     print_setting(guest, "managed", json_is_true(json_object_get(guest, "managed")) ? "yes" : "no");
+    print_setting(guest, "dedupe", json_is_true(json_object_get(guest, "dedupe")) ? "yes" : "no");
+    print_setting(guest, "trust-domain", json_text(guest, "trust_domain"));
 }
 
 static void print_memory(const json_t *guest)

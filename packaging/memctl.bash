@@ -47,7 +47,7 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    managed=)
+    managed= | dedupe=)
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
@@ -120,7 +120,7 @@ _memctl() {
         compopt -o filenames 2>/dev/null
         ;;
     set:*)
-        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\ndedupe=\ntrust-domain=' -- "$cur")
         compopt -o nospace 2>/dev/null
         ;;
     esac

@@ -13,12 +13,12 @@ _memctl_guests() {
 }
 
 _memctl_settings() {
-    if compset -P 'managed='; then
+    if compset -P '(managed|dedupe)='; then
         compadd yes no
     elif compset -P '*='; then
         _message 'value; empty takes the setting back'
     else
-        compadd -S '' shares= min= max= managed=
+        compadd -S '' shares= min= max= managed= dedupe= trust-domain=
     fi
 }
 

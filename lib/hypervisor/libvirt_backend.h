@@ -7,6 +7,7 @@
  *   libvirt_snapshot.c  from the bulk statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
  *   libvirt_metadata.c  the settings that are kept with a guest
+ *   libvirt_memory.c    where its RAM is, by QEMU's monitor; qemu_monitor.c reads the answers
  *
  * One bulk call per snapshot brings the numbers that change; what changes seldom (devices, memory
  * backends, settings) is read from the domain's XML when a guest is new or libvirt says that it
@@ -71,6 +72,10 @@ int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_
                            struct mc_error *err);
 int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
                                 struct mc_error *err);
+
+/* libvirt_memory.c */
+int mc_libvirt_locate_memory(struct mc_session *session, const char *uuid,
+                             struct mc_guest_memory *memory, struct mc_error *err);
 
 /* libvirt_metadata.c */
 int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,

@@ -73,6 +73,31 @@ static int say_managed(struct mc_settings *settings, const char *value, struct m
     return rc;
 }
 
+static int say_dedupe(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    int dedupe;
+    int rc = mc_bool_parse(value, &dedupe, err);
+
+    if (rc == 0)
+        settings->dedupe = dedupe;
+    return rc;
+}
+
+/* Only what needs no escaping anywhere. */
+static int say_trust_domain(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    if (strlen(value) >= sizeof(settings->trust_domain))
+        return mc_error_set(err, -ERANGE, "a trust domain's name has %zu characters at most",
+                            sizeof(settings->trust_domain) - 1);
+    if (value[strspn(value, known)])
+        return mc_error_set(err, -EINVAL,
+                            "a trust domain's name has letters, digits, '.', '_' and '-'");
+    snprintf(settings->trust_domain, sizeof(settings->trust_domain), "%s", value);
+    return 0;
+}
+
 static void print_amount(const struct mc_amount *amount, char text[MC_SETTING_TEXT])
 {
     if (amount->percent)
@@ -104,6 +129,16 @@ static void print_managed(const struct mc_settings *settings, char text[MC_SETTI
     snprintf(text, MC_SETTING_TEXT, "%s", settings->managed ? "yes" : "no");
 }
 
+static void print_dedupe(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%s", settings->dedupe ? "yes" : "no");
+}
+
+static void print_trust_domain(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%s", settings->trust_domain);
+}
+
 static const struct {
     const char *name;
     int (*say)(struct mc_settings *settings, const char *value, struct mc_error *err);
@@ -113,6 +148,8 @@ static const struct {
     [MC_SETTING_MIN] = {"min", say_min, print_min},
     [MC_SETTING_MAX] = {"max", say_max, print_max},
     [MC_SETTING_MANAGED] = {"managed", say_managed, print_managed},
+    [MC_SETTING_DEDUPE] = {"dedupe", say_dedupe, print_dedupe},
+    [MC_SETTING_TRUST_DOMAIN] = {"trust-domain", say_trust_domain, print_trust_domain},
 };
 
 const char *mc_setting_name(enum mc_setting which)
@@ -140,7 +177,9 @@ int mc_settings_say(struct mc_settings *settings, const char *key, const char *v
         *settings = changed;
         return 0;
     }
-    return mc_error_set(err, -EINVAL, "unknown setting; known are shares, min, max and managed");
+    return mc_error_set(err, -EINVAL,
+                        "unknown setting; known are shares, min, max, managed, "
+                        "dedupe and trust-domain");
 }
 
 const char *mc_settings_text(const struct mc_settings *settings, enum mc_setting which,
@@ -162,6 +201,10 @@ void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *o
         settings->max = over->max;
     if (over->present & (1U << MC_SETTING_MANAGED))
         settings->managed = over->managed;
+    if (over->present & (1U << MC_SETTING_DEDUPE))
+        settings->dedupe = over->dedupe;
+    if (over->present & (1U << MC_SETTING_TRUST_DOMAIN))
+        memcpy(settings->trust_domain, over->trust_domain, sizeof(settings->trust_domain));
     settings->present |= over->present;
 }
 
@@ -173,6 +216,8 @@ struct mc_settings mc_settings_default(void)
         .min = {.value = MC_AMOUNT_WHOLE / 4, .percent = true},
         .max = {.value = MC_AMOUNT_WHOLE, .percent = true},
         .managed = true,
+        .dedupe = true,
+        .trust_domain = MC_TRUST_OWN,
     };
 }
 
@@ -206,11 +251,14 @@ int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struc
 struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t memory)
 {
     uint64_t max = mc_whole_pages(mc_min_u64(mc_amount_of(&settings->max, memory), memory));
-
-    return (struct mc_terms){
+    struct mc_terms terms = {
         .shares = settings->shares,
         .min = mc_min_u64(mc_whole_pages(mc_amount_of(&settings->min, memory)), max),
         .max = max,
         .managed = settings->managed,
+        .dedupe = settings->dedupe,
     };
+
+    memcpy(terms.trust_domain, settings->trust_domain, sizeof(terms.trust_domain));
+    return terms;
 }

@@ -37,8 +37,15 @@ enum mc_setting {
     MC_SETTING_MIN,
     MC_SETTING_MAX,
     MC_SETTING_MANAGED,
+    MC_SETTING_DEDUPE,
+    MC_SETTING_TRUST_DOMAIN,
     MC_SETTING_COUNT,
 };
+
+#define MC_SETTING_TEXT 32
+
+/* The trust domain of a guest that shares pages with no other one. */
+#define MC_TRUST_OWN "own"
 
 /* What was said; what was not said is left to whoever is asked next. */
 struct mc_settings {
@@ -46,6 +53,8 @@ struct mc_settings {
     uint64_t shares;
     struct mc_amount min, max;
     bool managed;
+    bool dedupe;
+    char trust_domain[MC_SETTING_TEXT];
 };
 
 /* What holds for one guest, everything filled in; min <= max <= memory always. */
@@ -54,11 +63,11 @@ struct mc_terms {
     uint64_t min;    /* the reservation, bytes */
     uint64_t max;    /* the limit, bytes */
     bool managed;
+    bool dedupe;                        /* its memory may be read to find equal pages */
+    char trust_domain[MC_SETTING_TEXT]; /* guests of one domain may share pages; or MC_TRUST_OWN */
 };
 
-#define MC_SETTING_TEXT 32
-
-/* The key as people write it: "shares", "min", "max", "managed". */
+/* The key as people write it: "shares", "min", "max", "managed", "dedupe", "trust-domain". */
 MC_PUBLIC const char *mc_setting_name(enum mc_setting which);
 
 /*
@@ -75,7 +84,8 @@ MC_PUBLIC const char *mc_settings_text(const struct mc_settings *settings, enum 
 /* Everything that `over` says, put over `settings`. */
 MC_PUBLIC void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *over);
 
-/* What holds where nobody said anything: shares 1000, min 25 %, max all of it, managed. */
+/* What holds where nobody said anything: shares 1000, min 25 %, max all of it, managed,
+ * dedupe, and alone in its trust domain. */
 MC_PUBLIC struct mc_settings mc_settings_default(void);
 
 /*

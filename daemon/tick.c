@@ -94,6 +94,7 @@ static void decide_and_act(struct daemon *daemon)
     daemon->tick.owed_ms = 0;
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
+    record_history(daemon);
 }
 
 /* The next deadline follows how long observations really take: many guests, or a busy host. */

@@ -4,8 +4,8 @@
  *
  * The page asks a source, and does not know where that has its figures from. The one here is a
  * ring in memory: a sample every 10 s for half an hour, and the means of every minute for six
- * hours; that is 11 KiB a guest and for 1,024 guests at most. A source may answer later, so one
- * that reads a disk on a lane fits as well.
+ * hours; that is 11 KiB a guest and for 1,024 guests at most. A source may answer later: one that
+ * reads a disk on a thread of its own fits as well.
  */
 #ifndef MEMCTLD_TREND_H
 #define MEMCTLD_TREND_H

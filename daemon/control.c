@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -23,9 +21,11 @@
 
 #include "allowance.h"
 #include "audit.h"
+#include "control_bind.h"
 #include "listener.h"
 #include "log.h"
 
+#define NO_GROUP ((gid_t)-1)
 #define CLIENTS_MAX 64
 
 /* Of them, those of one user that is not root: nobody shuts the others out. */
@@ -221,7 +221,7 @@ static bool may_change(const struct client *client)
     const struct control *control = client->control;
 
     return is_own(&client->peer) ||
-           (control->group != (gid_t)-1 &&
+           (control->group != NO_GROUP &&
             in_group(bufferevent_getfd(client->stream), &client->peer, control->group));
 }
 
@@ -401,58 +401,6 @@ static void on_connect(int fd, void *opaque)
     bufferevent_enable(client->stream, EV_READ | EV_WRITE);
 }
 
-/* A socket file that nobody answers on is left over from a crash; one that answers is in use. */
-static int clear_path(const struct sockaddr_un *address, struct mc_error *err)
-{
-    struct stat status;
-    int fd, connected;
-
-    if (lstat(address->sun_path, &status) < 0)
-        return 0;
-    if (!S_ISSOCK(status.st_mode))
-        return mc_error_set(err, -EEXIST, "%s is in the way and is no socket", address->sun_path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return mc_error_set(err, -errno, "no socket: %s", strerror(errno));
-    connected = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-    close(fd);
-    if (connected == 0)
-        return mc_error_set(err, -EADDRINUSE,
-                            "another memctld answers at %s; stop it, or choose another 'socket'",
-                            address->sun_path);
-    unlink(address->sun_path);
-    return 0;
-}
-
-static int bind_socket(const struct control *control, struct mc_error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    mode_t old;
-    int fd, rc;
-
-    strcpy(address.sun_path, control->path);
-    rc = clear_path(&address, err);
-    if (rc < 0)
-        return rc;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return mc_error_set(err, -errno, "no socket: %s", strerror(errno));
-    old = umask(0117);
-    rc = bind(fd, (struct sockaddr *)&address, sizeof(address));
-    umask(old);
-    if (rc < 0) {
-        rc = mc_error_set(err, -errno, "cannot listen at %s: %s%s", control->path, strerror(errno),
-                          errno == ENOENT ? "; make its directory first" : "");
-        close(fd);
-        return rc;
-    }
-    /* The unit lets it run with the group from the start, and without the right to change it. */
-    if (control->group != (gid_t)-1 && control->group != getegid() &&
-        chown(control->path, (uid_t)-1, control->group) < 0)
-        log_warning("%s stays with its group: %s", control->path, strerror(errno));
-    return fd;
-}
-
 struct control *control_start(struct daemon *daemon, struct mc_error *err)
 {
     struct control *control = calloc(1, sizeof(*control));
@@ -464,9 +412,9 @@ struct control *control_start(struct daemon *daemon, struct mc_error *err)
         return NULL;
     }
     control->daemon = daemon;
-    control->group = group ? group->gr_gid : (gid_t)-1;
+    control->group = group ? group->gr_gid : NO_GROUP;
     strcpy(control->path, daemon->config.socket);
-    fd = bind_socket(control, err);
+    fd = control_bind(control->path, control->group, err);
     if (fd < 0) {
         free(control);
         return NULL;

@@ -6,7 +6,6 @@ the processor time of memctld beyond that of its ticks.
 """
 
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -23,11 +22,6 @@ ROUNDS = 40
 OPENMETRICS = {"Accept": "application/openmetrics-text"}
 
 
-def processor_seconds(memctld):
-    stat = Path(f"/proc/{memctld.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def fetch(memctld, path, fields):
     """Not faster than a client may ask without being told to wait."""
     request = urllib.request.Request(f"http://127.0.0.1:{memctld.port}{path}", headers=fields)
@@ -41,9 +35,9 @@ def fetch(memctld, path, fields):
 
 def cost_of_rest(memctld, seconds):
     """Processor seconds a second while nobody asks."""
-    before = processor_seconds(memctld)
+    before = memctld.processor_seconds()
     time.sleep(seconds)
-    return (processor_seconds(memctld) - before) / seconds
+    return (memctld.processor_seconds() - before) / seconds
 
 
 def main():
@@ -64,10 +58,10 @@ def main():
                                        ("page", "/", {"Accept-Encoding": "gzip"}),
                                        ("its state", "/api/state", {}),
                                        ("one chart", "/api/trend", {})):
-                before, began = processor_seconds(memctld), time.monotonic()
+                before, began = memctld.processor_seconds(), time.monotonic()
                 seen = [fetch(memctld, path, fields) for _ in range(ROUNDS)]
                 ticks = (time.monotonic() - began) * rest
-                cost = max(0, processor_seconds(memctld) - before - ticks) / ROUNDS
+                cost = max(0, memctld.processor_seconds() - before - ticks) / ROUNDS
                 print(f"{what:<22}{seen[0][0] / 1e6:8.3f} MB  median "
                       f"{statistics.median(took for _, took in seen) * 1000:7.2f} ms, longest "
                       f"{max(took for _, took in seen) * 1000:7.2f} ms, processor "

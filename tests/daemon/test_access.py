@@ -27,6 +27,8 @@ import tap  # noqa: E402
 from memctld import STRICT, Memctld, wait_for  # noqa: E402
 
 NOBODY, OTHERS = 65534, 64124
+FLOOD_S = 15
+FLOOD_COST_MOST = 10  # seconds: 2 at once, a quarter of the time, ticks, and what sending takes
 SCENARIO = {
     "host": {"memory": "8G", "used": "1G"},
     "guests": [{"name": "a", "memory": "1G", "working_set": "60M", "min": "128M"},
@@ -316,13 +318,19 @@ def delays_who_asks_for_too_much_and_nobody_else(build):
                     extra_groups=[], stderr=subprocess.DEVNULL, cwd="/"))
                 stack.callback(flood.kill)
             delays = re.compile(r"^memctl_control_delays_total (\d+)", re.M)
-            wait_for("a delay", lambda: int(delays.search(memctld.metrics())[1]), 60)
+            cost, ends = memctld.processor_seconds(), time.monotonic() + FLOOD_S
+            while not (delayed := int(delays.search(memctld.metrics())[1])) and \
+                    time.monotonic() < ends:
+                time.sleep(0.2)
+            # Where others need the machine as well, the flood may not get that far.
+            cost = memctld.processor_seconds() - cost
+            assert delayed or cost < FLOOD_COST_MOST, cost
             ticks = memctld.json("status")["counters"]["ticks"]
             began = time.monotonic()
             for _ in range(10):
                 assert memctld.run("version").returncode == 0
             print(f"# 10 answers beside the flood took {time.monotonic() - began:.2f} s")
-            wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > ticks + 2)
+            wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > ticks + 2, 60)
             print(f"# {delays.search(memctld.metrics())[1]} delays")
 
 

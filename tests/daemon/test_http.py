@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -25,6 +26,8 @@ SCENARIO = {
         {"name": "b", "memory": "1G", "working_set": "60M", "shares": 3000},
     ],
 }
+FLOOD_S = 15
+FLOOD_COST_MOST = 10  # seconds: 2 at once, a quarter of the time, ticks, and what sending takes
 PATHS = ("/", "/metrics", "/api/state", "/api/guest?uuid=", "/api/trend")
 
 
@@ -213,30 +216,36 @@ def has_a_new_state_only_when_there_is_one(build):
 # ---- too much ----
 
 def tells_who_asks_for_too_much_and_goes_on(build):
-    """Pages of 4 MiB, as fast as they come: some are refused, and the ticks go on."""
+    """
+    Large pages as fast as they come: beyond what an address may cost some are refused, and the
+    ticks go on. Where others need the machine as well, the flood may not get that far.
+    """
     many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(2000)]
     scenario = {"host": {"memory": "512G", "used": "1G"}, "guests": many}
     with simulated(build, scenario, budget="400G", interval="500ms") as memctld:
         codes = []
+        ends = time.monotonic() + FLOOD_S
 
         def flood():
-            for _ in range(150):
+            while time.monotonic() < ends and codes.count(429) < 50:
                 codes.append(get(memctld, "/metrics")[0])
 
-        before = memctld.json("status")["counters"]["ticks"]
+        ticks = memctld.json("status")["counters"]["ticks"]
+        cost = memctld.processor_seconds()
         threads = [threading.Thread(target=flood) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert set(codes) <= {200, 429} and 200 in codes and 429 in codes, set(codes)
-        print(f"# {codes.count(200)} answered, {codes.count(429)} told to ask less often")
-        wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > before + 2)
+        cost = memctld.processor_seconds() - cost
+        print(f"# {codes.count(200)} answered, {codes.count(429)} told to ask less often, "
+              f"{cost:.1f} s of processor time")
+        assert set(codes) <= {200, 429} and 200 in codes, set(codes)
+        assert 429 in codes or cost < FLOOD_COST_MOST, cost
+        wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > ticks + 2)
         wait_for("an answer", lambda: get(memctld, "/metrics")[0] == 200)
-        status, _, body = get(memctld, "/metrics")
-        if status == 200:
-            counted = re.search(rb'memctl_http_requests_total\{code="429"\} (\d+)', body)
-            assert int(counted[1]) >= codes.count(429), counted
+        counted = re.search(r'memctl_http_requests_total\{code="429"\} (\d+)', memctld.metrics())
+        assert int(counted[1]) >= codes.count(429), counted
 
 
 TESTS = [

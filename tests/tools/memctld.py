@@ -127,6 +127,10 @@ class Memctld:
         """What the daemon last saw, by name."""
         return {guest["name"]: guest for guest in self.json("list")}
 
+    def processor_seconds(self):
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
     def metrics(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
         while True:

@@ -237,6 +237,34 @@ static void say_warnings(const json_t *result, const json_t *guest)
             sentence_of_exempt(json_text(guest, "exempt")));
 }
 
+/* What the host did to it beside the balloon. */
+static void say_pressed(const json_t *result, const json_t *plan)
+{
+    const json_t *took = json_object_get(result, "host_took");
+    const char *resort = json_text(plan, "last_resort");
+
+    if (json_is_object(plan) && json_size(plan, "host_reclaim"))
+        say("reclaim",
+            "host-reclaim: The host is short and takes %s of the guest's idle memory into its "
+            "swap.",
+            cli_size(plan, "host_reclaim"));
+    if (json_is_object(took)) {
+        say("reclaim", "host-reclaim: %s in all, the last time %s ago.", cli_size(took, "bytes"),
+            age(json_size(took, "age_ms")));
+        if (json_is_string(json_object_get(took, "error")))
+            say("", "That failed: %s.", json_text(took, "error"));
+    }
+    if (!json_is_object(plan) || strcmp(resort, "none") == 0)
+        return;
+    if (strcmp(resort, "continue") == 0)
+        say("resort", "last-resort: It goes on, since the host has had memory for a while.");
+    else
+        say("resort",
+            "last-resort: %s. The host has been out of memory for a while, and the guest's settings "
+            "allow it.",
+            resort);
+}
+
 static void explain(const json_t *result)
 {
     const json_t *guest = json_object_get(result, "guest");
@@ -257,6 +285,7 @@ static void explain(const json_t *result)
     } else {
         say("sent", "Nothing: it is left alone.");
     }
+    say_pressed(result, plan);
     say_happened(guest, json_object_get(result, "last"));
 }
 

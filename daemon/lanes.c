@@ -40,6 +40,7 @@ struct lane {
     pthread_cond_t work;
     bool started;
     bool stuck; /* its job is late */
+    bool apart; /* its job is one that takes long */
     struct mc_session *session;
     bool has_events;
 };
@@ -132,6 +133,8 @@ static uint64_t next_ms(const struct lanes *lanes)
         next = mc_min_u64(next, job->at_ms);
     return next;
 }
+
+static void grow(struct lanes *lanes);
 
 /* ---- on a lane ---- */
 
@@ -254,13 +257,16 @@ static void *lane_main(void *opaque)
         }
         lane->state = LANE_BUSY;
         lane->stuck = job->is_late; /* it waited for too long; it may hang as well */
+        lane->apart = job->takes_long;
+        if (lane->apart && lanes->queue)
+            grow(lanes);
         job->lane = lane;
         job->began_ms = clock_now_ms();
         pthread_mutex_unlock(&lanes->lock);
         run_job(lane, job);
         pthread_mutex_lock(&lanes->lock);
         job->lane = NULL;
-        lane->stuck = false;
+        lane->stuck = lane->apart = false;
         if (job->again_ms)
             lanes->expected_ms = job->again_ms;
         push(&lanes->finished_end, job);
@@ -296,7 +302,7 @@ static void grow(struct lanes *lanes)
             return;
         if (lane->state == LANE_FREE)
             unused = unused ? unused : lane;
-        else if (!lane->stuck)
+        else if (!lane->stuck && !lane->apart)
             healthy++;
     }
     if (!unused || healthy >= HEALTHY_MAX)
@@ -364,11 +370,11 @@ static void arm(struct job *job, uint64_t ms)
         evtimer_add(job->deadline, &within);
 }
 
-/* With the lock held: is every lane there can be waiting for a late job? */
+/* With the lock held: is every lane there can be waiting for a late job, or one that takes long? */
 static bool is_exhausted(const struct lanes *lanes)
 {
     for (size_t i = 0; i < LANES_MAX; i++)
-        if (!lanes->lanes[i].stuck)
+        if (!lanes->lanes[i].stuck && !lanes->lanes[i].apart)
             return false;
     return true;
 }

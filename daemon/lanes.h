@@ -33,6 +33,7 @@ struct job {
      */
     void (*late)(struct job *job);
     uint64_t within_ms; /* the deadline, counted from when the job begins to run */
+    bool takes_long;    /* it is known to: its lane is one more than those for all others */
     uint64_t at_ms;     /* of clock_now_ms(): not before this; 0: at once */
     /*
      * When a job like this one will follow, or 0. A lane wakes up for it by itself, if it was

@@ -17,6 +17,7 @@
 #include "agents.h"
 #include "libvirt_loop.h"
 #include "log.h"
+#include "resort.h"
 
 #define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
 
@@ -271,9 +272,11 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
+    daemon->reclaims = reclaims_new();
+    daemon->resort = resort_new();
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events ||
-        start_watching_stalls(daemon) < 0)
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
+        !daemon->agents || !daemon->events || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -298,6 +301,8 @@ static int start(struct daemon *daemon, struct mc_error *err)
 static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
+    if (daemon->resort)
+        resort_tell_stopped(daemon);
     agents_free(daemon->agents);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
@@ -314,6 +319,8 @@ static void stop(struct daemon *daemon)
     if (daemon->stalled)
         event_free(daemon->stalled);
     act_free(daemon->act);
+    reclaims_free(daemon->reclaims);
+    resort_free(daemon->resort);
     events_free(daemon->events);
     recorder_close(daemon->recorder);
     mc_engine_free(daemon->engine);

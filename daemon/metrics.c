@@ -65,6 +65,18 @@ static const struct family always[] = {
             "Memory that guests were told to give up."),
     COUNTER(bytes_granted, "memctl_balloon_grant_bytes_total",
             "Memory that guests were told they may take."),
+    COUNTER(host_reclaims, "memctl_host_reclaims_total",
+            "Times that the host took memory from a guest by itself."),
+    COUNTER(host_reclaimed, "memctl_host_reclaim_requested_bytes_total",
+            "Memory that the host was asked to take from guests."),
+    COUNTER(host_reclaim_failures, "memctl_host_reclaim_failures_total",
+            "Times that the host could not take memory from a guest."),
+    COUNTER(stops, "memctl_last_resort_stops_total",
+            "Guests that were suspended or saved as a last resort."),
+    COUNTER(continues, "memctl_last_resort_continues_total",
+            "Guests that memctl let go on after the last resort."),
+    COUNTER(resort_failures, "memctl_last_resort_failures_total",
+            "Guests that could not be stopped, or did not go on."),
 };
 
 static const struct family with_plan[] = {
@@ -79,6 +91,10 @@ static const struct family with_plan[] = {
     PLAN(divided, "memctl_divided_bytes", "What is divided among the managed guests, elastic."),
     PLAN(held, "memctl_held_bytes", "Memory of managed guests that is resident."),
     PLAN(headroom, "memctl_headroom_bytes", "What managed guests can still take without harm."),
+    PLAN(reclaim, "memctl_host_reclaim_bytes",
+         "What the host is asked to take from guests by itself now."),
+    PLAN(stopped, "memctl_last_resort_stopped",
+         "Guests that memctl has suspended or saved, how many."),
     PLAN(min_free, "memctl_min_free_bytes", "The least that shall be free."),
     PLAN(promised, "memctl_promised_bytes", "What managed guests can take already."),
     PLAN(surplus, "memctl_surplus_bytes", "What the guests' limits leave unused."),
@@ -110,6 +126,8 @@ static const struct family per_guest[] = {
 static const struct family per_step[] = {
     STEP(wish, "memctl_guest_wish_bytes", "The policy's target."),
     STEP(target, "memctl_guest_target_bytes", "The target that the governor allowed."),
+    STEP(reclaim, "memctl_guest_host_reclaim_bytes",
+         "What the host is asked to take from the guest by itself now."),
 };
 
 #define LENGTH(table) (sizeof(table) / sizeof(*(table)))

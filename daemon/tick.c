@@ -12,6 +12,7 @@
 
 #include "agents.h"
 #include "log.h"
+#include "resort.h"
 
 #define MOVING_INTERVAL_MS 500
 #define WAKE_AFTER_MS 20
@@ -76,6 +77,8 @@ static void decide_and_act(struct daemon *daemon)
     pauses_apply(&daemon->pauses, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
+    reclaims_mark(daemon);
+    resort_mark(daemon);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
@@ -86,6 +89,8 @@ static void decide_and_act(struct daemon *daemon)
     daemon->has_plan = true;
     watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
+    reclaims_run(daemon);
+    resort_run(daemon);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;

@@ -7,8 +7,7 @@
 
 #include <memctl/settings.h>
 
-/* "key=value" into the object; wrong keys and values are found here, before anyone is asked. */
-static int add_setting(json_t *settings, const char *text, struct mc_error *err)
+int cli_add_setting(json_t *settings, const char *text, struct mc_error *err)
 {
     struct mc_settings trial = {0};
     const char *value;
@@ -38,7 +37,7 @@ static int run(const struct cli *cli, int argc, char **argv)
         return cli_usage(&command_set, "takes a guest and at least one setting");
     settings = json_object();
     for (int i = 1; i < argc; i++) {
-        if (add_setting(settings, argv[i], &err) < 0) {
+        if (cli_add_setting(settings, argv[i], &err) < 0) {
             json_decref(settings);
             return cli_usage(&command_set, "%s", err.text);
         }
@@ -73,6 +72,8 @@ const struct command command_set = {
         "again\n"
         "  cooldown=TIME  after it was in trouble it is not shrunk for so long (default: the\n"
         "               configuration's, 1min)\n"
+        "  dedupe=no    do not look for equal pages in its memory\n"
+        "  trust-domain=NAME  guests of one domain may share pages; own: with nobody\n"
         "\n"
         "An empty value (min=) takes a setting back. Settings are kept in the guest's libvirt\n"
         "metadata: they survive restarts of the guest and of the daemon. The guest need not run.",

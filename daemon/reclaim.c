@@ -191,8 +191,7 @@ static void submit(struct daemon *daemon, const struct mc_guest *guest, uint64_t
 
     if (!call)
         return;
-    call->job =
-        (struct job){.run = run, .done = done, .within_ms = RECLAIM_WITHIN_MS, .takes_long = true};
+    call->job = (struct job){.run = run, .done = done, .within_ms = RECLAIM_WITHIN_MS};
     call->daemon = daemon;
     memcpy(call->uuid, guest->uuid, sizeof(call->uuid));
     memcpy(call->name, guest->name, sizeof(call->name));

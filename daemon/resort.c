@@ -313,8 +313,7 @@ static void submit(struct daemon *daemon, enum deed_kind kind, const char *uuid,
     deed->job = (struct job){.run = run,
                              .done = done,
                              .late = late,
-                             .within_ms = takes_long ? LONG_WITHIN_MS : QUICK_WITHIN_MS,
-                             .takes_long = true};
+                             .within_ms = takes_long ? LONG_WITHIN_MS : QUICK_WITHIN_MS};
     deed->daemon = daemon;
     deed->kind = kind;
     snprintf(deed->uuid, sizeof(deed->uuid), "%s", uuid);

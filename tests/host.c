@@ -133,6 +133,7 @@ void host_tick(struct host *host, uint64_t ms)
     host->snapshot.wall_s = (int64_t)(host->now_ms / 1000);
     note_saved(host);
     apply_terms(&host->snapshot, host->busy);
+    host->snapshot.pledged = host->pledged;
     for (size_t i = 0; host->cries && i < host->snapshot.count; i++)
         if (strcmp(host->snapshot.guests[i].name, host->cries) == 0)
             host->snapshot.guests[i].agent.distress_ms = host->now_ms;

@@ -225,9 +225,10 @@ json_t *mc_recording_step(const struct mc_snapshot *snapshot, const struct mc_pl
     json_object_set_new(host, "pressure", TO_JSON(pressure_fields, &snapshot->host.pressure));
     for (size_t i = 0; i < snapshot->count; i++)
         json_array_append_new(guests, guest_to_json(&snapshot->guests[i]));
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "event", "step", "now_ms",
-                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s, "host",
-                     host, "resort", resort_to_json(&snapshot->resort), "guests", guests, "plan",
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "event", "step", "now_ms",
+                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s,
+                     "pledged", (json_int_t)snapshot->pledged, "host", host, "resort",
+                     resort_to_json(&snapshot->resort), "guests", guests, "plan",
                      plan ? mc_recording_plan(plan) : json_null());
 }
 
@@ -247,7 +248,29 @@ json_t *mc_recording_unsettle(void)
     return json_pack("{s:s}", "event", "unsettle");
 }
 
+static const struct field lesson_fields[] = {
+    FIELD(struct mc_lesson, uuid, FIELD_TEXT),
+    FIELD(struct mc_lesson, learned, FIELD_U64),
+    FIELD(struct mc_lesson, need, FIELD_U64),
+    FIELD(struct mc_lesson, cooldown_ms, FIELD_U64),
+};
+
+json_t *mc_recording_teach(const struct mc_lesson *lessons, size_t count, uint64_t now_ms)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, TO_JSON(lesson_fields, &lessons[i]));
+    return json_pack("{s:s, s:I, s:o}", "event", "teach", "now_ms", (json_int_t)now_ms, "lessons",
+                     list);
+}
+
 /* ---- reading ---- */
+
+int mc_recording_read_lesson(const json_t *object, struct mc_lesson *lesson, struct mc_error *err)
+{
+    return FROM_JSON(lesson_fields, object, lesson, err);
+}
 
 static int read_part(const json_t *object, const char *key, const struct field *fields,
                      size_t count, void *into, struct mc_error *err)
@@ -349,6 +372,7 @@ int mc_recording_read_snapshot(const json_t *step, struct mc_snapshot *snapshot,
     mc_snapshot_reset(snapshot);
     snapshot->now_ms = (uint64_t)json_integer_value(json_object_get(step, "now_ms"));
     snapshot->wall_s = json_integer_value(json_object_get(step, "wall_s"));
+    snapshot->pledged = (uint64_t)json_integer_value(json_object_get(step, "pledged"));
     if (READ_PART(step, "host", host_fields, &snapshot->host, err) < 0 ||
         READ_PART(host, "pressure", pressure_fields, &snapshot->host.pressure, err) < 0 ||
         read_resort(json_object_get(step, "resort"), &snapshot->resort, err) < 0)

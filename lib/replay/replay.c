@@ -100,6 +100,24 @@ static int step(struct replay *replay, const json_t *event, struct mc_error *err
     return 0;
 }
 
+static int teach(struct replay *replay, const json_t *event, uint64_t now_ms, struct mc_error *err)
+{
+    const json_t *object;
+    size_t i;
+
+    json_array_foreach (json_object_get(event, "lessons"), i, object) {
+        struct mc_lesson lesson;
+
+        if (mc_recording_read_lesson(object, &lesson, err) < 0) {
+            mc_error_prefix(err, "lessons[%zu]: ", i);
+            return -EINVAL;
+        }
+        if (mc_engine_teach(replay->engine, &lesson, 1, now_ms) < 0)
+            return mc_error_set(err, -ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
 static int take(struct replay *replay, const json_t *event, struct mc_error *err)
 {
     const char *kind = json_string_value(json_object_get(event, "event"));
@@ -114,6 +132,8 @@ static int take(struct replay *replay, const json_t *event, struct mc_error *err
         return mc_error_set(err, -EINVAL, "the recording does not start with 'begin'");
     if (strcmp(kind, "step") == 0)
         return step(replay, event, err);
+    if (strcmp(kind, "teach") == 0)
+        return teach(replay, event, now_ms, err);
     if (strcmp(kind, "unsettle") == 0)
         mc_engine_unsettle(replay->engine);
     else if (strcmp(kind, "withheld") == 0 && uuid)

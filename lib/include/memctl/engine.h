@@ -113,6 +113,34 @@ MC_PUBLIC void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint
  */
 MC_PUBLIC void mc_engine_withheld(struct mc_engine *engine, const char *uuid);
 
+/*
+ * What trouble has taught about a guest: whoever keeps it over a restart of the daemon, or while
+ * the guest does not run, spares it the same trouble again. It fades.
+ */
+struct mc_lesson {
+    char uuid[MC_UUID_TEXT];
+    uint64_t learned;     /* the margin that it wants above its use, bytes */
+    uint64_t need;        /* the size that it was given, 0 for none */
+    uint64_t cooldown_ms; /* for so long it keeps that, and is not shrunk */
+};
+
+/* Less than this is forgotten. */
+#define MC_LESSON_LEAST MC_MIB
+
+/* What is in force now; fills at most `room`. Returns how many there are. */
+MC_PUBLIC size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms,
+                                   struct mc_lesson *lessons, size_t room);
+
+/*
+ * Take what an earlier engine knew at now_ms, for guests that are seen for the first time after
+ * this. 0 or -ENOMEM.
+ */
+MC_PUBLIC int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons,
+                              size_t count, uint64_t now_ms);
+
+/* Let time pass. Exact: the same lesson and time give the same result on every machine. */
+MC_PUBLIC void mc_lesson_age(struct mc_lesson *lesson, uint64_t passed_ms);
+
 /* Is memory on its way between guests? Then it pays to look again soon. */
 MC_PUBLIC bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "store.h"
+#include "save.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -153,8 +153,8 @@ static struct save *save_new(struct request *request, struct daemon *daemon,
     return save;
 }
 
-void store_settings(struct request *request, struct daemon *daemon, struct mc_guest *guest,
-                    const json_t *args)
+void save_settings(struct request *request, struct daemon *daemon, struct mc_guest *guest,
+                   const json_t *args)
 {
     struct mc_settings settings = guest->own;
     char line[MC_NAME_TEXT + 32];

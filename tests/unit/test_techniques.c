@@ -276,6 +276,13 @@ static void what_balloons_will_give_is_not_taken_as_well(void **state)
     decide(&scene);
     assert_int_equal(scene.plan.steps[0].reclaim, 128 * MC_MIB);
     close_scene(&scene);
+
+    open_scene(&scene, 0); /* and one that was not seen to move at all brings nothing */
+    scene.plan.steps[1].target = 900 * MC_MIB;
+    scene.tracks.list[1].shrinks_ms = NOW_MS - 4000;
+    decide(&scene);
+    assert_int_equal(scene.plan.steps[0].reclaim, 128 * MC_MIB);
+    close_scene(&scene);
 }
 
 /* Both take different pages at worst. */

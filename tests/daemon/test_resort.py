@@ -21,7 +21,7 @@ QUICK = STRICT + ("last-resort-after = 1s\nlast-resort-pause = 1s\nlast-resort-u
                   "[policy]\nname = shares\n")
 
 # Each has touched nearly all of its memory once, and its balloon does not move.
-TOUCHED = {"memory": "2G", "working_set": [[0, "1900M"], [2, "300M"]],
+TOUCHED = {"memory": "2G", "working_set": [[0, "1900M"], [1, "300M"]],
            "faults": [{"kind": "stuck"}], "min": "256M"}
 
 
@@ -29,7 +29,7 @@ def guest(name, **more):
     return {"name": name, **TOUCHED, **more}
 
 
-def scenario(guests, *, short_from=4, short_to=10**6, left=0, swap=0):
+def scenario(guests, *, short_from=2.5, short_to=10**6, left=0, swap=0):
     """A host that has only `left` from one time to another, in seconds."""
     need = sum(1940 + 30 for _ in guests) * MiB
     return {"host": {"memory": 16 * GiB, "swap": swap,
@@ -109,7 +109,7 @@ def an_old_recording_is_still_read(build):
 
 
 def without_swap_it_is_said_once_and_nothing_done(build):
-    with simulated(build, scenario([guest("a")], left=20 * MiB)) as memctld:
+    with simulated(build, scenario([guest("a", balloon=False)], left=20 * MiB)) as memctld:
         said = told(memctld, "host-reclaim-failed")
         time.sleep(2)
         assert len(events(memctld, "host-reclaim-failed")) == 1 and "no free swap" in said[0]["text"]
@@ -119,7 +119,7 @@ def without_swap_it_is_said_once_and_nothing_done(build):
 
 
 def it_can_be_switched_off(build):
-    story = scenario([guest("a")], left=20 * MiB, swap="8G")
+    story = scenario([guest("a", balloon=False)], left=20 * MiB, swap="8G")
     with simulated(build, story, config="[governor]\nhost-reclaim = no\n") as memctld:
         wait_for("need", lambda: memctld.json("status")["plan"]["host_reclaim"] == "off")
         time.sleep(1)
@@ -131,11 +131,13 @@ def it_can_be_switched_off(build):
 
 
 def a_dry_run_takes_nothing(build):
-    story = scenario([guest("a", **{"last-resort": "suspend"})], left=20 * MiB, swap="8G")
+    story = scenario([guest("a", balloon=False, **{"last-resort": "suspend"})], left=20 * MiB,
+                     swap="8G")
     with simulated(build, story, dry_run=True) as memctld:
-        for seen in memctld.guests().values():
-            assert seen["last_resort"] == "suspend"
-        time.sleep(6)
+        assert "would take" in told(memctld, "host-reclaim")[0]["text"]
+        assert "the last resort would be to suspend it" in told(memctld, "stopped")[0]["text"]
+        time.sleep(1.5)
+        assert len(events(memctld, "stopped")) == 1
         status = memctld.json("status")
         assert status["counters"]["host_reclaims"] == status["counters"]["stops"] == 0, status
         assert status["host"]["swap_free"] == status["host"]["swap_total"], status
@@ -148,9 +150,9 @@ def guests_are_stopped_by_consent_and_go_on_in_the_reverse_order(build):
     """The host has nothing until `saver` is saved, and little until `sleeper` stands still."""
     story = scenario([guest("saver", **{"last-resort": "save"}),
                       guest("sleeper", shares=500, **{"last-resort": "suspend"}),
-                      guest("proud", shares=1)], short_from=4, short_to=14)
-    story["host"]["used"][1:2] = [[4, story["host"]["used"][1][1]],
-                                  [7, story["host"]["used"][1][1] + 1960 * MiB]]
+                      guest("proud", shares=1)], short_from=2.5, short_to=13)
+    story["host"]["used"][1:2] = [[2.5, story["host"]["used"][1][1]],
+                                  [5, story["host"]["used"][1][1] + 1960 * MiB]]
     with simulated(build, story, recording=True) as memctld:
         stopped = told(memctld, "stopped", 2)
         assert [event["guest"] for event in stopped] == ["saver", "sleeper"], stopped
@@ -188,7 +190,7 @@ def guests_are_stopped_by_consent_and_go_on_in_the_reverse_order(build):
 
 def a_paused_guest_is_neither_stopped_nor_continued(build):
     story = scenario([guest("a", **{"last-resort": "suspend"}),
-                      guest("b", **{"last-resort": "suspend"})], short_from=4, short_to=8)
+                      guest("b", **{"last-resort": "suspend"})], short_from=2.5, short_to=8)
     with simulated(build, story) as memctld:
         assert memctld.run("pause", "a").returncode == 0
         assert told(memctld, "stopped")[0]["guest"] == "b"

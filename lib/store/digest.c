@@ -258,7 +258,7 @@ static void see_host(struct tally *tally, const struct mc_snapshot *snapshot,
         qemu += guest->held + guest->overhead;
         if (guest->exempt != MC_EXEMPT_NO)
             continue;
-        used += guest->used == MC_UNKNOWN ? guest->actual : guest->used;
+        used += guest->used == MC_UNKNOWN ? guest->held : guest->used;
         active += guest->active;
         actual += guest->actual;
         target += plan->steps[i].target;

@@ -31,7 +31,8 @@ enum mc_tier {
  * are the first ones; of the host those are the sums of the managed guests, and its own stall.
  */
 enum mc_value {
-    MC_VALUE_USED,   /* what cannot be given up; a guest without statistics counts at its size */
+    MC_VALUE_USED, /* what cannot be given up; of the host: one without statistics counts with what
+                      is resident */
     MC_VALUE_ACTIVE, /* what is worked with */
     MC_VALUE_HELD,   /* resident on the host */
     MC_VALUE_ACTUAL, /* what the balloon leaves */

@@ -387,11 +387,13 @@ static int on_key(void *opaque, const char *section, const char *name, const cha
     return 1;
 }
 
-/* The defaults must say everything, whatever the file took back. */
+/* The defaults must say all that they say at first, whatever the file took back. */
 static int check_defaults(const struct config *config, struct mc_error *err)
 {
+    const unsigned needed = mc_settings_default().present;
+
     for (unsigned i = 0; i < MC_SETTING_COUNT; i++)
-        if (!(config->defaults.present & (1U << i)))
+        if ((needed & ~config->defaults.present) & (1U << i))
             return mc_error_set(err, -EINVAL, "[guests] %s: needs a value", mc_setting_name(i));
     return 0;
 }

@@ -11,10 +11,10 @@
  *   events.c    the last few thousand things that changed
  *   keeper.c    writes the history, on a thread of its own
  *
- * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and save.c
- * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
- * to the agents in the guests). Everything here runs on the main loop; only jobs on lanes run
- * elsewhere.
+ * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
+ * and save.c (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of
+ * the channels to the agents in the guests). Everything here runs on the main loop; only jobs on
+ * lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -27,6 +27,7 @@
 #include <memctl/engine.h>
 #include <memctl/hypervisor.h>
 
+#include "admissions.h"
 #include "clock.h"
 #include "config.h"
 #include "events.h"
@@ -98,9 +99,9 @@ struct daemon {
     struct lanes *lanes;
     struct policies policies;
     struct mc_engine *engine;
-    struct recorder *recorder; /* NULL: nothing is recorded */
-    struct keeper *keeper;     /* NULL: no history is kept */
-    uint64_t keeper_changes;   /* of its state, as far as they were told */
+    struct recorder *recorder;   /* NULL: nothing is recorded */
+    struct keeper *keeper;       /* NULL: no history is kept */
+    uint64_t keeper_changes;     /* of its state, as far as they were told */
     struct librarian *librarian; /* NULL as well */
 
     struct mc_snapshot snapshot; /* the newest, with estimates */
@@ -110,6 +111,7 @@ struct daemon {
 
     struct link_state link;
     struct pauses pauses;
+    struct admissions admissions;
     struct tick tick;
     struct act *act;
     struct agents *agents;

@@ -339,6 +339,7 @@ static void stop(struct daemon *daemon)
     agents_free(daemon->agents);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
+    admissions_free(&daemon->admissions);
     control_stop(daemon->control);
     librarian_free(daemon->librarian);
     metrics_stop(daemon->metrics);

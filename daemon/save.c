@@ -87,7 +87,7 @@ static int read_changes(const json_t *changes, struct mc_settings *settings, str
     json_t *value;
 
     if (!json_is_object(changes) || json_object_size(changes) == 0)
-        return mc_error_set(err, -EINVAL, "nothing to set; give shares=N, min=SIZE or max=SIZE");
+        return mc_error_set(err, -EINVAL, "nothing to set; give KEY=VALUE, as in shares=2000");
     json_object_foreach ((json_t *)changes, key, value) {
         int rc;
 
@@ -154,7 +154,7 @@ static struct save *save_new(struct request *request, struct daemon *daemon,
 }
 
 void save_settings(struct request *request, struct daemon *daemon, struct mc_guest *guest,
-                    const json_t *args)
+                   const json_t *args)
 {
     struct mc_settings settings = guest->own;
     char line[MC_NAME_TEXT + 32];

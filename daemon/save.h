@@ -7,6 +7,6 @@
 
 /* Check and store what args say of the guest, which may be one that does not run, and answer. */
 void save_settings(struct request *request, struct daemon *daemon, struct mc_guest *guest,
-                    const json_t *args);
+                   const json_t *args);
 
 #endif

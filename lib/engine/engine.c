@@ -45,6 +45,10 @@ struct mc_engine_config mc_engine_config_default(void)
         .boot_grace_ms = 10000,
         .foreign_hold_ms = 600000,
         .cooldown_ms = 60000,
+        .host_reclaim = true,
+        .resort_after_ms = 10000,
+        .resort_pause_ms = 30000,
+        .resort_undo_ms = 60000,
     };
 }
 
@@ -181,12 +185,15 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_budget_divide(&engine->config, snapshot, &engine->tracks, plan);
     mc_host_state_update(&engine->config, snapshot, &engine->host, plan);
     mc_promise_update(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
+    mc_admission_update(&engine->config, snapshot, &engine->tracks, plan);
     rc = decide(engine, snapshot, plan, err);
     if (rc < 0)
         return rc;
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
+    mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
+    mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
     for (size_t i = 0; i < plan->count; i++) {
-        if (plan->steps[i].send) {
+        if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;
             engine->last_command_ms = snapshot->now_ms;
         }

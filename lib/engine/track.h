@@ -70,6 +70,8 @@ struct mc_track {
     uint64_t need;              /* the size that it is given because of that, 0 for none */
     uint64_t learned;           /* the margin above its use that trouble has taught, fading */
     uint64_t passed_ms;         /* of the pass before */
+
+    uint64_t resort_again_ms; /* it is not stopped as a last resort before that */
 };
 
 /* What is known of guests that are not there, as of at_ms. */

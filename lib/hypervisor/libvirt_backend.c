@@ -36,6 +36,11 @@ static const struct mc_backend backend = {
     .set_stats_period = mc_libvirt_set_stats_period,
     .find = mc_libvirt_find,
     .save_settings = mc_libvirt_save_settings,
+    .reclaim = mc_libvirt_reclaim,
+    .stop = mc_libvirt_stop,
+    .go_on = mc_libvirt_go_on,
+    .forget_stop = mc_libvirt_forget_stop,
+    .find_stopped = mc_libvirt_find_stopped,
 };
 
 /* Errors are returned to the caller, not printed by the library. */

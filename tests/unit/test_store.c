@@ -628,39 +628,48 @@ static void a_file_at_its_wall_takes_no_more(void **state)
     mc_store_close(store);
 }
 
+/* Waits to be told, locks the file, tells, and waits again. */
+static int lock_when_told(const char *file, int in, int out)
+{
+    sqlite3 *db = NULL;
+    char byte = 0;
+    int rc = read(in, &byte, 1) != 1 || sqlite3_open(file, &db) != SQLITE_OK ||
+             sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK ||
+             write(out, &byte, 1) != 1 || read(in, &byte, 1) != 1;
+
+    sqlite3_close(db);
+    return rc;
+}
+
 static void a_lock_of_another_process_is_waited_for_and_then_told(void **state)
 {
     struct scene *scene = *state;
-    struct mc_store *store = open_store(scene);
+    struct mc_store *store;
     struct mc_batch batch = {.clock_ms = BEGIN};
     struct mc_point host = point("", MC_TIER_MINUTE, BEGIN, 1, 1, 1);
-    int locked[2], done[2], status;
+    int to_child[2], from_child[2], status;
     struct mc_error err;
     char byte = 0;
     pid_t child;
 
-    assert_int_equal(pipe(locked) | pipe(done), 0);
+    assert_int_equal(pipe(to_child) | pipe(from_child), 0);
     child = fork();
-    if (child == 0) {
-        sqlite3 *db;
-        int rc = sqlite3_open(scene->file, &db);
-
-        rc |= sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL);
-        rc |= write(locked[1], &byte, 1) != 1 || read(done[0], &byte, 1) != 1;
-        _exit(rc != 0);
-    }
-    assert_int_equal(read(locked[0], &byte, 1), 1);
+    if (child == 0)
+        _exit(lock_when_told(scene->file, to_child[0], from_child[1]));
+    store = open_store(scene);
+    assert_int_equal(write(to_child[1], &byte, 1), 1);
+    assert_int_equal(read(from_child[0], &byte, 1), 1);
     mc_batch_add_point(&batch, &host);
     assert_int_equal(mc_store_write(store, &batch, &err), -EBUSY);
-    assert_int_equal(write(done[1], &byte, 1), 1);
+    assert_int_equal(write(to_child[1], &byte, 1), 1);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_int_equal(mc_store_write(store, &batch, &err), 0);
     mc_batch_free(&batch);
     mc_store_close(store);
     for (int i = 0; i < 2; i++) {
-        close(locked[i]);
-        close(done[i]);
+        close(to_child[i]);
+        close(from_child[i]);
     }
 }
 

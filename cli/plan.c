@@ -207,6 +207,8 @@ static void print_figures(const struct mc_simulation *was, const struct mc_simul
               simulate_missing(b, is->all.unmet));
     print_row("at the worst moment, one guest", mc_size_format(a, worst_of(was)),
               mc_size_format(b, worst_of(is)));
+    print_row("guests beyond the budget, at most", mc_size_format(a, was->over_budget_most),
+              mc_size_format(b, is->over_budget_most));
     print_row("host beyond its memory, at most", mc_size_format(a, was->overrun_most),
               mc_size_format(b, is->overrun_most));
 }
@@ -229,9 +231,19 @@ static void print_short_guests(const struct mc_past *past, const struct mc_simul
     }
 }
 
+/* The promise is elastic, so that a little more than the budget for a moment is nothing new. */
+#define BEYOND_LEAST (64 * MC_MIB)
+
+static bool is_worse(uint64_t is, uint64_t was)
+{
+    return is > was + BEYOND_LEAST;
+}
+
 static void print_verdict(const struct mc_past *past, const struct mc_simulation *was,
                           const struct mc_simulation *is)
 {
+    bool beyond = is_worse(is->over_budget_most, was->over_budget_most);
+    char size[MC_SIZE_TEXT];
     size_t count = 0;
 
     for (size_t i = 0; i < is->count; i++)
@@ -239,12 +251,17 @@ static void print_verdict(const struct mc_past *past, const struct mc_simulation
     if (count)
         print_short_guests(past, is);
     putchar('\n');
-    if (is->overrun_most)
-        puts("The host itself would have been short: it would have had to swap.");
+    if (is_worse(is->overrun_most, was->overrun_most))
+        printf("The host itself would have been short of %s: it would have had to swap.\n",
+               mc_size_format(size, is->overrun_most));
+    else if (beyond)
+        printf("The guests would have used %s more than the budget.\n",
+               mc_size_format(size, is->over_budget_most));
     if (!count)
-        puts("No guest would have been short of memory.");
+        printf("No guest would have been short of memory%s.\n",
+               beyond ? ", at the cost of the host" : "");
     else if (is->all.distress_ms <= was->all.distress_ms)
-        puts("No worse than it was.");
+        puts("No guest would have been worse off than it was.");
     else
         printf("%zu guest%s would have been short of memory.\n", count, count > 1 ? "s" : "");
 }
@@ -269,10 +286,10 @@ static json_t *run_to_json(const struct mc_past *past, const struct mc_simulatio
                                   "most", (json_int_t)guest->shortage.most));
         json_array_append_new(guests, object);
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "host_memory", (json_int_t)run->host_memory,
-                     "short_ms", (json_int_t)run->all.distress_ms, "missing",
-                     (json_int_t)run->all.unmet, "overrun", (json_int_t)run->overrun_most, "guests",
-                     guests);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "host_memory", (json_int_t)run->host_memory,
+                     "over_budget", (json_int_t)run->over_budget_most, "short_ms",
+                     (json_int_t)run->all.distress_ms, "missing", (json_int_t)run->all.unmet,
+                     "overrun", (json_int_t)run->overrun_most, "guests", guests);
 }
 
 static void print(const struct cli *cli, const struct mc_past *past, const struct change *change,

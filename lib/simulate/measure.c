@@ -259,6 +259,8 @@ int mc_measure_step(struct mc_measure *measure, const struct mc_sim *sim, uint64
     over = mc_less_u64(host, sim->host_memory);
     measure->overrun += (unsigned __int128)over * MC_SIM_STEP_MS;
     measure->over_budget += (unsigned __int128)mc_less_u64(occupied, budget) * MC_SIM_STEP_MS;
+    measure->over_budget_most =
+        mc_max_u64(measure->over_budget_most, mc_less_u64(occupied, budget));
     measure->overrun_most = mc_max_u64(measure->overrun_most, over);
     share_headroom(measure,
                    mc_min_u64(mc_less_u64(budget, occupied), mc_less_u64(sim->host_memory, host)));
@@ -319,6 +321,7 @@ int mc_measure_end(struct mc_measure *measure, uint64_t from_ms, struct mc_simul
     result->all.squeezed = (uint64_t)(measure->squeezed / 1000);
     judge_waits(&result->all, measure->waits, measure->wait_count);
     result->overrun = (uint64_t)(measure->overrun / 1000);
+    result->over_budget_most = measure->over_budget_most;
     result->over_budget = (uint64_t)(measure->over_budget / 1000);
     result->overrun_most = measure->overrun_most;
     return rc;

@@ -18,7 +18,7 @@ struct mc_measure {
     uint64_t *waits; /* of all rises that were met, ms */
     size_t wait_count, wait_room;
     unsigned __int128 unmet, squeezed, overrun, over_budget; /* byte-milliseconds */
-    uint64_t overrun_most;
+    uint64_t overrun_most, over_budget_most;
 };
 
 /* 0 or -ENOMEM */

@@ -339,6 +339,15 @@ int mc_digest_pass(struct mc_digest *digest, const struct mc_snapshot *snapshot,
     return 0;
 }
 
+void mc_digest_renew(struct mc_digest *digest)
+{
+    for (size_t i = 0; i < digest->count; i++) {
+        digest->list[i].shape = (struct mc_shape){0};
+        digest->list[i].stored_ms = 0;
+    }
+    digest->host.stored_ms = 0;
+}
+
 void mc_digest_end(struct mc_digest *digest, struct mc_batch *batch)
 {
     for (size_t i = 0; i < digest->count; i++)

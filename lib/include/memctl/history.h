@@ -136,6 +136,9 @@ MC_PUBLIC int mc_digest_pass(struct mc_digest *digest, const struct mc_snapshot 
                              const struct mc_plan *plan, int64_t wall_ms, uint64_t hold_ms,
                              struct mc_batch *batch);
 
+/* The rows go to another file from now on: the next pass says all that it needs to know. */
+MC_PUBLIC void mc_digest_renew(struct mc_digest *digest);
+
 /* Nothing comes after this: add what was begun. */
 MC_PUBLIC void mc_digest_end(struct mc_digest *digest, struct mc_batch *batch);
 

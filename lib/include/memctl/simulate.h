@@ -77,9 +77,10 @@ struct mc_simulation {
     uint64_t host_memory;
 
     struct mc_fare all;
-    uint64_t overrun;      /* byte-seconds held beyond the host's memory */
-    uint64_t overrun_most; /* bytes */
-    uint64_t over_budget;  /* byte-seconds held beyond the budget */
+    uint64_t overrun;          /* byte-seconds held beyond the host's memory */
+    uint64_t overrun_most;     /* bytes */
+    uint64_t over_budget;      /* byte-seconds held beyond the budget */
+    uint64_t over_budget_most; /* bytes */
 
     /*
      * Plans of the governor that sent a guest below its min, or gave memory out that was promised

@@ -82,18 +82,19 @@ static void print_guest(const struct mc_past_guest *past, const struct mc_capaci
     char memory[MC_SIZE_TEXT], median[MC_SIZE_TEXT], p99[MC_SIZE_TEXT], most[MC_SIZE_TEXT],
         suggested[MC_SIZE_TEXT];
 
-    printf("%-20.20s %7s %7s %7s %7s  ", past->shape.name,
-           mc_size_format(memory, past->shape.memory), mc_size_format(median, guest->median),
-           mc_size_format(p99, guest->p99), mc_size_format(most, guest->most));
+    printf("%-20.20s %7s %7s %7s %7s", past->shape.name, mc_size_format(memory, past->shape.memory),
+           mc_size_format(median, guest->median), mc_size_format(p99, guest->p99),
+           mc_size_format(most, guest->most));
     mc_size_format(suggested, guest->suggested);
     if (guest->fit == MC_FIT_TOO_BIG)
-        printf("too big: %s would do\n", suggested);
+        printf("  too big: %s would do", suggested);
     else if (guest->fit == MC_FIT_TOO_SMALL && guest->suggested > past->shape.memory)
-        printf("too small: %s would do\n", suggested);
+        printf("  too small: %s would do", suggested);
     else if (guest->fit == MC_FIT_TOO_SMALL)
-        puts("its max is too small");
-    else
-        puts(guest->fit == MC_FIT_GOOD ? "" : "too little is known");
+        fputs("  its max is too small", stdout);
+    else if (guest->fit == MC_FIT_UNKNOWN)
+        fputs("  too little is known", stdout);
+    putchar('\n');
 }
 
 static void print(const struct gathered *gathered, const struct mc_capacity *capacity)

@@ -243,7 +243,7 @@ static void print_verdict(const struct mc_past *past, const struct mc_simulation
                           const struct mc_simulation *is)
 {
     bool beyond = is_worse(is->over_budget_most, was->over_budget_most);
-    char size[MC_SIZE_TEXT];
+    char size[MC_SIZE_TEXT], seconds[SIMULATE_NUMBER_TEXT];
     size_t count = 0;
 
     for (size_t i = 0; i < is->count; i++)
@@ -263,7 +263,8 @@ static void print_verdict(const struct mc_past *past, const struct mc_simulation
     else if (is->all.distress_ms <= was->all.distress_ms)
         puts("No guest would have been worse off than it was.");
     else
-        printf("%zu guest%s would have been short of memory.\n", count, count > 1 ? "s" : "");
+        printf("%zu guest%s would have been short of memory, for %s s in all.\n", count,
+               count > 1 ? "s" : "", simulate_seconds(seconds, is->all.distress_ms));
 }
 
 static json_t *run_to_json(const struct mc_past *past, const struct mc_simulation *run)

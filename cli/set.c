@@ -72,6 +72,8 @@ const struct command command_set = {
         "again\n"
         "  cooldown=TIME  after it was in trouble it is not shrunk for so long (default: the\n"
         "               configuration's, 1min)\n"
+        "  dedupe=no    do not look for equal pages in its memory\n"
+        "  trust-domain=NAME  guests of one domain may share pages; own: with nobody\n"
         "\n"
         "An empty value (min=) takes a setting back. Settings are kept in the guest's libvirt\n"
         "metadata: they survive restarts of the guest and of the daemon. The guest need not run.",

@@ -35,6 +35,8 @@ static void print_terms(const json_t *guest)
     print_setting(guest, "managed", json_is_true(json_object_get(guest, "managed")) ? "yes" : "no");
     print_setting(guest, "last-resort", json_text(guest, "last_resort"));
     print_cooldown(guest);
+    print_setting(guest, "dedupe", json_is_true(json_object_get(guest, "dedupe")) ? "yes" : "no");
+    print_setting(guest, "trust-domain", json_text(guest, "trust_domain"));
 }
 
 static void print_memory(const json_t *guest)

@@ -74,7 +74,8 @@ struct tick {
     struct observation *awaited; /* if so: that one, which may be for later */
     bool again;                  /* somebody asked for another tick meanwhile */
     uint64_t within_ms;          /* how long the next observation may take */
-    uint64_t lateness_ms;        /* of the last tick: its plan against its due time */
+    uint64_t owed_ms;            /* when the tick that is not made yet should have begun, or 0 */
+    uint64_t lateness_ms;        /* of the last tick: its plan against that time */
 };
 
 struct act;

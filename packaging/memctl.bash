@@ -51,7 +51,7 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -W $'none\nsuspend\nsave' -- "$cur")
         return
         ;;
-    managed=)
+    managed= | dedupe=)
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
@@ -167,7 +167,7 @@ _memctl() {
         compopt -o filenames 2>/dev/null
         ;;
     set:*)
-        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\nlast-resort=\ncooldown=' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\nlast-resort=\ncooldown=\ndedupe=\ntrust-domain=' -- "$cur")
         compopt -o nospace 2>/dev/null
         ;;
     esac

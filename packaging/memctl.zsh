@@ -13,14 +13,14 @@ _memctl_guests() {
 }
 
 _memctl_settings() {
-    if compset -P 'managed='; then
+    if compset -P '(managed|dedupe)='; then
         compadd yes no
     elif compset -P 'last-resort='; then
         compadd none suspend save
     elif compset -P '*='; then
         _message 'value; empty takes the setting back'
     else
-        compadd -S '' shares= min= max= managed= last-resort= cooldown=
+        compadd -S '' shares= min= max= managed= last-resort= cooldown= dedupe= trust-domain=
     fi
 }
 

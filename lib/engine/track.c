@@ -147,7 +147,7 @@ static uint64_t distance(const struct mc_track *track, const struct mc_guest *gu
 /*
  * A balloon that does not follow is not asked again at once: one that cannot find more pages tries
  * for ever, and costs its guest CPU. Until the next try it counts at the size that it has, and is
- * told to stay there, which is no proof that it obeys.
+ * told to stay there. To be there already is no proof that it obeys.
  */
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -157,7 +157,7 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
         return;
     if (away <= MC_ARRIVED) {
         track->arrived = now_ms - track->sent_ms >= ARRIVAL_SEEN_MS;
-        if (track->sent_ms >= track->retry_ms) {
+        if (track->asked) {
             track->patience_ms = PATIENCE_FIRST_MS;
             track->retry_ms = 0;
         }
@@ -309,6 +309,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
     if (target < has)
         raise_ceiling(track, has, now_ms);
     track->target = target;
+    track->asked = distance(track, guest) > MC_ARRIVED;
     track->nearest = UINT64_MAX;
     track->nearest_ms = now_ms;
     track->sent_ms = now_ms;

@@ -21,6 +21,7 @@ struct mc_track {
     uint64_t nearest; /* how near it came */
     uint64_t nearest_ms;
     uint64_t sent_ms; /* when it was told */
+    bool asked;       /* it was not there already */
     uint64_t patience_ms;
     bool tell; /* whatever the next target is, it must be told: the last one may be in force */
 

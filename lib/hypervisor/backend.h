@@ -17,6 +17,9 @@ struct mc_backend {
                        struct mc_error *err);
     int (*set_stats_period)(struct mc_session *session, const char *uuid, unsigned seconds,
                             struct mc_error *err);
+    /* NULL: it cannot */
+    int (*locate_memory)(struct mc_session *session, const char *uuid,
+                         struct mc_guest_memory *memory, struct mc_error *err);
     /* name NULL: all */
     int (*find)(struct mc_session *session, const char *name, struct mc_snapshot *guests,
                 struct mc_error *err);

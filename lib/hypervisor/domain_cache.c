@@ -273,6 +273,7 @@ int mc_cache_known(struct mc_domain_cache *cache, struct mc_known_guest **list, 
     for (size_t i = 0; *list && i < cache->count; i++) {
         (*list)[i] = cache->domains[i]->last;
         (*list)[i].run_id = cache->domains[i]->run_id;
+        (*list)[i].pid = cache->domains[i]->pid;
         memcpy((*list)[i].uuid, cache->domains[i]->uuid, sizeof((*list)[i].uuid));
     }
     pthread_mutex_unlock(&cache->lock);

@@ -78,6 +78,16 @@ int mc_session_set_stats_period(struct mc_session *session, const char *uuid, un
     return session->hypervisor->backend->set_stats_period(session, uuid, seconds, err);
 }
 
+int mc_session_locate_memory(struct mc_session *session, const char *uuid,
+                             struct mc_guest_memory *memory, struct mc_error *err)
+{
+    const struct mc_backend *backend = session->hypervisor->backend;
+
+    if (!backend->locate_memory)
+        return mc_error_set(err, -ENOTSUP, "this hypervisor has no memory that can be read");
+    return backend->locate_memory(session, uuid, memory, err);
+}
+
 int mc_session_find(struct mc_session *session, const char *name_or_uuid,
                     struct mc_snapshot *guests, struct mc_error *err)
 {

@@ -34,6 +34,7 @@ static const struct mc_backend backend = {
     .observe = mc_libvirt_observe,
     .set_balloon = mc_libvirt_set_balloon,
     .set_stats_period = mc_libvirt_set_stats_period,
+    .locate_memory = mc_libvirt_locate_memory,
     .find = mc_libvirt_find,
     .save_settings = mc_libvirt_save_settings,
     .reclaim = mc_libvirt_reclaim,

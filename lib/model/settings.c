@@ -107,6 +107,31 @@ static int say_cooldown(struct mc_settings *settings, const char *value, struct 
     return rc;
 }
 
+static int say_dedupe(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    int dedupe;
+    int rc = mc_bool_parse(value, &dedupe, err);
+
+    if (rc == 0)
+        settings->dedupe = dedupe;
+    return rc;
+}
+
+/* Only what needs no escaping anywhere. */
+static int say_trust_domain(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    if (strlen(value) >= sizeof(settings->trust_domain))
+        return mc_error_set(err, -ERANGE, "a trust domain's name has %zu characters at most",
+                            sizeof(settings->trust_domain) - 1);
+    if (value[strspn(value, known)])
+        return mc_error_set(err, -EINVAL,
+                            "a trust domain's name has letters, digits, '.', '_' and '-'");
+    snprintf(settings->trust_domain, sizeof(settings->trust_domain), "%s", value);
+    return 0;
+}
+
 static void print_amount(const struct mc_amount *amount, char text[MC_SETTING_TEXT])
 {
     if (amount->percent)
@@ -151,6 +176,16 @@ static void print_cooldown(const struct mc_settings *settings, char text[MC_SETT
              whole ? settings->cooldown_ms / 1000 : settings->cooldown_ms, whole ? "s" : "ms");
 }
 
+static void print_dedupe(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%s", settings->dedupe ? "yes" : "no");
+}
+
+static void print_trust_domain(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%s", settings->trust_domain);
+}
+
 static const struct {
     const char *name;
     int (*say)(struct mc_settings *settings, const char *value, struct mc_error *err);
@@ -162,6 +197,8 @@ static const struct {
     [MC_SETTING_MANAGED] = {"managed", say_managed, print_managed},
     [MC_SETTING_LAST_RESORT] = {"last-resort", say_last_resort, print_last_resort},
     [MC_SETTING_COOLDOWN] = {"cooldown", say_cooldown, print_cooldown},
+    [MC_SETTING_DEDUPE] = {"dedupe", say_dedupe, print_dedupe},
+    [MC_SETTING_TRUST_DOMAIN] = {"trust-domain", say_trust_domain, print_trust_domain},
 };
 
 const char *mc_setting_name(enum mc_setting which)
@@ -226,6 +263,10 @@ void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *o
         settings->last_resort = over->last_resort;
     if (over->present & (1U << MC_SETTING_COOLDOWN))
         settings->cooldown_ms = over->cooldown_ms;
+    if (over->present & (1U << MC_SETTING_DEDUPE))
+        settings->dedupe = over->dedupe;
+    if (over->present & (1U << MC_SETTING_TRUST_DOMAIN))
+        memcpy(settings->trust_domain, over->trust_domain, sizeof(settings->trust_domain));
     settings->present |= over->present;
 }
 
@@ -237,6 +278,8 @@ struct mc_settings mc_settings_default(void)
         .min = {.value = MC_AMOUNT_WHOLE / 4, .percent = true},
         .max = {.value = MC_AMOUNT_WHOLE, .percent = true},
         .managed = true,
+        .dedupe = true,
+        .trust_domain = MC_TRUST_OWN,
     };
 }
 
@@ -271,13 +314,16 @@ struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t
 {
     uint64_t max = mc_whole_pages(mc_min_u64(mc_amount_of(&settings->max, memory), memory));
     bool has_cooldown = settings->present & (1U << MC_SETTING_COOLDOWN);
-
-    return (struct mc_terms){
+    struct mc_terms terms = {
         .shares = settings->shares,
         .min = mc_min_u64(mc_whole_pages(mc_amount_of(&settings->min, memory)), max),
         .max = max,
         .managed = settings->managed,
         .last_resort = settings->last_resort,
         .cooldown_ms = has_cooldown ? settings->cooldown_ms : MC_UNKNOWN,
+        .dedupe = settings->dedupe,
     };
+
+    memcpy(terms.trust_domain, settings->trust_domain, sizeof(terms.trust_domain));
+    return terms;
 }

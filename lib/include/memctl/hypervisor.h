@@ -65,6 +65,29 @@ MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uui
 MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
                                           unsigned seconds, struct mc_error *err);
 
+/* A memory backend of a guest: a block of its RAM as QEMU has it in its address space. */
+struct mc_memory_backend {
+    char id[64];      /* below /objects: "pc.ram", "ram-node0", "memvirtiomem0" */
+    uint64_t address; /* in QEMU's address space */
+    uint64_t size;
+    bool shared; /* as QEMU was told; the mapping decides */
+};
+
+#define MC_MEMORY_BACKENDS_MAX 32
+
+struct mc_guest_memory {
+    struct mc_memory_backend backends[MC_MEMORY_BACKENDS_MAX];
+    size_t count;
+};
+
+/*
+ * Where a running guest's RAM is. Asks QEMU's monitor, by which libvirt marks the guest as tainted
+ * (custom-monitor). -ENOTSUP where the hypervisor cannot tell, -EPROTO when QEMU's answers make no
+ * sense, -EBUSY, -ENOENT, -ENOTCONN.
+ */
+MC_PUBLIC int mc_session_locate_memory(struct mc_session *session, const char *uuid,
+                                       struct mc_guest_memory *memory, struct mc_error *err);
+
 /*
  * Add to `guests` what the definitions say, memory and settings: of all guests that do not run, or
  * of the one with this name, or else this UUID, which may have started meanwhile. -ENOENT: nobody

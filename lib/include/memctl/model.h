@@ -184,7 +184,7 @@ struct mc_snapshot {
     uint64_t now_ms; /* monotonic; virtual in a simulation */
     int64_t wall_s;  /* the host's real-time clock, seconds */
     struct mc_host host;
-    uint64_t pledged;        /* kept free for guests that are about to start: see admission.h */
+    uint64_t pledged; /* kept free for guests that are about to start: see admission.h */
     struct mc_resort resort;
     struct mc_guest *guests; /* sorted by UUID */
     size_t count, room;

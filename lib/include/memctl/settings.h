@@ -47,8 +47,15 @@ enum mc_setting {
     MC_SETTING_MANAGED,
     MC_SETTING_LAST_RESORT,
     MC_SETTING_COOLDOWN,
+    MC_SETTING_DEDUPE,
+    MC_SETTING_TRUST_DOMAIN,
     MC_SETTING_COUNT,
 };
+
+#define MC_SETTING_TEXT 32
+
+/* The trust domain of a guest that shares pages with no other one. */
+#define MC_TRUST_OWN "own"
 
 /* What was said; what was not said is left to whoever is asked next. */
 struct mc_settings {
@@ -58,6 +65,8 @@ struct mc_settings {
     bool managed;
     enum mc_last_resort last_resort;
     uint64_t cooldown_ms;
+    bool dedupe;
+    char trust_domain[MC_SETTING_TEXT];
 };
 
 /* What holds for one guest, everything filled in; min <= max <= memory always. */
@@ -67,10 +76,10 @@ struct mc_terms {
     uint64_t max;    /* the limit, bytes */
     bool managed;
     enum mc_last_resort last_resort;
-    uint64_t cooldown_ms; /* MC_UNKNOWN: the engine's */
+    uint64_t cooldown_ms;               /* MC_UNKNOWN: the engine's */
+    bool dedupe;                        /* its memory may be read to find equal pages */
+    char trust_domain[MC_SETTING_TEXT]; /* guests of one domain may share pages; or MC_TRUST_OWN */
 };
-
-#define MC_SETTING_TEXT 32
 
 #define MC_COOLDOWN_MOST_MS UINT64_C(3600000)
 
@@ -96,7 +105,8 @@ MC_PUBLIC void mc_settings_merge(struct mc_settings *settings, const struct mc_s
 
 /*
  * What holds where nobody said anything: shares 1000, min 25 %, max all of it, managed, no last
- * resort. It says nothing of the cooldown, which is the engine's then.
+ * resort, dedupe, and alone in its trust domain. It says nothing of the cooldown, which is the
+ * engine's then.
  */
 MC_PUBLIC struct mc_settings mc_settings_default(void);
 

@@ -267,6 +267,11 @@ static void print_verdict(const struct mc_past *past, const struct mc_simulation
                count > 1 ? "s" : "", simulate_seconds(seconds, is->all.distress_ms));
 }
 
+static json_t *moment_of(const struct mc_past *past, uint64_t ms)
+{
+    return json_integer(past->since_ms + (int64_t)ms);
+}
+
 static json_t *run_to_json(const struct mc_past *past, const struct mc_simulation *run)
 {
     json_t *guests = json_array();
@@ -279,12 +284,11 @@ static json_t *run_to_json(const struct mc_past *past, const struct mc_simulatio
             (json_int_t)guest->fare.unmet, "times", (int)guest->shortage.count);
 
         if (guest->shortage.count)
-            json_object_update_new(
-                object, json_pack("{s:I, s:I, s:I}", "first_ms",
-                                  (json_int_t)(past->since_ms + (int64_t)guest->shortage.first_ms),
-                                  "worst_ms",
-                                  (json_int_t)(past->since_ms + (int64_t)guest->shortage.most_ms),
-                                  "most", (json_int_t)guest->shortage.most));
+            json_object_update_new(object,
+                                   json_pack("{s:o, s:o, s:I}", "first_ms",
+                                             moment_of(past, guest->shortage.first_ms), "worst_ms",
+                                             moment_of(past, guest->shortage.most_ms), "most",
+                                             (json_int_t)guest->shortage.most));
         json_array_append_new(guests, object);
     }
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "host_memory", (json_int_t)run->host_memory,

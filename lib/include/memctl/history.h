@@ -144,7 +144,7 @@ MC_PUBLIC void mc_digest_end(struct mc_digest *digest, struct mc_batch *batch);
 
 /* Stable names: "raw", "minute", "hour"; "used", "active", ... */
 MC_PUBLIC const char *mc_tier_name(enum mc_tier tier);
-MC_PUBLIC const char *mc_value_name(enum mc_value value);
+MC_PUBLIC const char *mc_value_name(size_t value); /* of enum mc_value */
 
 /* How long a row of the tier stands for: a minute, an hour; of a raw row, how long it may hold. */
 MC_PUBLIC uint64_t mc_tier_span_ms(enum mc_tier tier);

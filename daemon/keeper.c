@@ -309,6 +309,7 @@ static struct keeper *keeper_new(const char *file, const struct mc_store_config 
     if (!keeper)
         return NULL;
     keeper->config = *config;
+    strcpy(keeper->state.why, "its file is being opened");
     keeper->file = strdup(file);
     keeper->digest = mc_digest_new();
     pthread_mutex_init(&keeper->lock, NULL);

@@ -316,7 +316,7 @@ def history_prints_lines_for_people(build):
         assert [line.split()[0] for line in text.splitlines()[2:7]] == \
             ["USED", "ACTIVE", "HELD", "ACTUAL", "TARGET"], text
         assert "█" in text, text
-        assert max(len(line) for line in text.splitlines()) <= 84, text
+        assert max(len(line) for line in text.splitlines()) <= 80, text
         plain = subprocess.run(command, env=dict(environment, LC_ALL="C"), capture_output=True,
                                check=True).stdout
         assert plain.isascii() and b"#" in plain, plain

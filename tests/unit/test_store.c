@@ -641,6 +641,67 @@ static int lock_when_told(const char *file, int in, int out)
     return rc;
 }
 
+static void spoil_a_byte(const struct scene *scene, uint64_t *seed)
+{
+    struct stat status;
+    uint64_t where;
+    uint8_t byte = (uint8_t)next_random(seed);
+    int fd = open(scene->file, O_WRONLY);
+
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    where = next_random(seed) % (uint64_t)status.st_size;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)where), 1);
+    close(fd);
+}
+
+/* With a few wrong bytes anywhere, each call works or fails with a sentence. */
+static void no_damage_does_worse_than_fail(void **state)
+{
+    struct scene *scene = *state;
+    struct mc_store_config config = mc_store_config_default();
+    uint64_t seed = 11;
+    unsigned failed = 0;
+
+    for (int round = 0; round < 150; round++) {
+        struct mc_batch batch = {.clock_ms = BEGIN + 3 * HOUR};
+        struct mc_store *store = open_store(scene);
+        struct mc_error err = {0};
+        bool more;
+        int rc;
+
+        for (int i = 0; i < 40; i++) {
+            struct mc_point a = point(GUEST_A, i % 2, BEGIN + i * MINUTE, 1, MC_GIB, 2 * MC_GIB);
+            struct mc_point host = point("", i % 2, BEGIN + i * MINUTE, 1, 1, 1);
+
+            mc_batch_add_point(&batch, &a);
+            mc_batch_add_point(&batch, &host);
+        }
+        assert_int_equal(mc_store_write(store, &batch, &err), 0);
+        mc_store_close(store);
+        for (uint64_t i = 0; i <= next_random(&seed) % 32; i++)
+            spoil_a_byte(scene, &seed);
+        rc = mc_store_open(scene->file, &config, &store, &err);
+        if (rc == 0) {
+            struct mc_store_query query = {.tier = MC_TIER_MINUTE, .until_ms = INT64_MAX};
+            struct mc_lesson *lessons = NULL;
+            size_t count;
+
+            rc = mc_store_points(store, &query, count_page, &query, &err);
+            rc |= mc_store_lessons(store, BEGIN, &lessons, &count, &err);
+            rc |= mc_store_write(store, &batch, &err);
+            rc |= mc_store_prune(store, BEGIN + 9 * DAY, &more, &err);
+            free(lessons);
+            mc_store_close(store);
+        }
+        assert_true(rc == 0 || err.text[0]);
+        failed += rc != 0;
+        mc_batch_free(&batch);
+        unlink(scene->file);
+    }
+    assert_true(failed > 0);
+}
+
 static void a_lock_of_another_process_is_waited_for_and_then_told(void **state)
 {
     struct scene *scene = *state;
@@ -748,6 +809,7 @@ int main(void)
         TEST(tells_damage_that_comes_while_it_is_open),
         TEST(what_cannot_be_written_fails_with_a_sentence_and_heals),
         TEST(a_file_at_its_wall_takes_no_more),
+        TEST(no_damage_does_worse_than_fail),
         TEST(a_lock_of_another_process_is_waited_for_and_then_told),
         TEST(a_folder_that_cannot_be_written_is_told),
         TEST(a_reader_sees_what_was_committed_and_changes_nothing),

@@ -409,6 +409,7 @@ static void what_is_too_old_goes(void **state)
 
 static void a_file_that_is_too_large_loses_its_oldest_raw_rows(void **state)
 {
+    enum { QUARTERS = 95 };
     struct scene *scene = *state;
     struct mc_store_config config = mc_store_config_default();
     struct mc_store_facts facts;
@@ -418,7 +419,7 @@ static void a_file_that_is_too_large_loses_its_oldest_raw_rows(void **state)
 
     config.size_max = MC_STORE_SIZE_LEAST;
     assert_int_equal(mc_store_open(scene->file, &config, &store, &err), 0);
-    for (int i = 0; i < 2 * 96; i++) { /* a quarter of an hour each, 8 MB in all */
+    for (int i = 0; i < QUARTERS; i++) { /* of an hour each, 6 MB in all */
         struct mc_batch batch = {.clock_ms = BEGIN + i * 15 * MINUTE};
         struct mc_point minute = point("", MC_TIER_MINUTE, BEGIN + i * 15 * MINUTE, 1, 1, 1);
 
@@ -434,9 +435,9 @@ static void a_file_that_is_too_large_loses_its_oldest_raw_rows(void **state)
     }
     assert_int_equal(mc_store_facts(store, &facts, &err), 0);
     print_message("# %d KiB of %d\n", (int)(facts.size / MC_KIB), (int)(facts.size_max / MC_KIB));
-    assert_true(facts.oldest_ms[MC_TIER_RAW] > BEGIN + 2 * DAY - DAY);
+    assert_true(facts.oldest_ms[MC_TIER_RAW] > BEGIN + HOUR);
     found = find(store, "", MC_TIER_MINUTE);
-    assert_int_equal(found->count, 2 * 96);
+    assert_int_equal(found->count, QUARTERS);
     free(found);
     mc_store_close(store);
     assert_int_equal(mc_store_open(scene->file, &config, &store, &err), 0);
@@ -661,9 +662,11 @@ static void no_damage_does_worse_than_fail(void **state)
     struct scene *scene = *state;
     struct mc_store_config config = mc_store_config_default();
     uint64_t seed = 11;
+    const char *cases = getenv("MEMCTL_TEST_CASES");
+    unsigned long rounds = cases ? strtoul(cases, NULL, 10) : 150;
     unsigned failed = 0;
 
-    for (int round = 0; round < 150; round++) {
+    for (unsigned long round = 0; round < rounds; round++) {
         struct mc_batch batch = {.clock_ms = BEGIN + 3 * HOUR};
         struct mc_store *store = open_store(scene);
         struct mc_error err = {0};
@@ -699,7 +702,8 @@ static void no_damage_does_worse_than_fail(void **state)
         mc_batch_free(&batch);
         unlink(scene->file);
     }
-    assert_true(failed > 0);
+    print_message("# %u of %lu files were beyond use\n", failed, rounds);
+    assert_true(failed > 0 || rounds < 20);
 }
 
 static void a_lock_of_another_process_is_waited_for_and_then_told(void **state)

@@ -39,7 +39,7 @@ static void print_head(const struct mc_past *past, const struct mc_capacity *cap
 {
     printf("From ");
     print_span(capacity->known_ms);
-    printf(" of history, %s rows.", mc_tier_name(past->tier));
+    printf(" of history, %s rows.", mc_tier_name(past->host[0].tier));
     if (capacity->known_ms < SHORT_MS)
         fputs(" That is little: a busy day may still come.", stdout);
     putchar('\n');

@@ -110,6 +110,27 @@ static int ask_engine(const struct past *source, struct gathered *gathered, stru
     return 0;
 }
 
+/* A week of the host in minutes is 10,000 rows; of all its guests it would be many more. */
+#define HOST_MINUTES_MS (INT64_C(8) * 86400000)
+
+static int ask_rows(const struct past *source, const char *tier, struct gathered *gathered,
+                    struct mc_error *err)
+{
+    int64_t since_ms = gathered->past.since_ms, until_ms = gathered->past.until_ms;
+    struct series *host = &gathered->host, *guests = &gathered->guests;
+    int rc = past_series(source, NULL, tier, since_ms, until_ms, guests, err);
+
+    if (rc < 0)
+        return rc;
+    if (!tier && guests->tier == MC_TIER_HOUR && until_ms - since_ms <= HOST_MINUTES_MS)
+        rc = past_series(source, "host", "minute", since_ms, until_ms, host, err);
+    if (rc == 0 && !host->count)
+        rc = past_series(source, "host", mc_tier_name(guests->tier), since_ms, until_ms, host, err);
+    if (rc == 0 && !host->count)
+        rc = mc_error_set(err, -ENODATA, "nothing was kept in that time");
+    return rc;
+}
+
 int gather(const struct past *source, const char *tier, int64_t since_ms, int64_t until_ms,
            struct gathered *gathered, struct mc_error *err)
 {
@@ -117,20 +138,14 @@ int gather(const struct past *source, const char *tier, int64_t since_ms, int64_
     int rc;
 
     *gathered = (struct gathered){.past = {.since_ms = since_ms, .until_ms = until_ms}};
-    rc = past_series(source, "host", tier, since_ms, until_ms, &gathered->host, err);
-    if (rc == 0 && !gathered->host.count)
-        rc = mc_error_set(err, -ENODATA, "nothing was kept in that time");
-    if (rc < 0)
-        return rc;
-    past->tier = gathered->host.tier;
-    past->host = gathered->host.points;
-    past->host_count = gathered->host.count;
-    /* A history that is younger than what was asked for begins when it begins. */
-    if (past->host[0].at_ms > past->since_ms)
-        past->since_ms = past->host[0].at_ms;
-    rc = past_series(source, NULL, mc_tier_name(past->tier), since_ms, until_ms, &gathered->guests,
-                     err);
+    rc = ask_rows(source, tier, gathered, err);
     if (rc == 0) {
+        past->tier = gathered->guests.tier;
+        past->host = gathered->host.points;
+        past->host_count = gathered->host.count;
+        /* A history that is younger than what was asked for begins when it begins. */
+        if (past->host[0].at_ms > past->since_ms)
+            past->since_ms = past->host[0].at_ms;
         qsort(gathered->guests.points, gathered->guests.count, sizeof(struct mc_point),
               compare_points);
         rc = ask_guests(source, gathered, err);

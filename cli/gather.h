@@ -14,8 +14,8 @@ struct gathered {
 };
 
 /*
- * tier NULL: for the guests that of hours where the time is long, else of minutes; the host's rows
- * are of minutes where there are any, so that sums are of the same moment.
+ * All rows of this tier. NULL: those of the guests that fit best, and of the host finer ones where
+ * that is not too much.
  */
 int gather(const struct past *source, const char *tier, int64_t since_ms, int64_t until_ms,
            struct gathered *gathered, struct mc_error *err);

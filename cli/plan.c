@@ -363,22 +363,33 @@ static int replay(const struct cli *cli, const struct mc_past *past, struct chan
     return rc;
 }
 
-/* Raw rows for as long as they go back; they know when in a minute something was needed. */
+/*
+ * The finest rows that go back so far, or as far as any do: raw ones know when in a minute
+ * something was needed. Host and guests have to be of one tier, or some would seem to end before
+ * others.
+ */
 static const char *best_tier(const struct past *past, int64_t since_ms)
 {
-    const char *tier = NULL;
-    json_t *facts, *oldest;
+    int64_t oldest_ms[MC_TIER_COUNT], first_ms = INT64_MAX;
+    json_t *facts;
 
     if (past_ask(past, json_pack("{s:s}", "what", "facts"), &facts, NULL) < 0)
-        return NULL;
-    oldest = json_object_get(facts, "oldest_ms");
-    if (json_integer_value(json_object_get(oldest, "raw")) <= since_ms + 2 * MC_RAW_HOLDS_MS ||
-        json_integer_value(json_object_get(oldest, "raw")) <=
-            json_integer_value(json_object_get(oldest, "minute")) + 60000 ||
-        json_is_null(json_object_get(oldest, "minute")))
-        tier = "raw";
+        return "raw";
+    for (enum mc_tier tier = 0; tier < MC_TIER_COUNT; tier++) {
+        const json_t *oldest =
+            json_object_get(json_object_get(facts, "oldest_ms"), mc_tier_name(tier));
+
+        oldest_ms[tier] = json_is_integer(oldest) ? json_integer_value(oldest) : INT64_MAX;
+        if (oldest_ms[tier] < first_ms)
+            first_ms = oldest_ms[tier];
+    }
     json_decref(facts);
-    return tier;
+    if (first_ms < since_ms)
+        first_ms = since_ms;
+    for (enum mc_tier tier = 0; tier < MC_TIER_COUNT; tier++)
+        if (oldest_ms[tier] <= first_ms + 3600000)
+            return mc_tier_name(tier);
+    return "raw";
 }
 
 static int plan(const struct cli *cli, const struct past *past, int64_t since_ms, int64_t until_ms,

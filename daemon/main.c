@@ -322,6 +322,7 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     record_begin(daemon);
+    record_lessons(daemon);
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;

@@ -254,10 +254,16 @@ size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms, struct
 int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, size_t count,
                     uint64_t now_ms)
 {
-    for (size_t i = 0; i < count; i++)
-        if (lessons[i].learned >= MC_LESSON_LEAST &&
-            mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
+    for (size_t i = 0; i < count; i++) {
+        struct mc_track *track = mc_tracks_find(&engine->tracks, lessons[i].uuid);
+
+        if (lessons[i].learned < MC_LESSON_LEAST)
+            continue;
+        if (track)
+            mc_track_learn(track, &lessons[i], now_ms);
+        else if (mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
             return -ENOMEM;
+    }
     return 0;
 }
 

@@ -258,7 +258,7 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0)
                 note_gone(tracks, &tracks->list[kept++], snapshot->now_ms);
             tracks->spare[i] = begin(guest, snapshot->now_ms);
-            mc_tracks_apply_lesson(tracks, &tracks->spare[i], guest, snapshot->now_ms);
+            mc_tracks_apply_lesson(tracks, &tracks->spare[i], snapshot->now_ms);
         }
     }
     for (; kept < tracks->count; kept++)

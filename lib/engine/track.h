@@ -105,8 +105,9 @@ struct mc_lesson mc_track_lesson(const struct mc_track *track, uint64_t now_ms);
 int mc_tracks_keep_lesson(struct mc_tracks *tracks, const struct mc_lesson *lesson,
                           uint64_t now_ms);
 /* Give a guest that has come what is kept for it, if anything. */
-void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
-                            const struct mc_guest *guest, uint64_t now_ms);
+void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track, uint64_t now_ms);
+/* The guest is there already: what it has learned itself since then stays, where that is more. */
+void mc_track_learn(struct mc_track *track, const struct mc_lesson *lesson, uint64_t now_ms);
 
 /* The track of this guest, or NULL. */
 struct mc_track *mc_tracks_find(const struct mc_tracks *tracks, const char *uuid);

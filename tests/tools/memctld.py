@@ -108,7 +108,7 @@ class Memctld:
 
     def run(self, *arguments):
         return subprocess.run([self.build / "cli" / "memctl", "--socket", self.socket, *arguments],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60, env=self.environment)
 
     def json(self, *arguments):
         done = self.run("--json", *arguments)

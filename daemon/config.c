@@ -31,6 +31,7 @@ struct config config_default(void)
         .socket = MC_SOCKET_DEFAULT,
         .socket_group = "memctl",
         .metrics = "127.0.0.1:9749",
+        .page = true,
         .policy = "idle-tax",
         .engine = mc_engine_config_default(),
         .history = mc_store_config_default(),
@@ -92,12 +93,27 @@ static int read_record(struct config *config, const char *value, struct mc_error
     return read_text(config->record, sizeof(config->record), value, err);
 }
 
-static int read_dry_run(struct config *config, const char *value, struct mc_error *err)
+static int read_metrics_names(struct config *config, const char *value, struct mc_error *err)
 {
-    config->dry_run = strcmp(value, "yes") == 0;
-    if (!config->dry_run && strcmp(value, "no") != 0)
+    return read_text(config->metrics_names, sizeof(config->metrics_names), value, err);
+}
+
+static int read_yes_no(const char *value, bool *field, struct mc_error *err)
+{
+    *field = strcmp(value, "yes") == 0;
+    if (!*field && strcmp(value, "no") != 0)
         return mc_error_set(err, -EINVAL, "'%s' is neither yes nor no", value);
     return 0;
+}
+
+static int read_page(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_yes_no(value, &config->page, err);
+}
+
+static int read_dry_run(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_yes_no(value, &config->dry_run, err);
 }
 
 static int read_interval(struct config *config, const char *value, struct mc_error *err)
@@ -320,6 +336,8 @@ static const struct {
     {"memctld", "socket", read_socket},
     {"memctld", "socket-group", read_socket_group},
     {"memctld", "metrics", read_metrics},
+    {"memctld", "metrics-names", read_metrics_names},
+    {"memctld", "page", read_page},
     {"memctld", "record", read_record},
     {"memctld", "dry-run", read_dry_run},
     {"memctld", "store", read_store},

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -122,9 +123,15 @@ void request_dismiss(struct request *request, const struct mc_error *err)
     request_fail(request, err);
 }
 
+/* Who will say no more may still wait for an answer; who has closed the socket does not. */
 bool request_is_alive(const struct request *request)
 {
-    return request->client;
+    struct pollfd peer;
+
+    if (!request->client || !request->client->ended)
+        return request->client;
+    peer = (struct pollfd){.fd = bufferevent_getfd(request->client->stream)};
+    return poll(&peer, 1, 0) <= 0 || !(peer.revents & POLLHUP);
 }
 
 unsigned request_uid(const struct request *request)

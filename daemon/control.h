@@ -35,6 +35,9 @@ json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest);
 /* explain.c */
 void handle_explain(struct request *request, struct daemon *daemon, const json_t *args);
 
+/* admissions.c */
+void handle_admit(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* events_verb.c */
 void handle_events(struct request *request, struct daemon *daemon, const json_t *args);
 

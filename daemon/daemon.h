@@ -10,10 +10,10 @@
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
  *
- * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and store.c
- * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
- * to the agents in the guests). Everything here runs on the main loop; only jobs on lanes run
- * elsewhere.
+ * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
+ * and store.c (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of
+ * the channels to the agents in the guests). Everything here runs on the main loop; only jobs on
+ * lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -26,6 +26,7 @@
 #include <memctl/engine.h>
 #include <memctl/hypervisor.h>
 
+#include "admissions.h"
 #include "clock.h"
 #include "config.h"
 #include "events.h"
@@ -104,6 +105,7 @@ struct daemon {
 
     struct link_state link;
     struct pauses pauses;
+    struct admissions admissions;
     struct tick tick;
     struct act *act;
     struct agents *agents;

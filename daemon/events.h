@@ -47,6 +47,8 @@ enum event_kind {
     EVENT_RELIEVED,
     EVENT_FOREIGN_HAND, /* somebody else moved its balloon */
     EVENT_HOST_STATE,
+    EVENT_ADMITTED, /* there is room for a guest that is about to start */
+    EVENT_NOT_ADMITTED,
     EVENT_EXEMPT,
     EVENT_MANAGED,
     EVENT_SETTINGS,

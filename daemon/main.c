@@ -301,6 +301,7 @@ static void stop(struct daemon *daemon)
     agents_free(daemon->agents);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
+    admissions_free(&daemon->admissions);
     control_stop(daemon->control);
     metrics_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {

@@ -79,6 +79,13 @@ _memctl() {
         )
         return
     fi
+    if [[ $cur == -* && ${words[0]-} == admit ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--size\n--min\n--xml\n--guest\n--wait\n--hold\n--force\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == top ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--once\n--interval\n--sort\n--filter\n--socket\n--help' -- "$cur"
@@ -102,7 +109,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nset\nadmit\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)

@@ -43,6 +43,11 @@ function __memctl_following
     test "$words[1]" = events
 end
 
+function __memctl_admitting
+    set -l words (__memctl_words)
+    test "$words[1]" = admit
+end
+
 function __memctl_setting_wanted
     set -l words (__memctl_words)
     test (count $words) -ge 2; and test $words[1] = set
@@ -81,6 +86,13 @@ complete -c memctl -n __memctl_following -s f -l follow -d 'go on with what happ
 complete -c memctl -n __memctl_following -l since -x -d 'from this time on'
 complete -c memctl -n __memctl_following -l guest -x -a '(__memctl_guests)' -d 'about this guest'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
+complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before it starts'
+complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'
+complete -c memctl -n __memctl_admitting -l min -x -d 'its reservation'
+complete -c memctl -n __memctl_admitting -l xml -rF -d 'its domain XML'
+complete -c memctl -n __memctl_admitting -l wait -x -d 'wait so long for room'
+complete -c memctl -n __memctl_admitting -l hold -x -d 'keep the room so long'
+complete -c memctl -n __memctl_admitting -l force -d 'say yes in the end'
 complete -c memctl -n '__memctl_at 0' -a pause -d 'leave a guest alone, or all'
 complete -c memctl -n '__memctl_at 0' -a resume -d 'let a guest move again, or all'
 complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'

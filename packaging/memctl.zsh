@@ -44,6 +44,7 @@ _memctl() {
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
         "set:change a guest's shares, min, max or managed"
+        'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'
         'policy:look at the policies, choose one, ask one'
@@ -66,6 +67,12 @@ _memctl() {
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \
+        '--size[admit: what the guest is started with]:size:' \
+        '--min[admit: its reservation]:size:' \
+        '--xml[admit: its domain XML]:file:_files' \
+        '--wait[admit: wait so long for room]:time:' \
+        '--hold[admit: keep the room so long]:time:' \
+        '--force[admit: say yes in the end]' \
         '--interval[simulate, top: time between two looks]:time:' \
         '--once[top: print one picture]' \
         '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \

@@ -104,6 +104,7 @@ void host_tick(struct host *host, uint64_t ms)
     if (mc_session_observe(host->session, host->now_ms, &host->snapshot, &err) < 0)
         fail_msg("%s", err.text);
     apply_terms(&host->snapshot, host->busy);
+    host->snapshot.pledged = host->pledged;
     for (size_t i = 0; host->cries && i < host->snapshot.count; i++)
         if (strcmp(host->snapshot.guests[i].name, host->cries) == 0)
             host->snapshot.guests[i].agent.distress_ms = host->now_ms;

@@ -181,6 +181,7 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_budget_divide(&engine->config, snapshot, &engine->tracks, plan);
     mc_host_state_update(&engine->config, snapshot, &engine->host, plan);
     mc_promise_update(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
+    mc_admission_update(&engine->config, snapshot, &engine->tracks, plan);
     rc = decide(engine, snapshot, plan, err);
     if (rc < 0)
         return rc;

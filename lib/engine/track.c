@@ -123,6 +123,19 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
     track->high_since = high;
 }
 
+/*
+ * What is seen of a guest that does not answer is as old as its last answer: what it could still
+ * take of earlier targets then, it may have taken.
+ */
+static void hold_ceilings(struct mc_track *track, uint64_t since_ms, uint64_t now_ms)
+{
+    struct mc_ceiling *ceilings[] = {&track->ceiling, &track->next_ceiling};
+
+    for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++)
+        if (ceilings[i]->until_ms > since_ms && ceilings[i]->until_ms != UINT64_MAX)
+            ceilings[i]->until_ms += now_ms - since_ms;
+}
+
 /* How far the balloon is from its target. */
 static uint64_t distance(const struct mc_track *track, const struct mc_guest *guest)
 {
@@ -132,7 +145,8 @@ static uint64_t distance(const struct mc_track *track, const struct mc_guest *gu
 
 /*
  * A balloon that does not follow is not asked again at once: one that cannot find more pages tries
- * for ever, and costs its guest CPU. Until the next try it counts at the size that it has.
+ * for ever, and costs its guest CPU. Until the next try it counts at the size that it has, and is
+ * told to stay there, which is no proof that it obeys.
  */
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -141,9 +155,11 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
     if (track->target == MC_UNKNOWN)
         return;
     if (away <= MC_ARRIVED) {
-        track->patience_ms = PATIENCE_FIRST_MS;
         track->arrived = now_ms - track->sent_ms >= ARRIVAL_SEEN_MS;
-        track->retry_ms = 0;
+        if (track->sent_ms >= track->retry_ms) {
+            track->patience_ms = PATIENCE_FIRST_MS;
+            track->retry_ms = 0;
+        }
     }
     if (away <= MC_ARRIVED || away < track->nearest) {
         track->nearest = away;
@@ -221,6 +237,8 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
         if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0 &&
             tracks->list[kept].run_id == guest->run_id) {
             tracks->spare[i] = tracks->list[kept];
+            if (!guest->answers)
+                hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
             note_obedience(&tracks->spare[i], guest, snapshot->now_ms);

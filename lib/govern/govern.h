@@ -6,6 +6,7 @@
  *   promise.c     how much of that may be promised: the elastic promise
  *   host_state.c  how short the host is
  *   floor.c       what a guest cannot give up
+ *   admission.c   what room there is, or can be made, for a guest that is about to start
  *   rules.c       the rules that look at one guest
  *   govern.c      the rules that look at all, and how they are put together
  */
@@ -37,6 +38,10 @@ uint64_t mc_host_reserve(const struct mc_budget_config *config, const struct mc_
 /* Fill held, headroom, min_free and state. */
 void mc_host_state_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                           struct mc_host_track *host, struct mc_plan *plan);
+
+/* Fill spare, givable and reserved. */
+void mc_admission_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                         const struct mc_tracks *tracks, struct mc_plan *plan);
 
 /* Fill promised and divided. */
 void mc_promise_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,

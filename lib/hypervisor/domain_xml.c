@@ -11,6 +11,7 @@
 #include <libxml/tree.h>
 
 #include <memctl/agent_protocol.h>
+#include <memctl/hypervisor.h>
 
 static bool is_element(const xmlNode *node, const char *name)
 {
@@ -45,17 +46,31 @@ static bool attribute_is(xmlNode *node, const char *name, const char *wanted)
     return attribute(node, name, value, sizeof(value)) && strcmp(value, wanted) == 0;
 }
 
-/* <memory unit='KiB'>524288</memory> in bytes; libvirt's own output always says KiB or bytes. */
+/* libvirt's own output always says KiB or bytes; the others are for what people write. */
+static const struct {
+    const char *name;
+    uint64_t bytes;
+} units[] = {
+    {"KiB", MC_KIB},        {"k", MC_KIB},       {"bytes", 1},       {"b", 1},
+    {"MiB", MC_MIB},        {"M", MC_MIB},       {"GiB", MC_GIB},    {"G", MC_GIB},
+    {"KB", 1000},           {"MB", 1000 * 1000}, {"GB", 1000000000}, {"T", 1024 * MC_GIB},
+    {"TiB", 1024 * MC_GIB},
+};
+
+/* <memory unit='KiB'>524288</memory> in bytes, 0 for what is no size. */
 static uint64_t memory_of(const xmlNode *parent, const char *name)
 {
     xmlNode *node = child(parent, name);
     xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
     uint64_t value = text ? strtoull((const char *)text, NULL, 10) : 0;
+    char unit[16] = "KiB";
 
     xmlFree(text);
-    if (value > MC_SIZE_MAX / MC_KIB)
-        return 0;
-    return node && attribute_is(node, "unit", "bytes") ? value : value * MC_KIB;
+    attribute(node, "unit", unit, sizeof(unit));
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+        if (strcmp(units[i].name, unit) == 0)
+            return value > MC_SIZE_MAX / units[i].bytes ? 0 : value * units[i].bytes;
+    return 0;
 }
 
 static void add_backend(struct mc_domain_description *description, uint64_t bytes)
@@ -145,19 +160,32 @@ static int read_settings(const xmlNode *domain, struct mc_settings *own, struct 
     return rc;
 }
 
+/* The document's <domain>, or NULL; xmlFreeDoc(*doc) in any case. */
+static xmlNode *domain_of(const char *xml, xmlDoc **doc, struct mc_error *err)
+{
+    xmlNode *domain;
+
+    *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
+                         XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    domain = *doc ? xmlDocGetRootElement(*doc) : NULL;
+    if (domain && is_element(domain, "domain"))
+        return domain;
+    mc_error_set(err, -EBADMSG, "the description of the guest is no domain XML of libvirt's");
+    return NULL;
+}
+
 int mc_domain_xml_parse(const char *xml, struct mc_domain_description *description,
                         struct mc_error *err)
 {
-    xmlDoc *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
-                                XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    xmlNode *domain = doc ? xmlDocGetRootElement(doc) : NULL;
+    xmlDoc *doc;
+    xmlNode *domain = domain_of(xml, &doc, err);
     char period[16];
     int rc;
 
     *description = (struct mc_domain_description){0};
-    if (!domain || !is_element(domain, "domain")) {
+    if (!domain) {
         xmlFreeDoc(doc);
-        return mc_error_set(err, -EBADMSG, "libvirt's description of the guest is no domain XML");
+        return -EBADMSG;
     }
     description->exempt = read_exempt(domain);
     read_backends(domain, description);
@@ -170,6 +198,39 @@ int mc_domain_xml_parse(const char *xml, struct mc_domain_description *descripti
     rc = read_settings(domain, &description->own, err);
     xmlFreeDoc(doc);
     return rc;
+}
+
+static void copy_text(const xmlNode *domain, const char *name, char *text, size_t size)
+{
+    xmlNode *node = child(domain, name);
+    xmlChar *content = node ? xmlNodeGetContent(node) : NULL;
+
+    snprintf(text, size, "%s", content ? (const char *)content : "");
+    xmlFree(content);
+}
+
+int mc_guest_from_xml(const char *xml, struct mc_guest *guest, struct mc_error *err)
+{
+    xmlDoc *doc;
+    xmlNode *domain = domain_of(xml, &doc, err);
+
+    *guest = (struct mc_guest){.run_id = -1, .state = MC_GUEST_STOPPED};
+    if (domain) {
+        copy_text(domain, "name", guest->name, sizeof(guest->name));
+        copy_text(domain, "uuid", guest->uuid, sizeof(guest->uuid));
+        guest->exempt = read_exempt(domain);
+        guest->memory = memory_of(domain, "memory");
+        guest->actual = memory_of(domain, "currentMemory");
+        read_settings(domain, &guest->own, NULL);
+    }
+    xmlFreeDoc(doc);
+    if (!domain)
+        return -EBADMSG;
+    if (!guest->memory)
+        return mc_error_set(err, -EBADMSG, "the description of the guest says no <memory>");
+    if (!guest->actual || guest->actual > guest->memory)
+        guest->actual = guest->memory;
+    return 0;
 }
 
 /* Every value comes from mc_settings_text(): digits, a point, a unit or a word. Nothing to escape.

@@ -62,6 +62,7 @@ struct mc_sim_guest_config {
     bool reporting;              /* free page reporting: the host gets back what it does not use */
     uint64_t inflate_per_s, deflate_per_s; /* bytes a second */
     uint64_t lag_ms;                       /* from a command to the first movement */
+    uint64_t least, most; /* the balloon leaves the guest no less, and no more; most 0: no limit */
     bool deflate_on_oom;
     bool balloon;
     uint64_t start_ms, stop_ms; /* stop 0: never */

@@ -92,10 +92,13 @@ static void move_balloon(const struct mc_sim *sim, struct mc_sim_guest *guest, u
     if (is_stuck(sim, guest) || sim->now_ms < guest->target_since_ms + guest->config.lag_ms)
         return;
     if (guest->target > guest->actual) {
-        guest->actual +=
-            mc_min_u64(per_step(guest->config.deflate_per_s), guest->target - guest->actual);
+        uint64_t most = guest->config.most ? guest->config.most : guest->config.memory;
+
+        guest->actual += mc_min_u64(per_step(guest->config.deflate_per_s),
+                                    mc_less_u64(mc_min_u64(guest->target, most), guest->actual));
     } else {
-        uint64_t least = mc_max_u64(guest->target, firm + PUFF_LEFT);
+        uint64_t least =
+            mc_max_u64(guest->target, mc_max_u64(guest->config.least, firm + PUFF_LEFT));
 
         guest->actual -=
             mc_min_u64(per_step(guest->config.inflate_per_s), mc_less_u64(guest->actual, least));

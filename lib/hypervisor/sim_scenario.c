@@ -73,6 +73,10 @@ static int read_balloon(const json_t *balloon, struct mc_sim_guest_config *confi
         rc = mc_sim_read_size(balloon, "deflate", 1500 * MC_MIB, &config->deflate_per_s, err);
     if (rc == 0)
         rc = mc_sim_read_seconds(balloon, "lag", 0, &config->lag_ms, err);
+    if (rc == 0)
+        rc = mc_sim_read_size(balloon, "least", 0, &config->least, err);
+    if (rc == 0)
+        rc = mc_sim_read_size(balloon, "most", 0, &config->most, err);
     return rc < 0 ? rc : read_stuck(balloon, config, err);
 }
 

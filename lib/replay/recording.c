@@ -184,9 +184,10 @@ json_t *mc_recording_step(const struct mc_snapshot *snapshot, const struct mc_pl
     json_object_set_new(host, "pressure", TO_JSON(pressure_fields, &snapshot->host.pressure));
     for (size_t i = 0; i < snapshot->count; i++)
         json_array_append_new(guests, guest_to_json(&snapshot->guests[i]));
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "event", "step", "now_ms",
-                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s, "host",
-                     host, "guests", guests, "plan", plan ? mc_recording_plan(plan) : json_null());
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "event", "step", "now_ms",
+                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s,
+                     "pledged", (json_int_t)snapshot->pledged, "host", host, "guests", guests,
+                     "plan", plan ? mc_recording_plan(plan) : json_null());
 }
 
 json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool done)
@@ -290,6 +291,7 @@ int mc_recording_read_snapshot(const json_t *step, struct mc_snapshot *snapshot,
     mc_snapshot_reset(snapshot);
     snapshot->now_ms = (uint64_t)json_integer_value(json_object_get(step, "now_ms"));
     snapshot->wall_s = json_integer_value(json_object_get(step, "wall_s"));
+    snapshot->pledged = (uint64_t)json_integer_value(json_object_get(step, "pledged"));
     if (READ_PART(step, "host", host_fields, &snapshot->host, err) < 0 ||
         READ_PART(host, "pressure", pressure_fields, &snapshot->host.pressure, err) < 0)
         return -EINVAL;

@@ -107,5 +107,9 @@ json_t *mc_plan_to_json(const struct mc_plan *plan)
         json_pack("{s:o, s:o, s:o, s:o, s:s}", "headroom", number(plan->headroom), "min_free",
                   number(plan->min_free), "surplus", number(plan->surplus), "deficit",
                   number(plan->deficit), "state", mc_host_state_name(plan->state)));
+    json_object_update_new(
+        object, json_pack("{s:o, s:o, s:o, s:o, s:o}", "pledged", number(plan->pledged), "spare",
+                          number(plan->spare), "givable", number(plan->givable), "reserved",
+                          number(plan->reserved), "overrun", number(plan->overrun)));
     return object;
 }

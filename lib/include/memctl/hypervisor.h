@@ -39,6 +39,12 @@ MC_PUBLIC void mc_hypervisor_on_change(struct mc_hypervisor *hypervisor, void (*
  */
 MC_PUBLIC int mc_hypervisor_stalls(struct mc_hypervisor *hypervisor);
 
+/*
+ * A guest as a domain XML of libvirt's describes it: name, UUID, memory, actual (what it will be
+ * started with), exempt and own. -EBADMSG with a sentence.
+ */
+MC_PUBLIC int mc_guest_from_xml(const char *xml, struct mc_guest *guest, struct mc_error *err);
+
 /* Connect. `events` asks for notices of changes on this connection; one session suffices. */
 MC_PUBLIC int mc_session_open(struct mc_hypervisor *hypervisor, bool events,
                               struct mc_session **session, struct mc_error *err);

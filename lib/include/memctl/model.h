@@ -148,6 +148,7 @@ struct mc_snapshot {
     uint64_t now_ms; /* monotonic; virtual in a simulation */
     int64_t wall_s;  /* the host's real-time clock, seconds */
     struct mc_host host;
+    uint64_t pledged;        /* kept free for guests that are about to start: see admission.h */
     struct mc_guest *guests; /* sorted by UUID */
     size_t count, room;
 };
@@ -205,14 +206,19 @@ struct mc_plan {
     uint64_t budget;    /* what all guests together may occupy, QEMU's own memory included */
     uint64_t overheads; /* QEMU's own memory of the managed guests */
     uint64_t exempt;    /* what exempt guests may take */
+    uint64_t pledged;   /* kept free for guests that are about to start */
     uint64_t reserve;   /* kept for guests in trouble */
     uint64_t strict;    /* what is left for the managed guests' memory */
     uint64_t divided;   /* what they are promised of it now, elastic: see govern/promise.c */
     uint64_t held;      /* what of the managed guests' memory is resident */
     uint64_t headroom;  /* what they could still take without harm, 0 if that is too much already */
+    uint64_t overrun;   /* by how much that is too much, 0 if there is headroom */
     uint64_t min_free;  /* the least that shall be free: the measure of the states */
     enum mc_host_state state;
     uint64_t promised; /* what managed guests can take already, whatever happens */
+    uint64_t spare;    /* for the pledges: what is free now, of the budget and on the host */
+    uint64_t givable;  /* what more there can be if the guests give all that they can */
+    uint64_t reserved; /* the sum of the reservations, with QEMUs and exempt guests */
     uint64_t surplus;  /* of `divided`, what all limits together cannot use */
     uint64_t deficit;  /* what the reservations exceed `divided` by */
     struct mc_step *steps;

@@ -30,7 +30,7 @@ _memctl() {
                 memctl[2]=${COMP_WORDS[++i]}
             fi
             ;;
-        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter)
+        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter | --connect | --root)
             ((++i))
             if [[ ${COMP_WORDS[i]} == = ]]; then
                 ((++i))
@@ -43,7 +43,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket= | --plot | --plot=)
+    --socket | --socket= | --plot | --plot= | --root | --root=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -57,7 +57,7 @@ _memctl() {
         )
         return
         ;;
-    --policy | --param | --compare | --interval | --series | --since | --filter) return ;;
+    --policy | --param | --compare | --interval | --series | --since | --filter | --connect) return ;;
     --guest | --guest=) ;;
     *=) return ;;
     esac
@@ -86,6 +86,12 @@ _memctl() {
         )
         return
     fi
+    if [[ $cur == -* && ${words[0]-} == doctor ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--all\n--connect\n--root\n--json\n--socket\n--help' -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == top ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--once\n--interval\n--sort\n--filter\n--socket\n--help' -- "$cur"
@@ -109,7 +115,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nset\nadmit\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter
+        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter --connect --root
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -31,6 +31,11 @@ end
 function __memctl_listing
     set -l words (__memctl_words)
     test "$words[1]" = list
+end
+
+function __memctl_examining
+    set -l words (__memctl_words)
+    test "$words[1]" = doctor
 end
 
 function __memctl_watching
@@ -85,6 +90,10 @@ complete -c memctl -n '__memctl_at 0' -a events -d 'print and follow what change
 complete -c memctl -n __memctl_following -s f -l follow -d 'go on with what happens'
 complete -c memctl -n __memctl_following -l since -x -d 'from this time on'
 complete -c memctl -n __memctl_following -l guest -x -a '(__memctl_guests)' -d 'about this guest'
+complete -c memctl -n '__memctl_at 0' -a doctor -d 'find what is wrong with host and guests'
+complete -c memctl -n __memctl_examining -l all -d 'also what is well'
+complete -c memctl -n __memctl_examining -l connect -x -d 'where libvirt is'
+complete -c memctl -n __memctl_examining -l root -rF -d 'a copy of a host'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before it starts'
 complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'

@@ -43,6 +43,7 @@ _memctl() {
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
+        'doctor:find what is wrong with host and guests'
         "set:change a guest's shares, min, max or managed"
         'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
@@ -57,7 +58,7 @@ _memctl() {
 
     _arguments -C \
         '--json[print JSON for programs]' \
-        '--all[list guests that do not run as well]' \
+        '--all[list: guests that do not run as well; doctor: also what is well]' \
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
@@ -74,6 +75,8 @@ _memctl() {
         '--hold[admit: keep the room so long]:time:' \
         '--force[admit: say yes in the end]' \
         '--interval[simulate, top: time between two looks]:time:' \
+        '--connect[doctor: where libvirt is]:URI:' \
+        '--root[doctor: a copy of a host]:folder:_files -/' \
         '--once[top: print one picture]' \
         '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \
         '--filter[top: only guests with this in name or reason]:text:' \

@@ -151,6 +151,14 @@ static void print_level(const struct mc_findings *findings, enum mc_level level,
     }
 }
 
+static bool is_ok_everywhere(const struct mc_findings *findings, const char *check)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->list[i].level != MC_LEVEL_OK && strcmp(findings->list[i].check, check) == 0)
+            return false;
+    return true;
+}
+
 /* The names of the checks that found nothing, in one paragraph. */
 static int print_ok(const struct mc_findings *findings)
 {
@@ -164,7 +172,7 @@ static int print_ok(const struct mc_findings *findings)
     for (size_t i = 0; i < findings->count; i++) {
         const struct mc_finding *finding = &findings->list[i];
 
-        if (finding->level != MC_LEVEL_OK || strcmp(finding->check, last) == 0)
+        if (strcmp(finding->check, last) == 0 || !is_ok_everywhere(findings, finding->check))
             continue;
         fprintf(out, "%s%s", *last ? ", " : "", finding->check);
         last = finding->check;

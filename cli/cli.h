@@ -43,11 +43,14 @@ struct command {
 };
 
 extern const struct command command_admit;
+extern const struct command command_capacity;
 extern const struct command command_doctor;
 extern const struct command command_events;
 extern const struct command command_explain;
+extern const struct command command_history;
 extern const struct command command_list;
 extern const struct command command_pause;
+extern const struct command command_plan;
 extern const struct command command_policy;
 extern const struct command command_reload;
 extern const struct command command_replay;
@@ -88,6 +91,12 @@ int cli_print_json(json_t *value);
  * asked. -EINVAL with a sentence.
  */
 int cli_add_setting(json_t *settings, const char *text, struct mc_error *err);
+
+/*
+ * A moment as people write it, in local time: "10min" ago, "14:30", "2024-05-01 14:30",
+ * "2024-05-01". Milliseconds of the real-time clock. -EINVAL with a sentence.
+ */
+int cli_parse_when(const char *option, const char *text, int64_t *wall_ms, struct mc_error *err);
 
 /* Members of JSON objects, with what stands in where they are missing. */
 uint64_t json_size(const json_t *object, const char *key);

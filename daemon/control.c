@@ -69,17 +69,20 @@ static void drop_client(struct client *client)
     "{\"memctl\":1,\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no answer could be "  \
     "made\"}}"
 
+static void send_line(struct client *client, const char *line)
+{
+    if (!line)
+        line = LAST_RESORT;
+    bufferevent_write(client->stream, line, strlen(line));
+    bufferevent_write(client->stream, "\n", 1);
+}
+
 static void send_message(struct client *client, json_t *message)
 {
     char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 
     json_decref(message);
-    if (!text) {
-        bufferevent_write(client->stream, LAST_RESORT "\n", strlen(LAST_RESORT) + 1);
-        return;
-    }
-    bufferevent_write(client->stream, text, strlen(text));
-    bufferevent_write(client->stream, "\n", 1);
+    send_line(client, text);
     free(text);
 }
 
@@ -109,6 +112,16 @@ static void answer(struct request *request, json_t *message)
 void request_reply(struct request *request, json_t *result)
 {
     answer(request, mc_wire_reply(result ? result : json_null()));
+}
+
+void request_reply_line(struct request *request, const char *line)
+{
+    struct client *client = finish(request);
+
+    if (!client)
+        return;
+    send_line(client, line);
+    bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 void request_fail(struct request *request, const struct mc_error *err)

@@ -47,7 +47,11 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    managed=)
+    last-resort=)
+        mapfile -t COMPREPLY < <(compgen -W $'none\nsuspend\nsave' -- "$cur")
+        return
+        ;;
+    managed= | dedupe=)
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
@@ -145,7 +149,7 @@ _memctl() {
         compopt -o filenames 2>/dev/null
         ;;
     set:*)
-        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\nlast-resort=\ncooldown=\ndedupe=\ntrust-domain=' -- "$cur")
         compopt -o nospace 2>/dev/null
         ;;
     esac

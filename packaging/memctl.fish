@@ -115,7 +115,7 @@ complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = policy' -a 'li
 complete -c memctl -n '__memctl_words | string match -q policy' -l param -x -d 'NAME=VALUE'
 complete -c memctl -n '__memctl_words | string match -q policy' -l policy -x -d 'the policy to ask'
 complete -c memctl -n __memctl_guest_wanted -a '(__memctl_guests)' -d guest
-complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no'
+complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no last-resort=none last-resort=suspend last-resort=save cooldown= dedupe=yes dedupe=no trust-domain='
 complete -c memctl -n __memctl_simulated -F
 complete -c memctl -n __memctl_simulated -l policy -x -d 'the policy, with parameters after colons'
 complete -c memctl -n __memctl_simulated -l param -x -d 'a parameter of the policy'

@@ -13,12 +13,14 @@ _memctl_guests() {
 }
 
 _memctl_settings() {
-    if compset -P 'managed='; then
+    if compset -P '(managed|dedupe)='; then
         compadd yes no
+    elif compset -P 'last-resort='; then
+        compadd none suspend save
     elif compset -P '*='; then
         _message 'value; empty takes the setting back'
     else
-        compadd -S '' shares= min= max= managed=
+        compadd -S '' shares= min= max= managed= last-resort= cooldown= dedupe= trust-domain=
     fi
 }
 
@@ -44,7 +46,7 @@ _memctl() {
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
         'doctor:find what is wrong with host and guests'
-        "set:change a guest's shares, min, max or managed"
+        "set:change a guest's settings"
         'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'

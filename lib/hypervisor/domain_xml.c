@@ -116,14 +116,14 @@ static enum mc_exempt read_exempt(const xmlNode *domain)
     const xmlNode *backing = child(domain, "memoryBacking");
     xmlNode *balloon = child(devices, "memballoon");
 
-    if (!balloon || attribute_is(balloon, "model", "none"))
-        return MC_EXEMPT_NO_BALLOON;
     if (has_vfio(devices))
         return MC_EXEMPT_PASSTHROUGH;
     if (child(backing, "hugepages"))
         return MC_EXEMPT_HUGE_PAGES;
     if (child(backing, "locked"))
         return MC_EXEMPT_LOCKED;
+    if (!balloon || attribute_is(balloon, "model", "none"))
+        return MC_EXEMPT_NO_BALLOON;
     return MC_EXEMPT_NO;
 }
 
@@ -158,6 +158,27 @@ static int read_settings(const xmlNode *domain, struct mc_settings *own, struct 
         }
     }
     return rc;
+}
+
+/* A note that cannot be read says nothing: then an operator has to look after the guest. */
+static void read_stopped(const xmlNode *domain, struct mc_stopped *stopped)
+{
+    const xmlNode *metadata = child(domain, "metadata");
+
+    for (xmlNode *node = metadata ? metadata->children : NULL; node; node = node->next) {
+        char how[16], at[24], size[24];
+
+        if (!is_element(node, "stopped") || !node->ns ||
+            strcmp((const char *)node->ns->href, MC_STOPPED_URI) != 0 ||
+            !attribute(node, "how", how, sizeof(how)) || !attribute(node, "at", at, sizeof(at)) ||
+            !attribute(node, "size", size, sizeof(size)))
+            continue;
+        for (unsigned i = 0; i < MC_LAST_RESORT_COUNT; i++)
+            if (strcmp(how, mc_last_resort_name(i)) == 0)
+                stopped->how = i;
+        stopped->at_s = strtoull(at, NULL, 10);
+        stopped->size = mc_min_u64(strtoull(size, NULL, 10), MC_SIZE_MAX);
+    }
 }
 
 /* The document's <domain>, or NULL; xmlFreeDoc(*doc) in any case. */
@@ -196,6 +217,7 @@ int mc_domain_xml_parse(const char *xml, struct mc_domain_description *descripti
     description->deflates_on_oom =
         attribute_is(child(child(domain, "devices"), "memballoon"), "autodeflate", "on");
     rc = read_settings(domain, &description->own, err);
+    read_stopped(domain, &description->stopped);
     xmlFreeDoc(doc);
     return rc;
 }
@@ -255,5 +277,15 @@ char *mc_settings_xml(const struct mc_settings *settings)
         free(xml);
         return NULL;
     }
+    return xml;
+}
+
+char *mc_stopped_xml(const struct mc_stopped *stopped)
+{
+    char *xml;
+
+    if (asprintf(&xml, "<stopped how='%s' at='%" PRIu64 "' size='%" PRIu64 "'/>",
+                 mc_last_resort_name(stopped->how), stopped->at_s, stopped->size) < 0)
+        return NULL;
     return xml;
 }

@@ -196,6 +196,8 @@ static int read_host(const json_t *host, struct mc_sim *sim, struct mc_error *er
     if (rc == 0 && !sim->host_memory)
         rc = mc_error_set(err, -EINVAL, "memory: is missing");
     if (rc == 0)
+        rc = mc_sim_read_size(host, "swap", 0, &sim->host_swap, err);
+    if (rc == 0)
         rc = mc_sim_read_trace(host, "used", &sim->host_used, err);
     if (rc == 0)
         rc = mc_sim_read_trace(host, "budget", &sim->budget, err);

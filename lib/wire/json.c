@@ -73,9 +73,12 @@ json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *ste
                                      mc_source_name(guest->active_source)));
     json_object_update_new(
         object,
-        json_pack("{s:I, s:o, s:o, s:b, s:o}", "shares", (json_int_t)guest->terms.shares, "min",
-                  number(guest->terms.min), "max", number(guest->terms.max), "managed",
-                  guest->terms.managed, "settings", mc_settings_to_json(&guest->own)));
+        json_pack("{s:I, s:o, s:o, s:b, s:s, s:o, s:b, s:s, s:o}", "shares",
+                  (json_int_t)guest->terms.shares, "min", number(guest->terms.min), "max",
+                  number(guest->terms.max), "managed", guest->terms.managed, "last_resort",
+                  mc_last_resort_name(guest->terms.last_resort), "cooldown_ms",
+                  number(guest->terms.cooldown_ms), "dedupe", guest->terms.dedupe, "trust_domain",
+                  guest->terms.trust_domain, "settings", mc_settings_to_json(&guest->own)));
     json_object_set_new(object, "balloon", stats_to_json(&guest->stats));
     json_object_set_new(object, "agent", agent_to_json(&guest->agent));
     json_object_set_new(object, "plan", step ? step_to_json(step) : json_null());

@@ -204,7 +204,7 @@ static void check_shrink(struct history *history, const struct mc_guest *guest,
     CHECK(history, guest->name, history->host.now_ms - watch->update_ms <= STALE_MS);
     CHECK(history, guest->name, step->target >= guest->used + margin);
     CHECK(history, guest->name,
-          !watch->settled || step->target + ARRIVED >= watch->demand + margin);
+          !watch->settled || step->target + 2 * ARRIVED >= watch->demand + margin);
 }
 
 /* No guest has to give way while there is enough for all. */
@@ -336,11 +336,14 @@ static void check_promises(struct history *history)
         if (history->runs == runs && history->divided == host->plan.divided)
             CHECK(history, "all",
                   host->plan.promised <=
-                      mc_max_u64(history->promised, host->plan.divided + host->plan.reserve) +
+                      mc_max_u64(history->promised,
+                                 host->plan.divided +
+                                     mc_max_u64(history->reserve, host->plan.reserve)) +
                           TOLERANCE);
     }
     history->promised = host->plan.promised;
     history->divided = host->plan.divided;
+    history->reserve = host->plan.reserve;
     history->runs = runs;
 }
 

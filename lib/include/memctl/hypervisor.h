@@ -65,6 +65,29 @@ MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uui
 MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
                                           unsigned seconds, struct mc_error *err);
 
+/* A memory backend of a guest: a block of its RAM as QEMU has it in its address space. */
+struct mc_memory_backend {
+    char id[64];      /* below /objects: "pc.ram", "ram-node0", "memvirtiomem0" */
+    uint64_t address; /* in QEMU's address space */
+    uint64_t size;
+    bool shared; /* as QEMU was told; the mapping decides */
+};
+
+#define MC_MEMORY_BACKENDS_MAX 32
+
+struct mc_guest_memory {
+    struct mc_memory_backend backends[MC_MEMORY_BACKENDS_MAX];
+    size_t count;
+};
+
+/*
+ * Where a running guest's RAM is. Asks QEMU's monitor, by which libvirt marks the guest as tainted
+ * (custom-monitor). -ENOTSUP where the hypervisor cannot tell, -EPROTO when QEMU's answers make no
+ * sense, -EBUSY, -ENOENT, -ENOTCONN.
+ */
+MC_PUBLIC int mc_session_locate_memory(struct mc_session *session, const char *uuid,
+                                       struct mc_guest_memory *memory, struct mc_error *err);
+
 /*
  * Add to `guests` what the definitions say, memory and settings: of all guests that do not run, or
  * of the one with this name, or else this UUID, which may have started meanwhile. -ENOENT: nobody
@@ -79,5 +102,35 @@ MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uu
  */
 MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
                                        const struct mc_settings *settings, struct mc_error *err);
+
+/*
+ * Have the host's kernel take that much of the guest's resident memory, which goes to the host's
+ * swap. Takes as long as the disk does. Returns 0, or 1 if there was less to be had; -ENOTSUP where
+ * that cannot be done to this guest.
+ */
+MC_PUBLIC int mc_session_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                                 struct mc_error *err);
+
+/*
+ * Suspend the guest, or save it and let its QEMU end, as stopped->how says; saving takes as long as
+ * the disk does. Before that `stopped` is noted beside its settings, so that whoever finds it knows
+ * who did it. -EBUSY: it does not run any more. When it fails the guest runs on.
+ */
+MC_PUBLIC int mc_session_stop(struct mc_session *session, const char *uuid,
+                              const struct mc_stopped *stopped, struct mc_error *err);
+
+/*
+ * Let it go on where it was stopped, and drop the note. -ENOENT: it is gone, or its saved state is.
+ */
+MC_PUBLIC int mc_session_continue(struct mc_session *session, const char *uuid,
+                                  struct mc_error *err);
+
+/* Drop the note: the guest was continued by somebody else. */
+MC_PUBLIC int mc_session_forget_stop(struct mc_session *session, const char *uuid,
+                                     struct mc_error *err);
+
+/* Add to `guests` those that mc_session_stop() has saved and nobody has started since. */
+MC_PUBLIC int mc_session_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                                      struct mc_error *err);
 
 #endif

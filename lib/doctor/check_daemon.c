@@ -189,7 +189,8 @@ static void check_overcommit(const struct doctor_facts *facts, struct mc_finding
         doctor_why(finding, "Every guest has its min as far as possible, and nothing is left to "
                             "divide: the host can run out of memory.");
         doctor_fix(finding,
-                   "memctl list # then, for one with a large MIN: memctl set GUEST min=1G");
+                   "memctl status # the budget; memctl list # by MIN; then lower some: memctl set "
+                   "GUEST min=512M");
         return;
     }
     /* A simulated host's guests are not on this one. */

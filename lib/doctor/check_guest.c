@@ -106,8 +106,13 @@ static void check_balloon(const struct doctor_facts *facts, const struct doctor_
         doctor_find(finding, MC_LEVEL_OK, "It has a balloon.");
         return;
     }
+    if (guest->balloon_next) {
+        doctor_find(finding, MC_LEVEL_NOTE, "It has a balloon from its next start on.");
+        return;
+    }
     doctor_find(finding, MC_LEVEL_WARNING, "It has no balloon device.");
-    doctor_why(finding, "Its memory can be neither moved nor seen from inside.");
+    doctor_why(finding, "Its memory can be neither moved nor seen from inside. Holds from its next "
+                        "start on.");
     if (!guest->persistent)
         doctor_fix(finding, "# it is transient: write <memballoon model='virtio'/> where its XML "
                             "is made");
@@ -236,6 +241,28 @@ static void check_agent(const struct doctor_facts *facts, const struct doctor_gu
                    on_uri(facts, "virsh", command), guest->persistent ? " --config" : "");
 }
 
+static void check_reclaim(const struct doctor_facts *facts, const struct doctor_guest *guest,
+                          struct mc_finding *finding)
+{
+    const struct doctor_qemu *qemu = NULL;
+
+    for (size_t i = 0; i < facts->qemu_count; i++)
+        if (strcmp(facts->qemus[i].uuid, guest->uuid) == 0)
+            qemu = &facts->qemus[i];
+    /* Where the host cannot do it at all, the host is told. */
+    if (!qemu || !facts->host.cgroup_reclaim || !facts->libvirt.reads_host)
+        return;
+    if (qemu->reclaim) {
+        doctor_find(finding, MC_LEVEL_OK, "The kernel can take memory from it (cgroup v2).");
+        return;
+    }
+    doctor_find(finding, MC_LEVEL_NOTE, "Its QEMU is in no memory cgroup of its own.");
+    doctor_why(finding, "It is the way to take memory from a guest whose balloon does not work, "
+                        "when the host is short. Holds from its next start on.");
+    doctor_fix(finding, "grep -n cgroup_controllers /etc/libvirt/qemu.conf # must hold \"memory\", "
+                        "or be left out; then restart libvirtd");
+}
+
 static void check_following(const struct doctor_facts *facts, const struct doctor_guest *guest,
                             struct mc_finding *finding)
 {
@@ -303,6 +330,7 @@ const struct doctor_guest_check doctor_guest_checks[] = {
     {"deflate-on-oom", check_deflate},
     {"free-page-reporting", check_reporting},
     {"agent", check_agent},
+    {"reclaim", check_reclaim},
     {"following", check_following},
     {"hard-limit", check_hard_limit},
     {"bounds", check_bounds},

@@ -232,8 +232,9 @@ static void check_cgroup(const struct doctor_facts *facts, struct mc_finding *fi
     doctor_find(finding, MC_LEVEL_NOTE,
                 facts->host.cgroup2_memory ? "The kernel's cgroup v2 has no memory.reclaim."
                                            : "There is no memory controller of cgroup v2.");
-    doctor_why(finding, "It is a way to take memory from a guest without a working balloon, by "
-                        "hand or by other programs; balloons do not need it.");
+    doctor_why(finding,
+               "It is the way to take memory from a guest whose balloon does not work, when "
+               "the host is short.");
     if (facts->host.cgroup2_memory)
         doctor_fix(finding, "# needs Linux 5.19 or later");
     else

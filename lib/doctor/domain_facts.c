@@ -64,6 +64,7 @@ static void read_now(xmlXPathContext *xpath, struct doctor_guest *guest)
 
 static void read_next(xmlXPathContext *xpath, struct doctor_guest *guest)
 {
+    guest->balloon_next = matches(xpath, BALLOON);
     guest->deflates_next = matches(xpath, BALLOON "[@autodeflate='on']");
     guest->reports_next = matches(xpath, BALLOON "[@freePageReporting='on']");
     guest->agent_channel_next = matches(xpath, CHANNEL);

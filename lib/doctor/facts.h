@@ -51,6 +51,7 @@ struct doctor_qemu {
     int pid;
     char uuid[MC_UUID_TEXT]; /* as on its command line, "" without */
     uint64_t rss;
+    bool reclaim; /* it is in a cgroup of its own, from which the kernel can take memory */
 };
 
 struct doctor_libvirt {
@@ -90,7 +91,7 @@ struct doctor_guest {
     bool described; /* all of this part is known */
     bool persistent;
     bool occupied; /* somebody's call to its QEMU does not come back */
-    bool balloon, deflates, deflates_next, reports, reports_next;
+    bool balloon, balloon_next, deflates, deflates_next, reports, reports_next;
     unsigned stats_period_s;
     bool agent_channel, agent_channel_next, agent_connected;
     bool vfio, huge_pages, locked;

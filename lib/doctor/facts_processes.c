@@ -13,6 +13,8 @@
 
 #include <memctl/units.h>
 
+#include "observe/cgroup.h"
+
 /* QEMU's command lines are long; the UUID stands in the first part. */
 #define COMMAND_MAX 16384
 
@@ -91,6 +93,18 @@ static bool is_probe(const char *command, size_t length)
     return strncmp(machine, "none", 4) == 0 && (!machine[4] || machine[4] == ',');
 }
 
+static bool can_reclaim(const char *root, int pid)
+{
+    char proc[4096], cgroupfs[4096], folder[4096], path[4200];
+
+    snprintf(proc, sizeof(proc), "%s/proc", root);
+    snprintf(cgroupfs, sizeof(cgroupfs), "%s/sys/fs/cgroup", root);
+    if (mc_cgroup_of_guest(proc, cgroupfs, pid, folder, sizeof(folder), NULL) < 0)
+        return false;
+    snprintf(path, sizeof(path), "%s/memory.reclaim", folder);
+    return access(path, F_OK) == 0;
+}
+
 static int add_qemu(const char *root, const char *pid, const char *command, size_t length,
                     struct doctor_facts *facts)
 {
@@ -108,6 +122,7 @@ static int add_qemu(const char *root, const char *pid, const char *command, size
     read_of(root, pid, "statm", statm, sizeof(statm));
     if (sscanf(statm, "%lu %lu", &size, &resident) == 2)
         more->rss = resident * MC_PAGE;
+    more->reclaim = can_reclaim(root, more->pid);
     return 0;
 }
 

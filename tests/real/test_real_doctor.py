@@ -86,6 +86,7 @@ def its_commands_mend_what_it_found(host):
     mended = host.findings()
     for check in ("deflate-on-oom", "free-page-reporting"):
         assert "from its next start on" in mended[check, BARE]["what"], mended
+    assert "from its next start on" in mended["balloon", "none"]["what"], mended
     xml = host.lab.virsh("dumpxml", "--inactive", BARE)
     assert "autodeflate='on'" in xml and "freePageReporting='on'" in xml, xml
     assert "memballoon model='virtio'" in host.lab.virsh("dumpxml", "--inactive", "none")

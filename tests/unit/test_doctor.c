@@ -160,6 +160,7 @@ static void make_good(struct doctor_facts *facts, struct doctor_guest guests[2])
     X(balloon, WARNING, "no balloon", "EDITOR=", g->balloon = false)                               \
     X(balloon, WARNING, "no balloon", "virt-xml -c qemu:///system \"$GUEST\"",                     \
       (g->balloon = false, h->has_virt_xml = true))                                                \
+    X(balloon, NOTE, "next start", NULL, (g->balloon = false, g->balloon_next = true))             \
     X(balloon, WARNING, "no balloon", "transient", g->balloon = g->persistent = false)             \
     X(balloon_driver, WARNING, "never answered", "modprobe virtio_balloon", g->last_update = 0)    \
     X(statistics, NOTE, "does not report", "--period 2 --live --config", g->stats_period_s = 0)    \
@@ -179,6 +180,8 @@ static void make_good(struct doctor_facts *facts, struct doctor_guest guests[2])
     X(agent, NOTE, "Nobody speaks", "balloon-guest-agent", g->agent_speaks = false)                \
     X(agent, NOTE, "no channel", "attach-device \"$GUEST\" /dev/stdin --live --config",            \
       g->agent_speaks = g->agent_channel = false)                                                  \
+    X(reclaim, NOTE, "no memory cgroup", "qemu.conf",                                              \
+      (f->qemu_count = 1, strcpy(f->qemus[0].uuid, "u1")))                                         \
     X(following, WARNING, "too little memory", "explain", g->distress = true)                      \
     X(following, WARNING, "does not follow", "explain", g->stuck = true)                           \
     X(following, NOTE, "Somebody else", "events", g->foreign = true)                               \
@@ -238,7 +241,7 @@ static const struct mc_finding *find(const struct mc_findings *findings, const c
 
 static void judge(size_t which, struct mc_findings *findings)
 {
-    static struct doctor_qemu foreign = {.pid = 77, .uuid = "u9", .rss = MC_GIB};
+    struct doctor_qemu foreign = {.pid = 77, .uuid = "u9", .rss = MC_GIB};
     struct doctor_guest guests[2];
     struct doctor_facts facts;
 
@@ -482,6 +485,9 @@ static void tells_who_else_is_at_work(void **state)
                COMMAND("/usr/bin/qemu-system-x86_64\0-name\0web1\0-uuid\0"
                        "11111111-2222-3333-4444-555555555555\0-m\0001024"));
     put(&root, "/proc/20/statm", "100000 512 0 0 0 0 0\n");
+    put(&root, "/proc/20/cgroup",
+        "0::/machine.slice/machine-qemu\\x2d1\\x2dweb1.scope/libvirt/vcpu0\n");
+    put(&root, "/sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dweb1.scope/memory.reclaim", "");
     put(&root, "/proc/21/comm", "qemu-system-x86\n"); /* libvirt asks what it can do */
     write_file(&root, "/proc/21/cmdline",
                COMMAND("/usr/bin/qemu-system-x86_64\0-S\0-machine\0none,accel=kvm:tcg"));
@@ -492,6 +498,7 @@ static void tells_who_else_is_at_work(void **state)
     assert_int_equal(facts.host.managers, MANAGER_KSMTUNED | MANAGER_MOM);
     assert_int_equal(facts.qemu_count, 1);
     assert_int_equal(facts.qemus[0].pid, 20);
+    assert_true(facts.qemus[0].reclaim);
     assert_int_equal(facts.qemus[0].rss, 512 * MC_PAGE);
     assert_string_equal(facts.qemus[0].uuid, "11111111-2222-3333-4444-555555555555");
     doctor_facts_free(&facts);
@@ -515,6 +522,7 @@ static void reads_a_guest_from_its_description(void **state)
 
     (void)state;
     assert_int_equal(doctor_read_domain(now, next, &guest), 0);
+    assert_true(guest.balloon_next);
     assert_true(guest.described && guest.balloon && !guest.deflates && guest.deflates_next);
     assert_true(!guest.reports && guest.reports_next);
     assert_true(guest.agent_channel && guest.agent_connected && !guest.agent_channel_next);

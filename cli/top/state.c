@@ -39,6 +39,7 @@ void top_free(struct top *top)
     json_decref(top->status);
     json_decref(top->list);
     json_decref(top->explained);
+    json_decref(top->events);
     free(top->guests);
     course_free(&top->course);
     *top = (struct top){0};
@@ -229,6 +230,12 @@ void top_hear_explained(struct top *top, json_t *explained)
         json_decref(explained);
         top->explained = NULL;
     }
+}
+
+void top_hear_events(struct top *top, json_t *events)
+{
+    json_decref(top->events);
+    top->events = events;
 }
 
 void top_lose(struct top *top, const char *why, uint64_t now_ms)

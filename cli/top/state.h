@@ -51,6 +51,7 @@ struct top {
     char host[64];              /* this machine's name */
     json_t *status, *list;      /* the last answers; NULL before the first */
     json_t *explained;          /* of the chosen guest, or NULL */
+    json_t *events;             /* the last ones, or NULL */
     char lost[TOP_MESSAGE_MAX]; /* why nothing new is heard; "" while it is */
     uint64_t now_ms, heard_ms;
     struct course course;
@@ -80,6 +81,9 @@ int top_hear(struct top *top, json_t *status, json_t *list, uint64_t now_ms);
 
 /* Take over the answer to `explain`, NULL if there is none. One about another guest is dropped. */
 void top_hear_explained(struct top *top, json_t *explained);
+
+/* Take over the answer to `events`, NULL if there is none. */
+void top_hear_events(struct top *top, json_t *events);
 
 /* Nothing was heard at now_ms, and why. */
 void top_lose(struct top *top, const char *why, uint64_t now_ms);

@@ -95,6 +95,7 @@ static int take_news(struct session *session)
         return 0;
     }
     rc = top_hear(top, news.status, news.list, top->now_ms);
+    top_hear_events(top, news.events);
     /* What is asked anew has not come yet: the last explanation stays until then. */
     if (news.explained)
         top_hear_explained(top, news.explained);

@@ -61,6 +61,7 @@ def shows_host_and_guests_and_follows(build):
         # The guests' course is seen without a key.
         memctld.run("set", "idle", "max=300M")
         wait_for("the move", lambda: re.search(r"idle .* 300M", terminal.screen()))
+        wait_for("the event", lambda: re.search(r"LATELY(.|\n)*idle: .*300M", terminal.screen()))
         terminal.keys("q")
         assert terminal.code() == 0
 
@@ -146,9 +147,10 @@ def sorts_filters_and_helps(build):
         assert rows[0][2:6] == "idle", rows
         terminal.keys("/", "bus")
         terminal.wait("only /bus: 1")
-        assert "idle" not in terminal.wait_without("idle")
+        row = re.compile("^..idle ", re.MULTILINE)
+        wait_for("one row only", lambda: not row.search(terminal.screen()))
         terminal.keys("Escape")
-        terminal.wait("idle")
+        wait_for("the other row", lambda: row.search(terminal.screen()))
         terminal.keys("?")
         terminal.wait("used: what the guest cannot give up")
         terminal.keys("Escape")

@@ -27,11 +27,15 @@ static void check_libvirt(const struct doctor_facts *facts, struct mc_finding *f
     }
     doctor_find(finding, MC_LEVEL_PROBLEM, "libvirt does not answer at %.100s: %.120s.",
                 libvirt->uri, libvirt->error);
-    doctor_why(finding, "Guests are seen and moved through libvirt only.");
+    doctor_why(finding, "Guests are seen and moved through libvirt only.%s",
+               libvirt->late ? " A QEMU that hangs, or a hook for a guest that starts, can hold it "
+                               "up for a while."
+                             : "");
     if (denied)
         doctor_fix(finding, "usermod -aG libvirt \"$USER\" # then log in again; or be root");
-    else if (libvirt->connected)
-        doctor_fix(finding, "systemctl restart libvirtd # or virtqemud; guests run on");
+    else if (libvirt->connected || libvirt->late)
+        doctor_fix(finding, "memctl doctor # again; if it stays so: systemctl restart libvirtd (or "
+                            "virtqemud); guests run on");
     else
         doctor_fix(finding, "systemctl enable --now libvirtd.socket || "
                             "systemctl enable --now virtqemud.socket");

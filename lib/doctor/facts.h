@@ -57,6 +57,7 @@ struct doctor_qemu {
 struct doctor_libvirt {
     bool asked;
     bool connected, answered; /* it came to a connection, and to the list of guests, in time */
+    bool late;                /* nothing came in time */
     char uri[256];
     char error[256];
     bool reads_host; /* its guests are this host's */

@@ -225,6 +225,7 @@ int doctor_ask_libvirt(struct doctor_facts *facts)
     if (!done) {
         snprintf(facts->libvirt.error, sizeof(facts->libvirt.error),
                  "it did not answer within %d s", ATTEMPTS * ANSWER_WITHIN_S);
+        facts->libvirt.late = true;
         return 0;
     }
     facts->libvirt.connected = errand->link.connected;

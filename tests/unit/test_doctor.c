@@ -129,7 +129,8 @@ static void make_good(struct doctor_facts *facts, struct doctor_guest guests[2])
     X(libvirt, PROBLEM, "does not answer", "libvirtd.socket",                                      \
       f->libvirt.answered = f->libvirt.connected = false)                                          \
     X(libvirt, PROBLEM, "within 10 s", "restart libvirtd",                                         \
-      (f->libvirt.answered = false, strcpy(f->libvirt.error, "within 10 s")))                      \
+      (f->libvirt.answered = f->libvirt.connected = false, f->libvirt.late = true,                 \
+       strcpy(f->libvirt.error, "within 10 s")))                                                   \
     X(libvirt, PROBLEM, "ermission", "usermod -aG libvirt",                                        \
       (f->libvirt.answered = false, strcpy(f->libvirt.error, "Permission denied")))                \
     X(memctld, PROBLEM, "does not answer at /run", "enable --now memctld", d->answers = false)     \

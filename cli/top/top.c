@@ -164,7 +164,7 @@ static int run_live(struct session *session, const struct cli *cli, uint64_t int
     if (terminal_open() < 0) {
         feed_stop(session->feed);
         fprintf(stderr,
-                "memctl: the terminal type '%s' is not known here; set TERM, as in "
+                "memctl: the terminal type '%s' is not known here, or a dumb one; set TERM, as in "
                 "TERM=vt100, or use 'memctl top --once'\n",
                 getenv("TERM") ? getenv("TERM") : "");
         return EXIT_FAILED;

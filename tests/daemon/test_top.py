@@ -232,10 +232,11 @@ def prints_one_picture_without_a_terminal(build):
         assert "--sort takes" in memctld.run("top", "--sort", "size").stderr
         assert "too short" in memctld.run("top", "--interval", "1ms").stderr
         assert memctld.run("--json", "top").returncode == 2
-        with tmux.Terminal([memctld.build / "cli" / "memctl", "--socket", memctld.socket, "top"],
-                           env={"TERM": "no-such-terminal"}) as terminal:
-            terminal.wait("terminal type 'no-such-terminal' is not known here")
-            assert terminal.code() == 1
+        for term in ("no-such-terminal", "dumb"):
+            with tmux.Terminal([memctld.build / "cli" / "memctl", "--socket", memctld.socket, "top"],
+                               env={"TERM": term}) as terminal:
+                terminal.wait(f"terminal type '{term}' is not known here")
+                assert terminal.code() == 1
 
 
 TESTS = [

@@ -152,6 +152,14 @@ size_t top_chosen(const struct top *top)
     return i;
 }
 
+const struct top_guest *top_asked(const struct top *top)
+{
+    for (size_t i = 0; i < top->count; i++)
+        if (strcmp(top->guests[i].uuid, top->asked) == 0)
+            return &top->guests[i];
+    return NULL;
+}
+
 void top_choose(struct top *top, size_t index)
 {
     if (!top->count)

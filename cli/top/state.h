@@ -69,6 +69,7 @@ struct top {
     enum top_page page, page_below; /* page_below: where help goes back to */
     size_t scroll;
     enum top_prompt prompt;
+    char asked[MC_UUID_TEXT]; /* the guest that the prompt is about, whoever is chosen meanwhile */
     char input[TOP_INPUT_MAX];
     char message[TOP_MESSAGE_MAX]; /* the last line, until the next key */
     bool message_bad;
@@ -94,6 +95,9 @@ int top_arrange(struct top *top);
 /* The chosen guest's place among those shown; count where it is not among them. */
 size_t top_chosen(const struct top *top);
 void top_choose(struct top *top, size_t index);
+
+/* The guest that the prompt is about; NULL where it is not shown any more. */
+const struct top_guest *top_asked(const struct top *top);
 
 /* How much a guest has still to get (positive) or to give, bytes; 0 where it is there. */
 int64_t top_move(const struct top_guest *guest);

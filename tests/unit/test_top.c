@@ -545,6 +545,26 @@ static void pauses_only_after_a_yes(void **state)
     top_free(&top);
 }
 
+/* It would hit whoever took its place in the list. */
+static void who_stops_while_it_is_asked_about_leaves_nobody_in_its_place(void **state)
+{
+    struct request_wanted wanted;
+    struct top top = {0};
+    json_t *list = list_of_three();
+
+    (void)state;
+    hear_three(&top, 1000);
+    type_text(&top, "jjs", &wanted);
+    assert_shows(&top, 80, 24, "shares of web1: 1000");
+    json_array_remove(json_object_get(list, "guests"), 1);
+    assert_int_equal(top_hear(&top, status_of_host(), list, 2000), 0);
+    assert_string_not_equal(top.chosen, "u1");
+    type_text(&top, "0\n", &wanted);
+    assert_null(wanted.verb);
+    assert_shows(&top, 80, 24, "that guest runs no more; nothing is changed");
+    top_free(&top);
+}
+
 static void letters_in_a_prompt_are_text(void **state)
 {
     const struct layout layout = {.page_rows = 10};
@@ -616,6 +636,7 @@ int main(void)
         cmocka_unit_test(asks_for_shares_and_settings),
         cmocka_unit_test(wrong_values_are_not_asked_for),
         cmocka_unit_test(pauses_only_after_a_yes),
+        cmocka_unit_test(who_stops_while_it_is_asked_about_leaves_nobody_in_its_place),
         cmocka_unit_test(letters_in_a_prompt_are_text),
         cmocka_unit_test(goes_from_page_to_page),
     };

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "paragraph.h"
 #include "sentences.h"
 
 #define LABEL_WIDTH 11
@@ -31,23 +32,11 @@ static void say(struct page *page, const char *label, const char *format, ...)
 {
     char text[1024];
     va_list args;
-    int column;
 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    column = fprintf(page->out, "%-*s", LABEL_WIDTH, label);
-    for (const char *word = text; *word;) {
-        int length = (int)strcspn(word, " ");
-
-        if (column > LABEL_WIDTH && column + 1 + length > page->width)
-            column = fprintf(page->out, "\n%*s", LABEL_WIDTH, "") - 1;
-        else if (column > LABEL_WIDTH)
-            column += fprintf(page->out, " ");
-        column += fprintf(page->out, "%.*s", length, word);
-        word += length + (word[length] == ' ');
-    }
-    fputc('\n', page->out);
+    paragraph_write(page->out, label, LABEL_WIDTH, page->width, text);
 }
 
 #define AGE_TEXT 24

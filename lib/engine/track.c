@@ -173,6 +173,14 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
     }
 }
 
+void mc_track_refused(struct mc_track *track, uint64_t now_ms)
+{
+    track->refused = true;
+    track->retry_ms = now_ms + track->patience_ms;
+    track->patience_ms = mc_min_u64(track->patience_ms * 2, PATIENCE_MOST_MS);
+    mc_track_lost(track, now_ms);
+}
+
 /*
  * A balloon that had arrived and is somewhere else now was moved, and not by us. A guest whose
  * balloon deflates on OOM may have done so itself, which is trouble and no other hand (see
@@ -319,6 +327,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 
 void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
 {
+    track->refused = false;
     if (track->target == MC_UNKNOWN)
         return;
     if (track->ceiling.until_ms == UINT64_MAX)

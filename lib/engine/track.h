@@ -58,6 +58,7 @@ struct mc_track {
     bool jumped;               /* then it went up to all there is: by hand, or by a reboot */
     uint64_t foreign_until_ms; /* somebody else moved it: left alone till then */
     uint64_t retry_ms;         /* it does not follow: counts at its size till then */
+    bool refused;              /* because the hypervisor refused the last command */
 
     /* How it shrinks. */
     uint64_t paced; /* the rate allows no less now */
@@ -139,6 +140,12 @@ static inline bool mc_track_is_stuck(const struct mc_track *track, uint64_t now_
     return now_ms < track->retry_ms;
 }
 
+/* Is it no use to tell it anything now? */
+static inline bool mc_track_refuses(const struct mc_track *track, uint64_t now_ms)
+{
+    return track->refused && mc_track_is_stuck(track, now_ms);
+}
+
 /* Is it in trouble, or was it a moment ago? */
 static inline bool mc_track_in_trouble(const struct mc_track *track, uint64_t now_ms)
 {
@@ -160,6 +167,9 @@ void mc_track_delivered(struct mc_track *track, uint64_t now_ms);
 
 /* Note that the last command was kept back, and no other was ever sent. */
 void mc_track_withheld(struct mc_track *track);
+
+/* Note that the hypervisor refused the last command: it is tried again with growing pauses. */
+void mc_track_refused(struct mc_track *track, uint64_t now_ms);
 
 /* Note that the last command failed, or may have: it could still have reached the guest. */
 void mc_track_lost(struct mc_track *track, uint64_t now_ms);

@@ -121,7 +121,7 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         bool foreign = mc_track_is_foreign(track, snapshot->now_ms);
         bool due = mc_is_managed(guest) && !foreign && (step->target != now || track->tell);
 
-        step->send = due && guest->answers;
+        step->send = due && guest->answers && !mc_track_refuses(track, snapshot->now_ms);
         if (step->send)
             mc_track_sent(track, guest, step->target, snapshot->now_ms);
         if (foreign) /* ours may come into force again */

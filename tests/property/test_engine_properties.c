@@ -298,8 +298,7 @@ static void comes_to_rest(struct property *property)
         host_tick(&history.host, 1000);
         if (verbose)
             history_print_state(&history);
-        if (i >= QUIET_STEPS / 2)
-            note_trouble(&history, troubled);
+        note_trouble(&history, troubled);
         if (i >= QUIET_STEPS)
             check_rest(&history, swings, troubled);
     }

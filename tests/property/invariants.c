@@ -323,7 +323,8 @@ static void check_promises(struct history *history)
         if (guest->exempt != MC_EXEMPT_NO)
             continue;
         runs += (uint64_t)guest->run_id * (uint64_t)guest->run_id + 1;
-        sum += truth_of(history, guest)->actual; /* not what is reported of it */
+        if (truth_of(history, guest)->running)
+            sum += truth_of(history, guest)->actual; /* not what is reported of it */
         worst += mc_max_u64(guest->actual, step->target);
         grows = grows || (step->send && step->target > guest->actual && step->target > before);
     }

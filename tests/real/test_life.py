@@ -67,11 +67,7 @@ class World:
                        and guests[name]["plan"]
                        and abs(guests[name]["actual"] - guests[name]["plan"]["wish"]) <= 8 * MiB
                        and not guests[name]["plan"]["sent"] for name in names)
-        try:
-            return wait_for(f"rest of {', '.join(names)}", there, 60)[1]
-        except AssertionError:
-            state = self.memctld.run("list").stdout + self.memctld.run("events").stdout[-2500:]
-            raise AssertionError(f"no rest of {', '.join(names)}:\n{state}") from None
+        return settled(self, f"rest of {', '.join(names)}", there, 60)[1]
 
     def restore(self):
         for suspect in self.lab.running():
@@ -84,6 +80,15 @@ class World:
         self.at_rest()
 
 
+def settled(world, what, condition, timeout=30):
+    """As wait_for(), and says what memctld did if it is in vain."""
+    try:
+        return wait_for(what, condition, timeout)
+    except AssertionError as error:
+        state = world.memctld.run("list").stdout + world.memctld.run("events").stdout[-2500:]
+        raise AssertionError(f"{error}:\n{state}") from None
+
+
 def note(text):
     print(f"# {text}", flush=True)
 
@@ -91,8 +96,8 @@ def note(text):
 def a_guest_that_starts_and_stops(world):
     alone = world.seen("rock")["actual"]
     world.life.shutdown()
-    wait_for("it to be gone", lambda: world.seen()["exempt"] == "gone")
-    wait_for("rock to have more", lambda: world.seen("rock")["actual"] > alone + 32 * MiB, 30)
+    settled(world, "it to be gone", lambda: world.seen()["exempt"] == "gone")
+    settled(world, "rock to have more", lambda: world.seen("rock")["actual"] > alone + 32 * MiB, 30)
     world.life.start()
     note(f"its part {world.at_rest():.1f} s after it was up again")
     assert abs(world.seen("rock")["actual"] - alone) <= 16 * MiB
@@ -100,7 +105,7 @@ def a_guest_that_starts_and_stops(world):
 
 def one_that_crashes(world):
     os.kill(world.life.pid, signal.SIGSEGV)
-    wait_for("it to be gone", lambda: world.seen()["exempt"] == "gone")
+    settled(world, "it to be gone", lambda: world.seen()["exempt"] == "gone")
     world.at_rest("rock")
     world.life.start()
     world.at_rest()
@@ -118,13 +123,13 @@ def one_that_reboots(world):
 
 def one_that_is_paused(world):
     world.life.suspend()
-    wait_for("its exemption", lambda: world.seen()["exempt"] == "not-running")
+    settled(world, "its exemption", lambda: world.seen()["exempt"] == "not-running")
     before = world.life.actual()
     world.memctld.json("set", "life", "shares=3000")
     time.sleep(4)
     assert world.life.actual() == before
     world.life.resume()
-    wait_for("more", lambda: world.seen()["actual"] > before + 16 * MiB, 30)
+    settled(world, "more", lambda: world.seen()["actual"] > before + 16 * MiB, 30)
     world.memctld.json("set", "life", "shares=")
     world.at_rest()
 
@@ -132,7 +137,7 @@ def one_that_is_paused(world):
 def one_that_is_saved_and_restored(world):
     before, path = world.seen()["actual"], world.lab.dir / "life.save"
     world.lab.virsh("save", "life", path)
-    wait_for("it to be gone", lambda: world.seen()["exempt"] == "gone")
+    settled(world, "it to be gone", lambda: world.seen()["exempt"] == "gone")
     world.lab.virsh("restore", path)
     path.unlink()
     world.at_rest()
@@ -146,7 +151,7 @@ def one_that_goes_back_to_a_snapshot(world):
     world.lab.virsh("snapshot-create-as", "life", "s1")
     world.at_rest()
     world.memctld.json("set", "life", "max=200M")
-    wait_for("less", lambda: world.seen()["actual"] <= 204 * MiB, 30)
+    settled(world, "less", lambda: world.seen()["actual"] <= 204 * MiB, 30)
     world.lab.virsh("snapshot-revert", "life", "s1")
     world.life.hog.ping()
     world.memctld.json("set", "life", "max=")
@@ -160,7 +165,7 @@ def one_that_gets_another_name(world):
     world.life.shutdown()
     world.lab.virsh("domrename", "life", "afterlife")
     world.lab.virsh("start", "afterlife")
-    wait_for("it under its new name", lambda: world.seen("afterlife").get("shares") == 1500)
+    settled(world, "it under its new name", lambda: world.seen("afterlife").get("shares") == 1500)
     assert "life" not in world.memctld.guests()
     world.lab.virsh("destroy", "afterlife")
     world.lab.virsh("domrename", "afterlife", "life")
@@ -174,7 +179,7 @@ def one_whose_definition_is_removed_while_it_runs(world):
     xml.write_text(world.life.xml(inactive=True))
     world.life.undefine()
     world.memctld.json("set", "life", "shares=2000")
-    wait_for("its shares", lambda: world.seen()["shares"] == 2000)
+    settled(world, "its shares", lambda: world.seen()["shares"] == 2000)
     world.at_rest()
     world.lab.virsh("define", xml)
     world.memctld.json("set", "life", "shares=")
@@ -184,14 +189,14 @@ def one_whose_definition_is_removed_while_it_runs(world):
 def one_whose_statistics_are_turned_off(world):
     world.life.stats_period(0)
     # within a minute its description is read again
-    wait_for("statistics", lambda: "<stats period='1'/>" in world.life.xml(), 90)
+    settled(world, "statistics", lambda: "<stats period='1'/>" in world.life.xml(), 90)
     world.at_rest()
 
 
 def one_without_a_driver(world):
     """Nothing is known of it, so nothing is taken from it; it counts with all it may take."""
     bare = world.lab.bare("bare", "64M")
-    wait_for("bare", lambda: world.seen("bare")["exempt"] == "no")
+    settled(world, "bare", lambda: world.seen("bare")["exempt"] == "no")
     time.sleep(4)
     seen = world.seen("bare")
     assert not seen["fresh"] and seen["actual"] == seen["plan"]["target"] == 64 * MiB, seen
@@ -202,9 +207,9 @@ def one_without_a_driver(world):
 def one_with_memory_that_is_plugged_in(world):
     """The balloon knows the memory that the guest booted with, and no other."""
     guest = world.lab.boot("plug", memory="256M", virtio_mem="256M")
-    wait_for("plug", lambda: world.seen("plug")["exempt"] == "no" and world.seen("plug")["fresh"])
+    settled(world, "plug", lambda: world.seen("plug")["exempt"] == "no" and world.seen("plug")["fresh"])
     world.lab.virsh("update-memory-device", "plug", "--requested-size", "128M", "--live")
-    wait_for("more", lambda: guest.hog.stats()["meminfo"]["MemTotal"] > 300 * MiB, 30)
+    settled(world, "more", lambda: guest.hog.stats()["meminfo"]["MemTotal"] > 300 * MiB, 30)
     time.sleep(8)
     seen, stats = world.seen("plug"), guest.hog.stats()
     note(f"256M, 256M pluggable, 128M plugged: memory {seen['memory'] // MiB}M, actual "
@@ -233,11 +238,11 @@ def one_that_migrates_out_and_in(world):
             world.build, other.uri, budget="2G", interval="1s",
             config=STRICT + "[guests]\nmin = 128M\n") as memctld:
         migrate(world.lab, other, "life")
-        wait_for("it to be gone", lambda: world.seen()["exempt"] == "gone")
-        wait_for("it to come", lambda: memctld.guests().get("life", {}).get("exempt") == "no", 40)
-        wait_for("all its memory", lambda: memctld.guests()["life"]["actual"] >= 508 * MiB, 40)
+        settled(world, "it to be gone", lambda: world.seen()["exempt"] == "gone")
+        settled(world, "it to come", lambda: memctld.guests().get("life", {}).get("exempt") == "no", 40)
+        settled(world, "all its memory", lambda: memctld.guests()["life"]["actual"] >= 508 * MiB, 40)
         migrate(other, world.lab, "life")
-        wait_for("it to come back", lambda: world.seen()["exempt"] == "no", 40)
+        settled(world, "it to come back", lambda: world.seen()["exempt"] == "no", 40)
         world.at_rest()
     assert abs(world.seen()["actual"] - size) <= 16 * MiB, (size, world.seen())
     assert world.life.hog.stats()["vmstat"]["oom_kill"] == 0
@@ -258,8 +263,8 @@ def two_hundred_that_come_and_go_leave_nothing(world):
     began = time.monotonic()
     cycle(world, CYCLES)
     took = time.monotonic() - began
-    wait_for("the last to be gone", lambda: len(world.memctld.guests()) == 2)
-    after, _ = wait_for("its descriptors to be closed", lambda: close_to(
+    settled(world, "the last to be gone", lambda: len(world.memctld.guests()) == 2)
+    after, _ = settled(world, "its descriptors to be closed", lambda: close_to(
         before, world.memctld.footprint()), 90)
     note(f"{CYCLES} guests in {took:.0f} s: {before} -> {after}")
     seen = int(re.search(r"memctl_ticks_total (\d+)", world.memctld.metrics())[1])

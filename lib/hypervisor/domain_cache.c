@@ -20,6 +20,9 @@
 /* A description is read again after so long even if no event came. */
 #define DESCRIPTION_LASTS_MS 600000
 
+/* One that is doubted is read again after so long. */
+#define DOUBT_AFTER_MS 20000
+
 struct mc_cached_domain {
     char uuid[MC_UUID_TEXT];
     int run_id;
@@ -179,6 +182,17 @@ void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid)
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, uuid);
     if (domain)
+        domain->stale = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_doubt(struct mc_domain_cache *cache, const char *uuid, uint64_t now_ms)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain && mc_less_u64(now_ms, domain->read_ms) > DOUBT_AFTER_MS)
         domain->stale = true;
     pthread_mutex_unlock(&cache->lock);
 }

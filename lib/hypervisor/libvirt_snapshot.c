@@ -6,10 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <libvirt/virterror.h>
 
 #include "observe/qemu_process.h"
+
+/* Statistics that are later than this are late for a reason. */
+#define STATS_LATE_S 5
 
 static enum mc_guest_state state_of(int state, int reason)
 {
@@ -173,6 +177,17 @@ static void refresh_overhead(struct libvirt_hypervisor *hv, uint64_t now_ms)
         mc_cache_set_overhead(&hv->cache, due.uuid, overhead);
 }
 
+/* No event tells that somebody turned a guest's statistics off. */
+static void doubt_old_stats(struct libvirt_hypervisor *hv, const struct mc_guest *guest,
+                            uint64_t now_ms)
+{
+    uint64_t wall_s = (uint64_t)time(NULL);
+
+    if (guest->state == MC_GUEST_RUNNING && guest->stats_period_s && guest->stats.last_update &&
+        guest->stats.last_update + guest->stats_period_s + STATS_LATE_S < wall_s)
+        mc_cache_doubt(&hv->cache, guest->uuid, now_ms);
+}
+
 static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr record,
                      struct mc_snapshot *snapshot)
 {
@@ -199,6 +214,7 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
         refresh_description(hv, record->dom, guest, snapshot->now_ms);
     refresh_job(hv, record->dom, guest, due);
     mc_cache_apply(&hv->cache, guest);
+    doubt_old_stats(hv, guest, snapshot->now_ms);
     if (guest->state != MC_GUEST_RUNNING)
         guest->exempt = MC_EXEMPT_NOT_RUNNING;
     else if (reason == VIR_DOMAIN_RUNNING_POSTCOPY && guest->exempt == MC_EXEMPT_NO)

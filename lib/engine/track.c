@@ -26,6 +26,12 @@
 /* What is seen of a balloon sooner after a command may be from before it. */
 #define ARRIVAL_SEEN_MS 3000
 
+/* A balloon that empties so soon after a boot does so because of it. */
+#define BOOT_EMPTIES_MS 30000
+
+/* How exactly a guest's age is known. */
+#define AGE_EXACT_MS 2000
+
 /* A speed is not read from a shorter shrink. */
 #define SPEED_LEAST_MS 5000
 
@@ -181,18 +187,26 @@ void mc_track_refused(struct mc_track *track, uint64_t now_ms)
     mc_track_lost(track, now_ms);
 }
 
+static void note_reboot(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    if (guest->age_ms != MC_UNKNOWN &&
+        mc_less_u64(now_ms, guest->age_ms) > track->boot_ms + AGE_EXACT_MS)
+        track->boot_ms = mc_less_u64(now_ms, guest->age_ms);
+}
+
 /*
  * A balloon that had arrived and is somewhere else now was moved, and not by us. A guest whose
  * balloon deflates on OOM may have done so itself, which is trouble and no other hand (see
- * estimate/distress.c). A reset of the guest also empties the balloon; the counts in its next
- * statistics, which begin anew with a boot, tell that from a hand.
+ * estimate/distress.c). A reset of the guest also empties the balloon; its age, or the counts in
+ * its next statistics, which begin anew with a boot, tell that from a hand.
  */
 static void note_foreign_hand(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms,
                               uint64_t hold_ms)
 {
     if (track->jumped && track->news) {
         bool rebooted = guest->stats.minor_faults == MC_UNKNOWN ||
-                        guest->stats.minor_faults < track->minor_faults;
+                        guest->stats.minor_faults < track->minor_faults ||
+                        now_ms - track->boot_ms < BOOT_EMPTIES_MS;
 
         track->jumped = false;
         if (rebooted)
@@ -258,6 +272,7 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             if (!guest->answers)
                 hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
+            note_reboot(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
             note_obedience(&tracks->spare[i], guest, snapshot->now_ms);
             note_speed(&tracks->spare[i], guest, snapshot->now_ms);

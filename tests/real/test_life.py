@@ -205,26 +205,27 @@ def one_without_a_driver(world):
 
 
 def one_with_memory_that_is_plugged_in(world):
-    """The balloon knows the memory that the guest booted with, and no other."""
+    """What is plugged in by virtio-mem counts as memory of the guest's, and does it no harm."""
     guest = world.lab.boot("plug", memory="256M", virtio_mem="256M")
     settled(world, "plug", lambda: world.seen("plug")["exempt"] == "no" and world.seen("plug")["fresh"])
     world.lab.virsh("update-memory-device", "plug", "--requested-size", "128M", "--live")
-    settled(world, "more", lambda: guest.hog.stats()["meminfo"]["MemTotal"] > 300 * MiB, 30)
-    time.sleep(8)
+    settled(world, "more", lambda: world.seen("plug")["actual"] > 300 * MiB)
+    time.sleep(5)
     seen, stats = world.seen("plug"), guest.hog.stats()
     note(f"256M, 256M pluggable, 128M plugged: memory {seen['memory'] // MiB}M, actual "
          f"{seen['actual'] // MiB}M, used {(seen['used'] or 0) // MiB}M, {seen['plan']['reason']}; the "
-         f"guest says {stats['meminfo']['MemTotal'] // MiB}M")
+         f"guest has {stats['meminfo']['MemTotal'] // MiB}M")
     assert stats["vmstat"]["oom_kill"] == 0 and seen["actual"] <= seen["memory"]
-    assert seen["used"] is None or seen["used"] <= seen["actual"], seen
     guest.destroy()
     world.at_rest()
 
 
 def one_on_memfd(world):
     guest = world.lab.boot("shared", memory="256M", memory_backing="memfd")
+    settled(world, "shared", lambda: world.seen("shared")["exempt"] == "no")
+    world.memctld.json("set", "shared", "max=160M")
     world.at_rest("shared", "life", "rock")
-    assert world.seen("shared")["actual"] < 256 * MiB
+    assert world.seen("shared")["actual"] <= 164 * MiB
     guest.destroy()
     world.at_rest()
 
@@ -244,7 +245,8 @@ def one_that_migrates_out_and_in(world):
         migrate(other, world.lab, "life")
         settled(world, "it to come back", lambda: world.seen()["exempt"] == "no", 40)
         world.at_rest()
-    assert abs(world.seen()["actual"] - size) <= 16 * MiB, (size, world.seen())
+    # its new QEMU is measured within seconds, and takes its own part
+    settled(world, "as much as before", lambda: abs(world.seen()["actual"] - size) <= 24 * MiB)
     assert world.life.hog.stats()["vmstat"]["oom_kill"] == 0
 
 

@@ -5,13 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * How long after a lower target the balloon may be larger than reported: libvirt passes on its
- * changes at most once a second.
- */
-#define BALLOON_REPORT_LAG_MS 1500
-
-/* As far as a balloon gets in that time: they were seen to take up to 840 MiB a second. */
+/* As far as a balloon gets in MC_REPORT_LAG_MS: they were seen to take up to 840 MiB a second. */
 #define BALLOON_REPORT_LAG_BYTES (1536 * MC_MIB)
 
 /*
@@ -346,9 +340,9 @@ void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
     if (track->target == MC_UNKNOWN)
         return;
     if (track->ceiling.until_ms == UINT64_MAX)
-        track->ceiling.until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+        track->ceiling.until_ms = now_ms + MC_REPORT_LAG_MS;
     if (track->next_ceiling.until_ms == UINT64_MAX)
-        track->next_ceiling.until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+        track->next_ceiling.until_ms = now_ms + MC_REPORT_LAG_MS;
 }
 
 /*

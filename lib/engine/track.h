@@ -112,6 +112,12 @@ void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
 /* The track of this guest, or NULL. */
 struct mc_track *mc_tracks_find(const struct mc_tracks *tracks, const char *uuid);
 
+/*
+ * How long after a new target the balloon may be elsewhere than reported: libvirt passes on its
+ * changes at most once a second.
+ */
+#define MC_REPORT_LAG_MS 1500
+
 /* A balloon this close to its target has arrived. */
 #define MC_ARRIVED (4 * MC_MIB)
 

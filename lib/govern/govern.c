@@ -110,6 +110,18 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
     pay_nothing(snapshot, tracks, plan);
 }
 
+/*
+ * What is seen of a balloon is late: growth that was told a moment ago and is not seen is no growth
+ * that was not taken. Whoever called it back for that would see it next time, and so on.
+ */
+static void wait_to_see(const struct mc_guest *guest, const struct mc_track *track,
+                        struct mc_step *step, uint64_t now_ms)
+{
+    if (track->target != MC_UNKNOWN && mc_is_managed(guest) && step->target >= guest->actual &&
+        step->target < track->target && now_ms - track->sent_ms < MC_REPORT_LAG_MS)
+        mc_step_change(step, MC_RULE_CALM, track->target);
+}
+
 /* What the rules decided becomes the state that the next pass starts from. */
 static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
                    struct mc_plan *plan)
@@ -156,5 +168,7 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
     }
     if (!(config->rules_off & (1U << MC_RULE_SHRINK_FIRST)))
         shrink_first(snapshot, tracks, plan);
+    for (size_t i = 0; i < snapshot->count; i++)
+        wait_to_see(&snapshot->guests[i], &tracks->list[i], &plan->steps[i], snapshot->now_ms);
     settle(snapshot, tracks, plan);
 }

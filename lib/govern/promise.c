@@ -32,6 +32,7 @@
 struct sums {
     uint64_t min;
     uint64_t burst;   /* what could be taken before anything can be done about it */
+    uint64_t coming;  /* what balloons were told to give back to them, and did not yet */
     uint64_t trouble; /* what guests in trouble still have to be given */
 };
 
@@ -48,6 +49,7 @@ static struct sums sum_guests(const struct mc_snapshot *snapshot, const struct m
             continue;
         promised = mc_track_promised(&tracks->list[i], guest, snapshot->now_ms);
         plan->promised += promised;
+        sums.coming += promised - guest->actual;
         sums.min += mc_min_u64(guest->terms.min, guest->actual);
         if (mc_track_in_trouble(&tracks->list[i], snapshot->now_ms))
             sums.trouble += mc_less_u64(tracks->list[i].need, promised);
@@ -114,7 +116,7 @@ static uint64_t next(const struct mc_plan *plan, struct mc_host_track *host,
     if (host->gives_way)
         return cut(plan, host, sums->min, 0, now_ms);
     if (host->divided < plan->strict) /* it gave way, and need not any longer */
-        return host->divided + mc_less_u64(plan->headroom, plan->min_free) / 2;
+        return host->divided + mc_less_u64(plan->headroom, plan->min_free + sums->coming) / 2;
     if (plan->headroom < soft + sums->burst)
         return cut(plan, host, plan->strict, sums->burst, now_ms);
     return rise(plan, host, sums->burst, now_ms);

@@ -260,12 +260,44 @@ static void a_guest_is_not_moved_to_and_fro_by_late_reports(void **state)
     property_holds(rests, &script, 1);
 }
 
+/* The host had been short, the balloon lagged, and what was under way to it was given out again. */
+static void a_promise_that_gave_way_rises_with_what_is_left(void **state)
+{
+    static const struct script script = {
+        .policy = "shares",
+        .budget = 2484441088,
+        .count = 1,
+        .host_memory = 4352 * MC_MIB,
+        .host_used = {{0, 2013638685}},
+        .overcommit_percent = 101,
+        .shrink_percent = 1,
+        .cooldown_ms = 1,
+        .guests =
+            {
+                {
+                    .memory = 3433 * MC_MIB,
+                    .shares = 1,
+                    .inflate_per_s = 200 * MC_MIB,
+                    .deflate_per_s = 200 * MC_MIB,
+                    .lag_ms = 2051,
+                    .cache = 974606480,
+                    .works_with = {{0, 0}, {20000, 0}, {40000, 2435511236}},
+                },
+            },
+        .steps = {},
+    };
+
+    (void)state;
+    property_holds(rests, &script, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_guest_took_before_it_hung_is_counted),
         cmocka_unit_test(what_a_hung_guest_cannot_be_given_goes_to_others),
         cmocka_unit_test(a_promise_that_is_touched_at_once_is_not_made_again_and_again),
+        cmocka_unit_test(a_promise_that_gave_way_rises_with_what_is_left),
         cmocka_unit_test(a_guest_is_not_moved_to_and_fro_by_late_reports),
     };
 

@@ -214,7 +214,7 @@ void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_m
     struct mc_track *track = mc_tracks_find(&engine->tracks, uuid);
 
     if (track)
-        mc_track_lost(track, now_ms);
+        mc_track_refused(track, now_ms);
 }
 
 void mc_engine_withheld(struct mc_engine *engine, const char *uuid)

@@ -207,6 +207,11 @@ static int read_cooldown(struct config *config, const char *value, struct mc_err
     return read_span(value, 3600000, "1h", &config->engine.cooldown_ms, err);
 }
 
+static int read_active_fade(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
+}
+
 static int read_policy(struct config *config, const char *value, struct mc_error *err)
 {
     return read_text(config->policy, sizeof(config->policy), value, err);
@@ -244,6 +249,7 @@ static const struct {
     {"governor", "boot-grace", read_boot_grace},
     {"governor", "foreign-hold", read_foreign_hold},
     {"governor", "cooldown", read_cooldown},
+    {"estimate", "active-fade", read_active_fade},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

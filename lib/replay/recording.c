@@ -53,6 +53,17 @@ static const struct field agent_fields[] = {
     FIELD(struct mc_agent_report, stall_us, FIELD_U64),
     FIELD(struct mc_agent_report, distress_ms, FIELD_U64),
     FIELD(struct mc_agent_report, distress_rate, FIELD_U64),
+    FIELD(struct mc_agent_report, refaults, FIELD_U64),
+};
+
+static const struct field working_set_fields[] = {
+    FIELD(struct mc_working_set, found_ms, FIELD_U64),
+    FIELD(struct mc_working_set, method, FIELD_TEXT),
+    FIELD(struct mc_working_set, active, FIELD_U64),
+    FIELD(struct mc_working_set, read_cache, FIELD_U64),
+    FIELD(struct mc_working_set, kernel, FIELD_U64),
+    FIELD(struct mc_working_set, window_ms, FIELD_U64),
+    FIELD(struct mc_working_set, confidence, FIELD_UNSIGNED),
 };
 
 static const struct field terms_fields[] = {
@@ -86,6 +97,7 @@ static const struct field config_fields[] = {
     FIELD(struct mc_engine_config, boot_grace_ms, FIELD_U64),
     FIELD(struct mc_engine_config, foreign_hold_ms, FIELD_U64),
     FIELD(struct mc_engine_config, cooldown_ms, FIELD_U64),
+    FIELD(struct mc_engine_config, active_fade_ms, FIELD_U64),
 };
 
 static const struct field budget_fields[] = {
@@ -148,6 +160,8 @@ static json_t *guest_to_json(const struct mc_guest *guest)
 
     json_object_set_new(object, "stats", TO_JSON(stats_fields, &guest->stats));
     json_object_set_new(object, "agent", TO_JSON(agent_fields, &guest->agent));
+    json_object_set_new(object, "working_set",
+                        TO_JSON(working_set_fields, &guest->agent.working_set));
     json_object_set_new(object, "terms", TO_JSON(terms_fields, &guest->terms));
     return object;
 }
@@ -257,6 +271,7 @@ static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_er
     if (FROM_JSON(guest_fields, object, guest, err) < 0 ||
         READ_PART(object, "stats", stats_fields, &guest->stats, err) < 0 ||
         READ_PART(object, "agent", agent_fields, &guest->agent, err) < 0 ||
+        READ_PART(object, "working_set", working_set_fields, &guest->agent.working_set, err) < 0 ||
         READ_PART(object, "terms", terms_fields, &guest->terms, err) < 0)
         return -EINVAL;
     return 0;

@@ -35,12 +35,13 @@ struct mc_engine_config {
     uint64_t boot_grace_ms;            /* a guest that just began to run is not shrunk */
     uint64_t foreign_hold_ms; /* a balloon that somebody else moved is left alone for so long */
     uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long */
+    uint64_t active_fade_ms;  /* in which the estimate of active memory follows a decline */
     unsigned rules_off;       /* for tests only: rules that do nothing, bits 1 << enum mc_rule */
 };
 
 /*
  * budget and reserve automatic, 2 s, 64 MiB / 5 %, 16 MiB / 1 %, 150 %, 2 %, 20 %, 10 s, 10 min,
- * 1 min.
+ * 1 min, 1 min.
  */
 MC_PUBLIC struct mc_engine_config mc_engine_config_default(void);
 

@@ -17,7 +17,7 @@
 #include <memctl/policy.h>
 #include <memctl/visibility.h>
 
-#define MC_RECORDING_VERSION 1
+#define MC_RECORDING_VERSION 2
 
 /* The lines; each returns a new reference, or NULL when out of memory. */
 

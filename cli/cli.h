@@ -42,9 +42,9 @@ struct command {
     int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
 };
 
-extern const struct command command_events, command_explain, command_list, command_pause,
-    command_policy, command_reload, command_replay, command_resume, command_set, command_show,
-    command_simulate, command_snapshot, command_status, command_version;
+extern const struct command command_agent, command_events, command_explain, command_list,
+    command_pause, command_policy, command_reload, command_replay, command_resume, command_set,
+    command_show, command_simulate, command_snapshot, command_status, command_version;
 
 /* The value of an option that was given, the last one if several; "" for one without argument. */
 const char *cli_option(const struct cli *cli, const char *name);
@@ -71,6 +71,9 @@ const char *json_text(const json_t *object, const char *key);
 
 /* "512M", or "-" where the member is missing or null; in one of a few rotating buffers. */
 const char *cli_size(const json_t *object, const char *key);
+
+/* The guests of an array as people look for them; to be freed, NULL when memory is out. */
+const json_t **cli_sort_by_name(const json_t *guests);
 
 /* Why the guest's target is what it is, in a word. */
 const char *cli_reason(const json_t *guest);

@@ -181,9 +181,11 @@ static void add_guest_info(struct evbuffer *out, const struct daemon *daemon)
         const struct mc_guest *guest = &daemon->snapshot.guests[i];
 
         add_guest_labels(out, "memctl_guest_info", guest);
-        evbuffer_add_printf(out, ",state=\"%s\",exempt=\"%s\",active_source=\"%s\"} 1\n",
-                            mc_guest_state_name(guest->state), mc_exempt_name(guest->exempt),
-                            mc_source_name(guest->active_source));
+        evbuffer_add_printf(
+            out, ",state=\"%s\",exempt=\"%s\",active_source=\"%s\",method=\"%s\"} 1\n",
+            mc_guest_state_name(guest->state), mc_exempt_name(guest->exempt),
+            mc_source_name(guest->active_source),
+            guest->active_source == MC_SOURCE_AGENT ? guest->agent.working_set.method : "");
     }
 }
 

@@ -168,6 +168,7 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
+    {"agent-enable", true, handle_agent_enable},
     {"events", false, handle_events},
     {"explain", false, handle_explain},
     {"list", false, handle_list},

@@ -90,8 +90,11 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nexplain\nevents\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nexplain\nevents\nagent\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
+        ;;
+    agent:1)
+        mapfile -t COMPREPLY < <(compgen -W $'status\nenable' -- "$cur")
         ;;
     policy:1)
         mapfile -t COMPREPLY < <(compgen -W $'list\nshow\nuse\neval' -- "$cur")
@@ -108,7 +111,7 @@ _memctl() {
         esac
         ;;
     replay:1) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    show:1 | explain:1 | set:1 | pause:1 | resume:1)
+    show:1 | explain:1 | set:1 | pause:1 | resume:1 | agent:2)
         while read -r name; do
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")

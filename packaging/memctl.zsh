@@ -42,6 +42,7 @@ _memctl() {
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
+        'agent:what agents say and what is missing; add a channel'
         "set:change a guest's shares, min, max or managed"
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'
@@ -77,12 +78,14 @@ _memctl() {
         case $line[1] in
         show | explain | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
+        agent) compadd status enable ;;
         replay | simulate) _files ;;
         esac
         ;;
     setting)
         case $line[1] in
         set) _memctl_settings ;;
+        agent) _memctl_guests ;;
         policy) [[ $line[2] == eval ]] && _files || _memctl_policies ;;
         esac
         ;;

@@ -103,8 +103,11 @@ static void note_missed(const struct mc_guest *guest, struct mc_track *track, ui
 /* One step of a moving average that takes time_ms for most of the way. */
 static uint64_t approach(uint64_t from, uint64_t to, uint64_t passed_ms, uint64_t time_ms)
 {
-    double part = (double)passed_ms / (double)(passed_ms + time_ms);
+    double part;
 
+    if (time_ms == 0)
+        return to;
+    part = (double)passed_ms / (double)(passed_ms + time_ms);
     return to > from ? from + (uint64_t)((double)(to - from) * part)
                      : from - (uint64_t)((double)(from - to) * part);
 }

@@ -22,6 +22,8 @@ struct mc_backend {
                 struct mc_error *err);
     int (*save_settings)(struct mc_session *session, const char *uuid,
                          const struct mc_settings *settings, struct mc_error *err);
+    int (*add_agent)(struct mc_session *session, const char *uuid, bool *added,
+                     struct mc_error *err); /* NULL: its guests have no agents */
 };
 
 /* Both are the first member of the backend's own structures. */

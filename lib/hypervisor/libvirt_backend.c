@@ -36,6 +36,7 @@ static const struct mc_backend backend = {
     .set_stats_period = mc_libvirt_set_stats_period,
     .find = mc_libvirt_find,
     .save_settings = mc_libvirt_save_settings,
+    .add_agent = mc_libvirt_add_agent,
 };
 
 /* Errors are returned to the caller, not printed by the library. */

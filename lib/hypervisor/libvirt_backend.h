@@ -6,6 +6,7 @@
  *   libvirt_session.c   a connection, its events, and how its errors are said
  *   libvirt_snapshot.c  from the bulk statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
+ *   libvirt_agent.c     the channel to an agent
  *   libvirt_metadata.c  the settings that are kept with a guest
  *
  * One bulk call per snapshot brings the numbers that change; what changes seldom (devices, memory
@@ -77,5 +78,9 @@ int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snap
                     struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err);
+
+/* libvirt_agent.c */
+int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, bool *added,
+                         struct mc_error *err);
 
 #endif

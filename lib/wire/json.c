@@ -89,6 +89,7 @@ json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *ste
                   number(guest->terms.min), "max", number(guest->terms.max), "managed",
                   guest->terms.managed, "settings", mc_settings_to_json(&guest->own)));
     json_object_set_new(object, "balloon", stats_to_json(&guest->stats));
+    json_object_set_new(object, "agent_channel", json_boolean(*guest->agent_socket));
     json_object_set_new(object, "agent", agent_to_json(&guest->agent));
     json_object_set_new(object, "plan", step ? step_to_json(step) : json_null());
     return object;

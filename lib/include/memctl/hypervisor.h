@@ -74,4 +74,12 @@ MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uu
 MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
                                        const struct mc_settings *settings, struct mc_error *err);
 
+/*
+ * Give the guest the channel of an agent, while it runs and in its definition, wherever it is
+ * missing; `added` says whether it was. -EOPNOTSUPP where a running guest cannot take it: then the
+ * definition may have it.
+ */
+MC_PUBLIC int mc_session_add_agent(struct mc_session *session, const char *uuid, bool *added,
+                                   struct mc_error *err);
+
 #endif

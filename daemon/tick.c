@@ -74,6 +74,7 @@ static void decide_and_act(struct daemon *daemon)
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
     pauses_apply(&daemon->pauses, &daemon->snapshot);
+    admissions_apply(&daemon->admissions, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
     act_mark_busy(daemon->act, &daemon->snapshot);
@@ -86,10 +87,12 @@ static void decide_and_act(struct daemon *daemon)
     daemon->has_plan = true;
     watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
+    admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
+    record_history(daemon);
 }
 
 /* The next deadline follows how long observations really take: many guests, or a busy host. */

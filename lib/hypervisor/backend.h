@@ -17,6 +17,9 @@ struct mc_backend {
                        struct mc_error *err);
     int (*set_stats_period)(struct mc_session *session, const char *uuid, unsigned seconds,
                             struct mc_error *err);
+    /* NULL: it cannot */
+    int (*locate_memory)(struct mc_session *session, const char *uuid,
+                         struct mc_guest_memory *memory, struct mc_error *err);
     /* name NULL: all */
     int (*find)(struct mc_session *session, const char *name, struct mc_snapshot *guests,
                 struct mc_error *err);
@@ -24,6 +27,14 @@ struct mc_backend {
                          const struct mc_settings *settings, struct mc_error *err);
     int (*add_agent)(struct mc_session *session, const char *uuid, bool *added,
                      struct mc_error *err); /* NULL: its guests have no agents */
+    int (*reclaim)(struct mc_session *session, const char *uuid, uint64_t bytes,
+                   struct mc_error *err);
+    int (*stop)(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                struct mc_error *err);
+    int (*go_on)(struct mc_session *session, const char *uuid, struct mc_error *err);
+    int (*forget_stop)(struct mc_session *session, const char *uuid, struct mc_error *err);
+    int (*find_stopped)(struct mc_session *session, struct mc_snapshot *guests,
+                        struct mc_error *err);
 };
 
 /* Both are the first member of the backend's own structures. */

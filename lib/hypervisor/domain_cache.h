@@ -76,6 +76,8 @@ void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms);
 /* What this process stored, so that it holds before it was read again. */
 void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
                       const struct mc_settings *own);
+void mc_cache_set_stopped(struct mc_domain_cache *cache, const char *uuid,
+                          const struct mc_stopped *stopped);
 void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds);
 
 /*

@@ -7,7 +7,9 @@
  *   libvirt_snapshot.c  from the bulk statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
  *   libvirt_agent.c     the channel to an agent
+ *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
  *   libvirt_metadata.c  the settings that are kept with a guest
+ *   libvirt_memory.c    where its RAM is, by QEMU's monitor; qemu_monitor.c reads the answers
  *
  * One bulk call per snapshot brings the numbers that change; what changes seldom (devices, memory
  * backends, settings) is read from the domain's XML when a guest is new or libvirt says that it
@@ -73,7 +75,26 @@ int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_
 int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
                                 struct mc_error *err);
 
+/* libvirt_memory.c */
+int mc_libvirt_locate_memory(struct mc_session *session, const char *uuid,
+                             struct mc_guest_memory *memory, struct mc_error *err);
+
+/* libvirt_stop.c */
+int mc_libvirt_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                       struct mc_error *err);
+int mc_libvirt_stop(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                    struct mc_error *err);
+int mc_libvirt_go_on(struct mc_session *session, const char *uuid, struct mc_error *err);
+int mc_libvirt_forget_stop(struct mc_session *session, const char *uuid, struct mc_error *err);
+
 /* libvirt_metadata.c */
+int mc_libvirt_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                            struct mc_error *err);
+/*
+ * Keep an element with the guest: in what runs, in what it starts from, or in both. xml NULL: drop
+ * it. -1 with libvirt's error.
+ */
+int mc_libvirt_store(virDomainPtr dom, const char *xml, const char *key, const char *uri);
 int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
                     struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,

@@ -34,10 +34,12 @@ class Memctld:
 
     Further arguments are options of memctld; one that is True takes no value.
 
+    store=True keeps a history in the test's folder; else there is none.
+
     recording=True keeps a recording of every start, for replay().
     """
 
-    def __init__(self, build_dir, connect, config="", wait=True, recording=False, **options):
+    def __init__(self, build_dir, connect, config="", wait=True, recording=False, store=False, **options):
         self.build = Path(build_dir).resolve()
         self.folder = Path(tempfile.mkdtemp(prefix="memctld-test-"))
         self.socket = self.folder / "memctld.sock"
@@ -45,7 +47,8 @@ class Memctld:
         self.log_file = self.folder / "log"
         self.port = free_port()
         self.config.write_text(config)
-        self.arguments = ["--config", str(self.config), "--connect", connect,
+        self.store = self.folder / "memctl.db"
+        self.arguments = ["--store", str(self.store) if store else "off", "--config", str(self.config), "--connect", connect,
                           "--socket", str(self.socket), "--metrics", f"127.0.0.1:{self.port}"]
         for name, value in options.items():
             self.arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]

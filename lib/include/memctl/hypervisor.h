@@ -39,6 +39,12 @@ MC_PUBLIC void mc_hypervisor_on_change(struct mc_hypervisor *hypervisor, void (*
  */
 MC_PUBLIC int mc_hypervisor_stalls(struct mc_hypervisor *hypervisor);
 
+/*
+ * A guest as a domain XML of libvirt's describes it: name, UUID, memory, actual (what it will be
+ * started with), exempt and own. -EBADMSG with a sentence.
+ */
+MC_PUBLIC int mc_guest_from_xml(const char *xml, struct mc_guest *guest, struct mc_error *err);
+
 /* Connect. `events` asks for notices of changes on this connection; one session suffices. */
 MC_PUBLIC int mc_session_open(struct mc_hypervisor *hypervisor, bool events,
                               struct mc_session **session, struct mc_error *err);
@@ -58,6 +64,29 @@ MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uui
 /* Have the balloon's driver report its statistics every so many seconds (1 or more). */
 MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
                                           unsigned seconds, struct mc_error *err);
+
+/* A memory backend of a guest: a block of its RAM as QEMU has it in its address space. */
+struct mc_memory_backend {
+    char id[64];      /* below /objects: "pc.ram", "ram-node0", "memvirtiomem0" */
+    uint64_t address; /* in QEMU's address space */
+    uint64_t size;
+    bool shared; /* as QEMU was told; the mapping decides */
+};
+
+#define MC_MEMORY_BACKENDS_MAX 32
+
+struct mc_guest_memory {
+    struct mc_memory_backend backends[MC_MEMORY_BACKENDS_MAX];
+    size_t count;
+};
+
+/*
+ * Where a running guest's RAM is. Asks QEMU's monitor, by which libvirt marks the guest as tainted
+ * (custom-monitor). -ENOTSUP where the hypervisor cannot tell, -EPROTO when QEMU's answers make no
+ * sense, -EBUSY, -ENOENT, -ENOTCONN.
+ */
+MC_PUBLIC int mc_session_locate_memory(struct mc_session *session, const char *uuid,
+                                       struct mc_guest_memory *memory, struct mc_error *err);
 
 /*
  * Add to `guests` what the definitions say, memory and settings: of all guests that do not run, or
@@ -81,5 +110,35 @@ MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *u
  */
 MC_PUBLIC int mc_session_add_agent(struct mc_session *session, const char *uuid, bool *added,
                                    struct mc_error *err);
+
+/*
+ * Have the host's kernel take that much of the guest's resident memory, which goes to the host's
+ * swap. Takes as long as the disk does. Returns 0, or 1 if there was less to be had; -ENOTSUP where
+ * that cannot be done to this guest.
+ */
+MC_PUBLIC int mc_session_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                                 struct mc_error *err);
+
+/*
+ * Suspend the guest, or save it and let its QEMU end, as stopped->how says; saving takes as long as
+ * the disk does. Before that `stopped` is noted beside its settings, so that whoever finds it knows
+ * who did it. -EBUSY: it does not run any more. When it fails the guest runs on.
+ */
+MC_PUBLIC int mc_session_stop(struct mc_session *session, const char *uuid,
+                              const struct mc_stopped *stopped, struct mc_error *err);
+
+/*
+ * Let it go on where it was stopped, and drop the note. -ENOENT: it is gone, or its saved state is.
+ */
+MC_PUBLIC int mc_session_continue(struct mc_session *session, const char *uuid,
+                                  struct mc_error *err);
+
+/* Drop the note: the guest was continued by somebody else. */
+MC_PUBLIC int mc_session_forget_stop(struct mc_session *session, const char *uuid,
+                                     struct mc_error *err);
+
+/* Add to `guests` those that mc_session_stop() has saved and nobody has started since. */
+MC_PUBLIC int mc_session_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                                      struct mc_error *err);
 
 #endif

@@ -17,7 +17,7 @@
 #include <memctl/policy.h>
 #include <memctl/visibility.h>
 
-#define MC_RECORDING_VERSION 2
+#define MC_RECORDING_VERSION 1
 
 /* The lines; each returns a new reference, or NULL when out of memory. */
 
@@ -31,6 +31,9 @@ MC_PUBLIC json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool d
 /* A command was not carried out, in a dry run. */
 MC_PUBLIC json_t *mc_recording_withheld(const char *uuid);
 MC_PUBLIC json_t *mc_recording_unsettle(void);
+/* The engine was told what an earlier one had learned. */
+MC_PUBLIC json_t *mc_recording_teach(const struct mc_lesson *lessons, size_t count,
+                                     uint64_t now_ms);
 
 struct mc_replay_result {
     size_t steps;             /* passes that were asked again */

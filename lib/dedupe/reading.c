@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dedupe/reading.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <linux/userfaultfd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+/* Large enough that mapping costs little, small enough that its page tables do. */
+#define WINDOW ((uint64_t)256 * MC_MIB)
+
+static _Thread_local sigjmp_buf *landing;
+
+static void on_sigbus(int number)
+{
+    if (landing)
+        siglongjmp(*landing, 1);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+int mc_reader_try(void (*work)(void *opaque), void *opaque)
+{
+    sigjmp_buf here;
+
+    /* The signal is not blocked in its handler: there is no mask to save, which would be a call. */
+    if (sigsetjmp(here, 0) != 0) {
+        landing = NULL;
+        return -EFAULT;
+    }
+    landing = &here;
+    work(opaque);
+    landing = NULL;
+    return 0;
+}
+
+static void watch_sigbus(void)
+{
+    struct sigaction action = {.sa_handler = on_sigbus, .sa_flags = SA_NODEFER};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+static int open_uffd(void)
+{
+    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_SIGBUS};
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+
+    if (fd >= 0 && ioctl(fd, UFFDIO_API, &api) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static uint8_t *buffer(void)
+{
+    return aligned_alloc(MC_PAGE, MC_BATCH_PAGES * MC_PAGE);
+}
+
+int mc_reader_init(struct mc_reader *reader)
+{
+    *reader = (struct mc_reader){.copies = buffer(), .peers = buffer(), .uffd = open_uffd()};
+    if (!reader->copies || !reader->peers) {
+        mc_reader_free(reader);
+        return -ENOMEM;
+    }
+    watch_sigbus();
+    return 0;
+}
+
+void mc_reader_free(struct mc_reader *reader)
+{
+    mc_reader_unmap(reader);
+    if (reader->uffd >= 0)
+        close(reader->uffd);
+    free(reader->copies);
+    free(reader->peers);
+    *reader = (struct mc_reader){.uffd = -1};
+}
+
+/* ---- private memory ---- */
+
+/* Remote pages from `first` on as few pieces as there are runs of adjoining ones. */
+static size_t gather(const struct mc_batch *batch, size_t first, struct iovec *pieces)
+{
+    size_t count = 0;
+
+    for (size_t i = first; i < batch->count; i++) {
+        if (i > first && batch->addresses[i] == batch->addresses[i - 1] + MC_PAGE)
+            pieces[count - 1].iov_len += MC_PAGE;
+        else
+            pieces[count++] = (struct iovec){(void *)(uintptr_t)batch->addresses[i], MC_PAGE};
+    }
+    return count;
+}
+
+int mc_read_private(pid_t pid, struct mc_batch *batch, uint8_t *copies)
+{
+    struct iovec pieces[MC_BATCH_PAGES];
+    size_t done = 0;
+
+    for (size_t i = 0; i < batch->count; i++)
+        batch->pages[i] = copies + i * MC_PAGE;
+    while (done < batch->count) {
+        struct iovec local = {copies + done * MC_PAGE, (batch->count - done) * MC_PAGE};
+        size_t count = gather(batch, done, pieces);
+        ssize_t got = process_vm_readv(pid, &local, 1, pieces, count, 0);
+
+        if (got < 0 && errno != EFAULT && errno != EINTR)
+            return -errno;
+        if (got > 0)
+            done += (size_t)got / MC_PAGE;
+        /* It stops at a page that has vanished; the others are still wanted. */
+        if (done < batch->count && (got >= 0 || errno == EFAULT))
+            batch->pages[done++] = NULL;
+    }
+    return 0;
+}
+
+/* ---- shared memory ---- */
+
+int mc_read_shared_copies(const struct mc_scan_region *region, struct mc_batch *batch,
+                          uint8_t *copies)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        uint8_t *copy = copies + i * MC_PAGE;
+        uint64_t offset = region->offset + (batch->addresses[i] - region->address);
+        ssize_t got = pread(region->fd, copy, MC_PAGE, (off_t)offset);
+
+        batch->pages[i] = got == (ssize_t)MC_PAGE ? copy : NULL;
+    }
+    return 0;
+}
+
+void mc_reader_unmap(struct mc_reader *reader)
+{
+    if (reader->window)
+        munmap(reader->window, reader->mapped);
+    reader->window = NULL;
+    reader->mapped = 0;
+}
+
+static bool shows(const struct mc_reader *reader, const struct mc_scan_region *region,
+                  uint64_t address)
+{
+    return reader->window && reader->fd == region->fd && address >= reader->at &&
+           address < reader->at + reader->mapped &&
+           reader->offset == region->offset + (reader->at - region->address);
+}
+
+/* Holes of huge pages must not be reserved for us, hence MAP_NORESERVE. */
+static int show(struct mc_reader *reader, const struct mc_scan_region *region, uint64_t address)
+{
+    uint64_t from = (address - region->address) / WINDOW * WINDOW;
+    uint64_t size = mc_min_u64(WINDOW, region->size - from);
+    struct uffdio_register watched = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+    void *window;
+
+    mc_reader_unmap(reader);
+    window = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, region->fd,
+                  (off_t)(region->offset + from));
+    if (window == MAP_FAILED)
+        return -errno;
+    watched.range.start = (uint64_t)(uintptr_t)window;
+    watched.range.len = size;
+    if (ioctl(reader->uffd, UFFDIO_REGISTER, &watched) < 0) {
+        munmap(window, size);
+        return -errno;
+    }
+    /* Without it our looks would count as uses of the pages when the window goes. */
+    madvise(window, size, MADV_SEQUENTIAL);
+    reader->window = window;
+    reader->mapped = size;
+    reader->at = region->address + from;
+    reader->offset = region->offset + from;
+    reader->fd = region->fd;
+    return 0;
+}
+
+/* All pages of a run in one call instead of a fault for each few; a hole is left to the reader. */
+static void populate(const struct mc_batch *batch)
+{
+    size_t start = 0;
+
+    for (size_t i = 1; i <= batch->count; i++) {
+        if (i < batch->count && batch->pages[i] == batch->pages[i - 1] + MC_PAGE)
+            continue;
+        madvise((void *)(uintptr_t)batch->pages[start], (i - start) * MC_PAGE, MADV_POPULATE_READ);
+        start = i;
+    }
+}
+
+int mc_read_shared(struct mc_reader *reader, const struct mc_scan_region *region,
+                   struct mc_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        uint64_t address = batch->addresses[i];
+
+        if (!shows(reader, region, address) &&
+            (i || reader->uffd < 0 || show(reader, region, address) < 0))
+            return mc_read_shared_copies(region, batch, reader->copies);
+        batch->pages[i] = reader->window + (address - reader->at);
+    }
+    populate(batch);
+    return 0;
+}

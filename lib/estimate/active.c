@@ -30,8 +30,11 @@
 /* Cache that comes back faster than this is missed, bytes a second. */
 #define MISSED_LEAST MC_MIB
 
-/* What was missed is forgotten in so long, for the most part. */
-#define MISSED_FADES_MS 60000
+/*
+ * What was missed is forgotten in so long, for the most part. Much sooner, and a guest that has as
+ * little as it needs would give and miss, give and miss, for ever.
+ */
+#define MISSED_FADES_MS 1800000
 
 /* The fast average comes down in this part of the time. */
 #define FAST_PART 4

@@ -178,7 +178,7 @@ static void cache_that_is_missed_makes_all_cache_count(void **state)
     assert_int_equal(look_after(&scene, SECOND), 300);
     scene.guest.stats.major_faults += 2000;
     assert_int_equal(look_after(&scene, SECOND), 800);
-    for (unsigned i = 0; i < 600; i++)
+    for (unsigned i = 0; i < 3600 * 4; i++)
         look_after(&scene, SECOND);
     assert_in_range(scene.guest.active / MC_MIB, 300, 301);
 }

@@ -34,7 +34,7 @@
  * What was missed is forgotten in so long, for the most part. Much sooner, and a guest that has as
  * little as it needs would give and miss, give and miss, for ever.
  */
-#define MISSED_FADES_MS 1800000
+#define MISSED_FADES_MS 600000
 
 /* The fast average comes down in this part of the time. */
 #define FAST_PART 4

@@ -226,6 +226,36 @@ static int read_cooldown(struct config *config, const char *value, struct mc_err
     return read_span(value, 3600000, "1h", &config->engine.cooldown_ms, err);
 }
 
+static int read_host_reclaim(struct config *config, const char *value, struct mc_error *err)
+{
+    int yes;
+    int rc = mc_bool_parse(value, &yes, err);
+
+    if (rc == 0)
+        config->engine.host_reclaim = yes;
+    return rc;
+}
+
+static int read_resort_after(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.resort_after_ms, err);
+}
+
+static int read_resort_pause(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.resort_pause_ms, err);
+}
+
+static int read_resort_undo(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 86400000, "24h", &config->engine.resort_undo_ms, err);
+}
+
+static int read_active_fade(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
+}
+
 static int read_store(struct config *config, const char *value, struct mc_error *err)
 {
     config->store_said = true;
@@ -331,6 +361,11 @@ static const struct {
     {"governor", "boot-grace", read_boot_grace},
     {"governor", "foreign-hold", read_foreign_hold},
     {"governor", "cooldown", read_cooldown},
+    {"governor", "host-reclaim", read_host_reclaim},
+    {"governor", "last-resort-after", read_resort_after},
+    {"governor", "last-resort-pause", read_resort_pause},
+    {"governor", "last-resort-undo", read_resort_undo},
+    {"estimate", "active-fade", read_active_fade},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

@@ -6,6 +6,8 @@
  *   observe.c   asks the hypervisor on a lane, adds what the configuration and the agents say
  *   (lib)       estimate, decide, govern: mc_engine_step()
  *   act.c       sends the plan's commands on lanes
+ *   reclaim.c   has the host take memory from guests
+ *   resort.c    suspends or saves guests, and lets them go on
  *   record.c    says what happened, to the log and a recording
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
@@ -60,6 +62,10 @@ struct counters {
     uint64_t bytes_granted;               /* sum of all raised targets */
     uint64_t rule_changes[MC_RULE_COUNT]; /* of targets, by the governor's rules */
     struct histogram observe_seconds, decide_seconds;
+    uint64_t host_reclaims, host_reclaim_failures;
+    uint64_t host_reclaimed;   /* bytes that the host was asked to take from guests */
+    uint64_t stops, continues; /* of guests, as a last resort */
+    uint64_t resort_failures;
 };
 
 /* What is known of the connection to the hypervisor. */
@@ -82,6 +88,8 @@ struct tick {
 };
 
 struct act;
+struct reclaims;
+struct resort;
 
 enum { SIGNAL_COUNT = 3 };
 
@@ -118,6 +126,8 @@ struct daemon {
     struct admissions admissions;
     struct tick tick;
     struct act *act;
+    struct reclaims *reclaims;
+    struct resort *resort;
     struct agents *agents;
     struct control *control;
     struct events *events;
@@ -162,6 +172,13 @@ void act_free(struct act *act);
 void act_mark_busy(const struct act *act, struct mc_snapshot *snapshot);
 /* After the engine: send what the plan says, and turn on missing statistics. */
 void act_run(struct daemon *daemon);
+
+/* reclaim.c: host reclaim. NULL when out of memory. */
+struct reclaims *reclaims_new(void);
+void reclaims_free(struct reclaims *reclaims);
+/* Before the engine: from which guests nothing can be taken now. */
+void reclaims_mark(struct daemon *daemon);
+void reclaims_run(struct daemon *daemon);
 
 /* record.c */
 void record_plan(struct daemon *daemon);

@@ -47,6 +47,11 @@ enum event_kind {
     EVENT_RELIEVED,
     EVENT_FOREIGN_HAND, /* somebody else moved its balloon */
     EVENT_HOST_STATE,
+    EVENT_RECLAIM, /* the host takes memory from a guest by itself */
+    EVENT_RECLAIM_FAILED,
+    EVENT_STOPPED, /* suspended or saved, as a last resort */
+    EVENT_CONTINUED,
+    EVENT_RESORT_FAILED,
     EVENT_ADMITTED, /* there is room for a guest that is about to start */
     EVENT_NOT_ADMITTED,
     EVENT_EXEMPT,

@@ -12,6 +12,7 @@
 
 #include "agents.h"
 #include "log.h"
+#include "resort.h"
 
 #define MOVING_INTERVAL_MS 500
 #define WAKE_AFTER_MS 20
@@ -78,6 +79,8 @@ static void decide_and_act(struct daemon *daemon)
     admissions_apply(&daemon->admissions, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
+    reclaims_mark(daemon);
+    resort_mark(daemon);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
@@ -88,6 +91,8 @@ static void decide_and_act(struct daemon *daemon)
     daemon->has_plan = true;
     watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
+    reclaims_run(daemon);
+    resort_run(daemon);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);

@@ -58,15 +58,15 @@ static bool may_tell(struct watched *watched)
 
 /*
  * An exemption is told when it begins and when it ends; nothing is said of a guest that has none,
- * and a pause was told already.
+ * and a pause, or the last resort, was told already.
  */
 static void follow_exempt(struct watched *watched, const struct mc_guest *guest,
                           struct events *events)
 {
     const char *name = mc_exempt_name(guest->exempt);
 
-    if (guest->exempt == MC_EXEMPT_OPERATOR || !guest->known ||
-        (watched->known && watched->exempt == guest->exempt))
+    if (guest->exempt == MC_EXEMPT_OPERATOR || guest->exempt == MC_EXEMPT_LAST_RESORT ||
+        !guest->known || (watched->known && watched->exempt == guest->exempt))
         return;
     if (guest->exempt != MC_EXEMPT_NO)
         events_add_guest(events, EVENT_EXEMPT, guest, name, "left alone: %s", name);

@@ -256,7 +256,8 @@ def asks_again_at_every_verb_that_changes(build):
         return
     changing = [request("set", guest="a", settings={"shares": "5"}), request("pause"),
                 request("resume"), request("reload"), request("policy-use", policy="shares"),
-                request("admit", name="new", memory=1 << 30)]
+                request("admit", name="new", size=1 << 30),
+                request("agent-enable", guest="a")]
     looking = [request("version"), request("status"), request("list"), request("events"),
                request("explain", guest="a"), request("policy-list"), request("show", guest="a")]
     with open_to_members(build) as memctld:
@@ -270,7 +271,7 @@ def asks_again_at_every_verb_that_changes(build):
         assert memctld.json("show", "a")["settings"] == before
         lines = audits(memctld)
         assert len(lines) == len(changing) and all(": denied, " in line for line in lines), lines
-        assert 'outcome="denied"} 6' in memctld.metrics()
+        assert 'outcome="denied"} 7' in memctld.metrics()
 
 
 def knows_which_verbs_change_something(_):
@@ -278,7 +279,7 @@ def knows_which_verbs_change_something(_):
     source = (Path(__file__).resolve().parents[2] / "daemon" / "verbs.c").read_text()
     verbs = dict(re.findall(r'\{"([a-z-]+)", (true|false), handle', source))
     assert {name for name, changes in verbs.items() if changes == "true"} == {
-        "admit", "pause", "policy-use", "reload", "resume", "set"}, verbs
+        "admit", "agent-enable", "pause", "policy-use", "reload", "resume", "set"}, verbs
 
 
 # ---- too much ----

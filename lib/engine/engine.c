@@ -45,6 +45,7 @@ struct mc_engine_config mc_engine_config_default(void)
         .boot_grace_ms = 10000,
         .foreign_hold_ms = 600000,
         .cooldown_ms = 60000,
+        .active_fade_ms = 60000,
         .host_reclaim = true,
         .resort_after_ms = 10000,
         .resort_pause_ms = 30000,

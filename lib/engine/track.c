@@ -83,6 +83,8 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
         .swap_in = MC_UNKNOWN,
         .major_faults = MC_UNKNOWN,
         .minor_faults = MC_UNKNOWN,
+        .faults = MC_UNKNOWN,
+        .refaults = MC_UNKNOWN,
         .boot_ms = guest->age_ms == MC_UNKNOWN ? now_ms : mc_less_u64(now_ms, guest->age_ms),
         .paced = guest->actual,
         .shrinks_from = guest->actual,

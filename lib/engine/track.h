@@ -60,6 +60,13 @@ struct mc_track {
     uint64_t retry_ms;         /* it does not follow: counts at its size till then */
     bool refused;              /* because the hypervisor refused the last command */
 
+    /* How much it works with, and what that was learned from. */
+    uint64_t active_ms;        /* of the last estimate, 0 before the first */
+    uint64_t fast, slow;       /* its moving averages, bytes */
+    uint64_t missed;           /* page cache that it has too little of, fading */
+    uint64_t faults, refaults; /* counts of the time before, MC_UNKNOWN */
+    uint64_t counted_ms;       /* when that was */
+
     /* How it shrinks. */
     uint64_t paced; /* the rate allows no less now */
     uint64_t speed; /* bytes a second that its balloon was seen to take, 0 before the first time */

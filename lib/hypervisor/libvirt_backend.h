@@ -7,6 +7,7 @@
  *   libvirt_records.c   the statistics: of whom they are asked for
  *   libvirt_snapshot.c  from the statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
+ *   libvirt_agent.c     the channel to an agent
  *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
  *   libvirt_metadata.c  the settings that are kept with a guest
  *   libvirt_memory.c    where its RAM is, by QEMU's monitor; qemu_monitor.c reads the answers
@@ -109,5 +110,9 @@ int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snap
                     struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err);
+
+/* libvirt_agent.c */
+int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, bool *added,
+                         struct mc_error *err);
 
 #endif

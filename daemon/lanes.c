@@ -339,7 +339,7 @@ static void grow(struct lanes *lanes)
             return;
         if (lane->state == LANE_FREE)
             unused = unused ? unused : lane;
-        else if (!lane->stuck && now < lane->began_ms + SLOW_MS)
+        else if (!lane->stuck && (!lane->began_ms || now < lane->began_ms + SLOW_MS))
             healthy++;
     }
     if (!unused || healthy >= HEALTHY_MAX)

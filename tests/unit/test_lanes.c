@@ -208,6 +208,45 @@ static unsigned threads(void)
     return count;
 }
 
+/* All at once: those that are quick need no more lanes than there are for work. */
+static void quick_jobs_need_few_lanes(void **state)
+{
+    struct fixture *f = *state;
+    unsigned before = threads();
+    int done = 0, late = 0;
+
+    for (int i = 0; i < 100; i++)
+        lanes_submit(f->lanes, &trial(&done, &late)->job);
+    assert_in_range(threads(), before, before + 2);
+    wait_until(f, &done, 100);
+}
+
+/* Those that go first have lanes of their own, however many others hang. */
+static void one_that_goes_first_is_not_held_up(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool hang = true;
+    int done = 0, late = 0, first_done = 0, first_late = 0;
+
+    for (int i = 0; i < 30; i++) {
+        struct trial *hung = trial(&done, &late);
+
+        hung->hang = &hang;
+        lanes_submit(f->lanes, &hung->job);
+    }
+    for (int i = 1; i <= 5; i++) {
+        struct trial *first = trial(&first_done, &first_late);
+
+        first->job.goes_first = true;
+        lanes_submit(f->lanes, &first->job);
+        wait_until(f, &first_done, i);
+    }
+    assert_int_equal(first_late, 0);
+    assert_int_equal(done, 0);
+    atomic_store(&hang, false);
+    wait_until(f, &done, 30);
+}
+
 static void lanes_without_work_end_and_come_back(void **state)
 {
     struct fixture *f = *state;
@@ -338,6 +377,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_number_of_hung_jobs_is_bounded, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(a_lost_connection_is_tried_once_more, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(quick_jobs_need_few_lanes, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(one_that_goes_first_is_not_held_up, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(lanes_without_work_end_and_come_back, open_fixture,
                                         close_fixture),

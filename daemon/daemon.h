@@ -12,8 +12,9 @@
  *
  * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and store.c
  * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
- * to the agents in the guests). Everything here runs on the main loop; only jobs on lanes run
- * elsewhere.
+ * to the agents in the guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe
+ * scanner, whose process is in scanner/). Everything here runs on the main loop; only jobs on lanes
+ * run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -36,6 +37,7 @@
 #include "watch.h"
 
 struct agents;
+struct dedupe;
 struct follower;
 struct observation;
 struct save;
@@ -113,6 +115,7 @@ struct daemon {
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, store.c */
+    struct dedupe *dedupe;
     struct metrics *metrics;
     struct counters counters;
 };

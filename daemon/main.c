@@ -15,6 +15,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agents.h"
+#include "dedupe.h"
 #include "libvirt_loop.h"
 #include "log.h"
 
@@ -271,9 +272,10 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
+    daemon->dedupe = dedupe_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events ||
-        start_watching_stalls(daemon) < 0)
+        !daemon->dedupe || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -299,6 +301,7 @@ static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
     agents_free(daemon->agents);
+    dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
     control_stop(daemon->control);
@@ -314,6 +317,7 @@ static void stop(struct daemon *daemon)
     if (daemon->stalled)
         event_free(daemon->stalled);
     act_free(daemon->act);
+    dedupe_free(daemon->dedupe);
     events_free(daemon->events);
     recorder_close(daemon->recorder);
     mc_engine_free(daemon->engine);

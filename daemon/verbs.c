@@ -168,6 +168,8 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
+    {"dedupe", false, handle_dedupe},
+    {"dedupe-sketch", true, handle_dedupe_sketch},
     {"events", false, handle_events},
     {"explain", false, handle_explain},
     {"list", false, handle_list},

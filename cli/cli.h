@@ -42,9 +42,9 @@ struct command {
     int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
 };
 
-extern const struct command command_events, command_explain, command_list, command_pause,
-    command_policy, command_reload, command_replay, command_resume, command_set, command_show,
-    command_simulate, command_snapshot, command_status, command_version;
+extern const struct command command_dedupe, command_events, command_explain, command_list,
+    command_pause, command_policy, command_reload, command_replay, command_resume, command_set,
+    command_show, command_simulate, command_snapshot, command_status, command_version;
 
 /* The value of an option that was given, the last one if several; "" for one without argument. */
 const char *cli_option(const struct cli *cli, const char *name);

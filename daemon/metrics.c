@@ -19,6 +19,7 @@
 #include <event2/http.h>
 
 #include "agents.h"
+#include "dedupe.h"
 #include "http_limit.h"
 
 #define SILENCE_S 10
@@ -231,6 +232,69 @@ static void add_agents(struct evbuffer *out, const struct daemon *daemon)
     }
 }
 
+/* Of the page-dedupe scanner; guests as they were in its last pass. */
+static void add_dedupe_guests(struct evbuffer *out, const struct mc_dedupe_report *report)
+{
+#define FIGURE(field, help)                                                                        \
+    {                                                                                              \
+        "memctl_dedupe_guest_" #field "_bytes", "gauge", help,                                     \
+            offsetof(struct mc_dedupe_figures, field)                                              \
+    }
+    static const struct family families[] = {
+        FIGURE(scanned, "Memory that was read for equal pages."),
+        FIGURE(merged, "Memory that the kernel shares already."),
+        FIGURE(zero, "Pages of zeros."),
+        FIGURE(inside, "Copies of pages that the guest has itself."),
+        FIGURE(across, "Contents that another guest has as well."),
+        FIGURE(changing, "Contents that were written since the last pass."),
+        FIGURE(unique, "Contents that nobody else has."),
+        FIGURE(saving, "The guest's part of what merging in its trust domain would save."),
+    };
+
+    for (size_t i = 0; i < LENGTH(families); i++) {
+        add_head(out, families[i].name, families[i].type, families[i].help);
+        for (size_t j = 0; j < report->guest_count; j++) {
+            const struct mc_dedupe_guest *guest = &report->guests[j];
+
+            if (guest->state != MC_DEDUPE_SCANNED)
+                continue;
+            evbuffer_add_printf(out, "%s{", families[i].name);
+            add_label(out, "domain", guest->name);
+            evbuffer_add(out, ",", 1);
+            add_label(out, "uuid", guest->uuid);
+            evbuffer_add_printf(out, "} %" PRIu64 "\n", field(&guest->figures, families[i].offset));
+        }
+    }
+}
+
+static void add_dedupe(struct evbuffer *out, const struct daemon *daemon)
+{
+    const struct mc_dedupe_report *report = dedupe_report(daemon->dedupe);
+    const struct scanner_state *scanner = dedupe_scanner(daemon->dedupe);
+
+    add_head(out, "memctl_dedupe_scanner_up", "gauge", "1 while the page scanner runs.");
+    evbuffer_add_printf(out, "memctl_dedupe_scanner_up %d\n", scanner->running);
+    add_head(out, "memctl_dedupe_scanner_kills_total", "counter",
+             "Times the page scanner was ended because it misbehaved.");
+    evbuffer_add_printf(out, "memctl_dedupe_scanner_kills_total %" PRIu64 "\n", scanner->kills);
+    add_head(out, "memctl_dedupe_scanner_cpu_seconds_total", "counter",
+             "Processor time of the page scanner.");
+    evbuffer_add_printf(out, "memctl_dedupe_scanner_cpu_seconds_total %.3f\n",
+                        (double)scanner->cpu_us / 1e6);
+    if (!report->pass)
+        return;
+    add_head(out, "memctl_dedupe_passes_total", "counter", "Passes over all guests.");
+    evbuffer_add_printf(out, "memctl_dedupe_passes_total %" PRIu64 "\n", report->pass);
+    add_dedupe_guests(out, report);
+    add_head(out, "memctl_dedupe_saving_bytes", "gauge",
+             "What merging a trust domain's guests would save, zero pages apart.");
+    for (size_t i = 0; i < report->domain_count; i++) {
+        evbuffer_add(out, "memctl_dedupe_saving_bytes{", 27);
+        add_label(out, "trust_domain", report->domains[i].name);
+        evbuffer_add_printf(out, "} %" PRIu64 "\n", report->domains[i].saving);
+    }
+}
+
 static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressure)
 {
     if (!pressure->present)
@@ -249,6 +313,7 @@ static void write_page(struct evbuffer *out, struct daemon *daemon)
     for (size_t i = 0; i < LENGTH(always); i++)
         add_family(out, &always[i], daemon);
     add_agents(out, daemon);
+    add_dedupe(out, daemon);
     /* Old numbers would look like present ones. */
     if (!daemon->has_plan || !daemon->link.up)
         return;

@@ -43,7 +43,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket= | --plot | --plot=)
+    --socket | --socket= | --plot | --plot= | --sketch | --sketch=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -73,6 +73,13 @@ _memctl() {
         )
         return
     fi
+    if [[ $cur == -* && ${words[0]-} == dedupe ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--matrix\n--plot\n--sketch\n--overlap\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--policy\n--param\n--compare\n--interval\n--plot\n--series\n--json\n--help' \
@@ -90,7 +97,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nexplain\nevents\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\nlist\nshow\nexplain\nevents\ndedupe\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)
@@ -115,7 +122,7 @@ _memctl() {
             fi
         done < <(_memctl_guests "${memctl[@]}")
         ;;
-    simulate:*)
+    simulate:* | dedupe:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames 2>/dev/null
         ;;

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest
+        else if contains -- $word --socket --policy --param --compare --interval --plot --sketch --series --since --guest
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -36,6 +36,11 @@ end
 function __memctl_following
     set -l words (__memctl_words)
     test "$words[1]" = events
+end
+
+function __memctl_deduping
+    set -l words (__memctl_words)
+    test "$words[1]" = dedupe
 end
 
 function __memctl_setting_wanted
@@ -70,6 +75,12 @@ complete -c memctl -n '__memctl_at 0' -a events -d 'print and follow what change
 complete -c memctl -n __memctl_following -s f -l follow -d 'go on with what happens'
 complete -c memctl -n __memctl_following -l since -x -d 'from this time on'
 complete -c memctl -n __memctl_following -l guest -x -a '(__memctl_guests)' -d 'about this guest'
+complete -c memctl -n '__memctl_at 0' -a dedupe -d 'show which guests have equal pages'
+complete -c memctl -n __memctl_deduping -F
+complete -c memctl -n __memctl_deduping -l matrix -d 'who shares with whom'
+complete -c memctl -n __memctl_deduping -l plot -rF -d 'the same as a picture'
+complete -c memctl -n __memctl_deduping -l sketch -rF -d 'write a sketch'
+complete -c memctl -n __memctl_deduping -l overlap -d 'compare sketches'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a pause -d 'leave a guest alone, or all'
 complete -c memctl -n '__memctl_at 0' -a resume -d 'let a guest move again, or all'

@@ -42,6 +42,7 @@ _memctl() {
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
+        'dedupe:show which guests have equal pages'
         "set:change a guest's shares, min, max or managed"
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'
@@ -62,11 +63,14 @@ _memctl() {
         '(-f --follow)'{-f,--follow}'[events: go on with what happens]' \
         '--since[events: from this time on]:time:' \
         '--guest[events: about this guest]:guest:_memctl_guests' \
+        '--matrix[dedupe: who shares with whom]' \
+        '--sketch[dedupe: write a sketch]:file:_files' \
+        '--overlap[dedupe: compare sketches]' \
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \
         '--interval[simulate: time between two looks]:time:' \
-        '--plot[simulate: draw memory over time]:file:_files' \
+        '--plot[simulate: draw memory over time; dedupe: the matrix]:file:_files' \
         '--series[simulate: moments in the JSON]:number:' \
         '1:command:->command' \
         '2:guest:->guest' \
@@ -77,7 +81,7 @@ _memctl() {
         case $line[1] in
         show | explain | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
-        replay | simulate) _files ;;
+        replay | simulate | dedupe) _files ;;
         esac
         ;;
     setting)

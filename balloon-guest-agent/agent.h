@@ -9,10 +9,11 @@
  *   message.c   writes lines for the host and takes the host's lines apart
  *   json.c      the little JSON that this needs
  *   talk.c      the conversation with the host, which never blocks
+ *   workset.h   finds out how much memory is worked with, in a process of its own
  *   main.c      the options, the protection, and the loop
  *
- * Functions return 0 or a negative errno. There are no threads and no children. After the start
- * nothing allocates memory, nor makes the kernel open a file: it happens when there is none left.
+ * Functions return 0 or a negative errno. There are no threads. After the start nothing allocates
+ * memory here, nor makes the kernel open a file: it happens when there is none left.
  */
 #ifndef BALLOON_GUEST_AGENT_H
 #define BALLOON_GUEST_AGENT_H
@@ -24,6 +25,7 @@
 #include <memctl/agent_protocol.h>
 
 #include "watch.h"
+#include "workset.h"
 
 /* A value that this kernel does not tell. */
 #define UNTOLD UINT64_MAX
@@ -87,7 +89,9 @@ int port_open(const char *path);
 
 /* Write a line with its newline into text; returns its length, 0 if it does not fit. */
 size_t message_hello(char *text, size_t room);
-size_t message_report(char *text, size_t room, uint64_t seq, const struct memory *memory);
+/* With what was found out about the working set, age_ms ago; workset may be NULL. */
+size_t message_report(char *text, size_t room, uint64_t seq, const struct memory *memory,
+                      const struct workset *workset, uint64_t age_ms);
 size_t message_distress(char *text, size_t room, uint64_t seq, const struct memory *memory,
                         enum watch_news news, uint64_t rate);
 
@@ -104,12 +108,13 @@ struct buffer {
 struct talk {
     const char *path; /* NULL: find the port by its name */
     unsigned interval_s;
-    int port;           /* -1 while it is not open */
-    int last_error;     /* of opening it, so that it is told once */
-    bool away;          /* the host is not there: leave the port alone for a pause */
-    bool greeted;       /* the host got the hello */
-    uint64_t seq;       /* of the last report */
-    uint64_t report_ms; /* when the next one is due */
+    int port;                      /* -1 while it is not open */
+    int last_error;                /* of opening it, so that it is told once */
+    bool away;                     /* the host is not there: leave the port alone for a pause */
+    bool greeted;                  /* the host got the hello */
+    uint64_t seq;                  /* of the last report */
+    uint64_t report_ms;            /* when the next one is due */
+    const struct workset *workset; /* what reports say of it, at_ms 0 for nothing */
     struct buffer in, out;
     bool skipping; /* the rest of an over-long line */
 };

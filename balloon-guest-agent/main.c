@@ -21,12 +21,16 @@
 /* How long to leave a port alone that is missing, busy, full or without a host. */
 #define PAUSE_MS 2000
 
+/* What finding out the working set may take of a processor, millionths. */
+#define COST_DEFAULT 1000
+
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct agent {
     struct talk talk;
     struct kernel kernel;
     struct watch watch;
+    struct sampler sampler;
     uint64_t look_ms; /* when to look again */
     uint64_t cpu_us;  /* of this process at the last look */
     uint64_t cost_us; /* processor time from one look to the next, smoothed */
@@ -115,7 +119,7 @@ static uint64_t time_to_wait(const struct agent *agent)
     return due > now ? due - now : 0;
 }
 
-enum { PORT, PRESSURE, POLLED };
+enum { PORT, PRESSURE, SAMPLER, POLLED };
 
 static void wait_for_work(const struct agent *agent, struct pollfd polled[POLLED],
                           const sigset_t *signals)
@@ -130,8 +134,9 @@ static void wait_for_work(const struct agent *agent, struct pollfd polled[POLLED
                                    .events = (short)(POLLIN | (talk->out.length ? POLLOUT : 0))};
     polled[PRESSURE] =
         (struct pollfd){.fd = hears ? agent->kernel.pressure : -1, .events = POLLPRI};
+    polled[SAMPLER] = (struct pollfd){.fd = agent->sampler.channel, .events = POLLIN};
     if (ppoll(polled, POLLED, &pause, signals) < 0)
-        polled[PORT].revents = polled[PRESSURE].revents = 0;
+        polled[PORT].revents = polled[PRESSURE].revents = polled[SAMPLER].revents = 0;
 }
 
 static void work(struct agent *agent, const sigset_t *signals)
@@ -142,7 +147,12 @@ static void work(struct agent *agent, const sigset_t *signals)
 
     if (talk->port < 0 && !talk->away)
         talk_open_port(talk);
+    sampler_let_run(&agent->sampler,
+                    !talk->away && talk->greeted && agent->look_ms && !agent->watch.distressed,
+                    now_ms());
     wait_for_work(agent, polled, signals);
+    if (polled[SAMPLER].revents)
+        sampler_take(&agent->sampler);
     if (talk->away) {
         talk->away = false;
         return;
@@ -209,18 +219,32 @@ static int run(struct agent *agent)
     rehearse(agent);
     while (!ended)
         work(agent, &signals);
+    sampler_end(&agent->sampler);
     return EXIT_OK;
 }
 
-static int run_once(const struct kernel *kernel)
+/* With the working set, if a method or a window was asked for. */
+static int run_once(const struct agent *agent)
 {
+    const struct sampler_options *options = &agent->sampler.options;
+    bool measures = options->method || options->window_ms;
+    struct workset workset = {0};
     char text[MC_AGENT_LINE_MAX];
     struct memory memory;
     size_t length = 0;
+    int rc = measures ? sampler_measure(options, &workset) : 0;
 
-    if (memory_read_sizes(kernel, &memory) == 0) {
-        memory_add_counters(kernel, &memory);
-        length = message_report(text, sizeof(text), 1, &memory);
+    if (rc < 0) {
+        fprintf(stderr,
+                "balloon-guest-agent: cannot find out the working set%s%s: %s; try another "
+                "--method, as root\n",
+                options->method ? " by " : "", options->method ? options->method : "",
+                strerror(-rc));
+        return EXIT_FAILED;
+    }
+    if (memory_read_sizes(&agent->kernel, &memory) == 0) {
+        memory_add_counters(&agent->kernel, &memory);
+        length = message_report(text, sizeof(text), 1, &memory, measures ? &workset : NULL, 0);
     }
     if (!length || fwrite(text, 1, length, stdout) != length || fflush(stdout) != 0) {
         fputs("balloon-guest-agent: cannot tell: is /proc there, and the output writable?\n",
@@ -240,59 +264,121 @@ static void print_help(void)
            "                      (default: the port named " MC_AGENT_PORT ")\n"
            "  -i, --interval N    seconds between two reports, %d to %d (default %d);\n"
            "                      the host may set another\n"
-           "      --once          print one report and exit\n"
+           "  -m, --method NAME   how to find out which memory is worked with: lru-gen,\n"
+           "                      idle-page, referenced, damon, or none\n"
+           "                      (default: the first of them that this kernel has)\n"
+           "      --enable-lru-gen\n"
+           "                      turn multi-gen LRU on while the agent runs\n"
+           "  -w, --window N      look back over N seconds, 2 to 600\n"
+           "                      (default: 10, and more if a program is slower)\n"
+           "  -c, --cost PERCENT  of a processor that this may take (default %g)\n"
+           "      --once          print one report and exit; with --method or --window\n"
+           "                      also the working set\n"
            "  -h, --help          this text\n"
            "  -V, --version       the version\n",
-           MC_AGENT_INTERVAL_MIN, MC_AGENT_INTERVAL_MAX, MC_AGENT_INTERVAL_DEFAULT);
+           MC_AGENT_INTERVAL_MIN, MC_AGENT_INTERVAL_MAX, MC_AGENT_INTERVAL_DEFAULT,
+           (double)COST_DEFAULT / 10000);
 }
 
-static unsigned parse_interval(const char *text)
+/* A number between bounds, or -1, of which the user was told. */
+static double parse_number(const char *name, const char *text, double least, double most)
 {
     char *end;
-    long seconds = strtol(text, &end, 10);
+    double number = strtod(text, &end);
 
-    if (*end || end == text || seconds < MC_AGENT_INTERVAL_MIN || seconds > MC_AGENT_INTERVAL_MAX) {
-        fprintf(stderr, "balloon-guest-agent: interval '%s': choose %d to %d seconds\n", text,
-                MC_AGENT_INTERVAL_MIN, MC_AGENT_INTERVAL_MAX);
-        return 0;
+    if (!*end && end != text && number >= least && number <= most)
+        return number;
+    fprintf(stderr, "balloon-guest-agent: %s '%s': choose %g to %g\n", name, text, least, most);
+    return -1;
+}
+
+static bool parse_method(const char *text, struct sampler_options *options)
+{
+    static const char *const known[] = {"lru-gen", "idle-page", "referenced", "damon"};
+
+    if (strcmp(text, "none") == 0) {
+        options->cost = 0;
+        return true;
     }
-    return (unsigned)seconds;
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (strcmp(text, known[i]) == 0) {
+            options->method = known[i];
+            return true;
+        }
+    }
+    fprintf(stderr,
+            "balloon-guest-agent: method '%s': choose lru-gen, idle-page, referenced, damon or "
+            "none\n",
+            text);
+    return false;
+}
+
+enum { ONCE = 256, ENABLE_LRU_GEN };
+
+/* False when the user was told what is wrong. */
+static bool take_option(int option, const char *value, struct agent *agent, bool *once)
+{
+    struct sampler_options *options = &agent->sampler.options;
+    double number = 0;
+
+    switch (option) {
+    case 'p':
+        agent->talk.path = value;
+        return true;
+    case 'i':
+        number = parse_number("interval", value, MC_AGENT_INTERVAL_MIN, MC_AGENT_INTERVAL_MAX);
+        agent->talk.interval_s = (unsigned)number;
+        return number > 0;
+    case 'm':
+        return parse_method(value, options);
+    case 'w':
+        number = parse_number("window", value, 2, 600);
+        options->window_ms = (uint64_t)(number * 1000);
+        return number > 0;
+    case 'c':
+        number = parse_number("cost", value, 0.001, 100);
+        options->cost = (unsigned)(number * 10000);
+        return number > 0;
+    case ENABLE_LRU_GEN:
+        options->enable_lru_gen = true;
+        return true;
+    case ONCE:
+        *once = true;
+        return true;
+    default:
+        fputs("balloon-guest-agent: try 'balloon-guest-agent --help'\n", stderr);
+        return false;
+    }
 }
 
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct agent *agent, bool *once)
 {
-    enum { ONCE = 256 };
     static const struct option known[] = {
-        {"port", required_argument, NULL, 'p'}, {"interval", required_argument, NULL, 'i'},
-        {"once", no_argument, NULL, ONCE},      {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},    {0},
+        {"port", required_argument, NULL, 'p'},
+        {"interval", required_argument, NULL, 'i'},
+        {"method", required_argument, NULL, 'm'},
+        {"window", required_argument, NULL, 'w'},
+        {"cost", required_argument, NULL, 'c'},
+        {"enable-lru-gen", no_argument, NULL, ENABLE_LRU_GEN},
+        {"once", no_argument, NULL, ONCE},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, "p:i:hV", known, NULL)) != -1) {
-        switch (option) {
-        case 'p':
-            agent->talk.path = optarg;
-            break;
-        case 'i':
-            agent->talk.interval_s = parse_interval(optarg);
-            if (!agent->talk.interval_s)
-                return EXIT_USAGE;
-            break;
-        case ONCE:
-            *once = true;
-            break;
-        case 'h':
+    while ((option = getopt_long(argc, argv, "p:i:m:w:c:hV", known, NULL)) != -1) {
+        if (option == 'h') {
             print_help();
             return EXIT_OK;
-        case 'V':
+        }
+        if (option == 'V') {
             puts("balloon-guest-agent " MEMCTL_VERSION);
             return EXIT_OK;
-        default:
-            fputs("balloon-guest-agent: try 'balloon-guest-agent --help'\n", stderr);
-            return EXIT_USAGE;
         }
+        if (!take_option(option, optarg, agent, once))
+            return EXIT_USAGE;
     }
     if (optind < argc) {
         fprintf(stderr, "balloon-guest-agent: '%s' is not expected; try --help\n", argv[optind]);
@@ -303,12 +389,16 @@ static int parse_options(int argc, char **argv, struct agent *agent, bool *once)
 
 int main(int argc, char **argv)
 {
-    struct agent agent = {.talk = {.port = -1, .interval_s = MC_AGENT_INTERVAL_DEFAULT}};
+    struct agent agent = {
+        .talk = {.port = -1, .interval_s = MC_AGENT_INTERVAL_DEFAULT},
+        .sampler = {.options = {.root = "", .cost = COST_DEFAULT}, .channel = -1},
+    };
     bool once = false;
     int code = parse_options(argc, argv, &agent, &once);
 
     if (code >= 0)
         return code;
+    agent.talk.workset = &agent.sampler.last;
     kernel_open(&agent.kernel);
-    return once ? run_once(&agent.kernel) : run(&agent);
+    return once ? run_once(&agent) : run(&agent);
 }

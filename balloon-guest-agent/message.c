@@ -45,7 +45,8 @@ size_t message_hello(char *text, size_t room)
         strcpy(system.release, "unknown");
     make_plain(system.release, MC_AGENT_KERNEL_MAX);
     json_put(&out,
-             ",\"version\":\"%s\",\"kernel\":\"%s\",\"capabilities\":[\"memory\",\"distress\"]",
+             ",\"version\":\"%s\",\"kernel\":\"%s\","
+             "\"capabilities\":[\"memory\",\"distress\",\"working-set\"]",
              MEMCTL_VERSION, system.release);
     return end(&out);
 }
@@ -72,10 +73,23 @@ static size_t finish_report(struct json_text *out, const struct memory *memory)
     return end(out);
 }
 
-size_t message_report(char *text, size_t room, uint64_t seq, const struct memory *memory)
+static void put_workset(struct json_text *out, const struct workset *workset, uint64_t age_ms)
+{
+    json_put(out,
+             ",\"working_set\":{\"method\":\"%s\",\"active\":%" PRIu64 ",\"read_cache\":%" PRIu64
+             ",\"kernel\":%" PRIu64 ",\"window_ms\":%" PRIu64 ",\"age_ms\":%" PRIu64
+             ",\"confidence\":%u,\"cost\":%u}",
+             workset->method, workset->active, workset->read_cache, workset->kernel,
+             workset->window_ms, age_ms, workset->confidence, workset->cost);
+}
+
+size_t message_report(char *text, size_t room, uint64_t seq, const struct memory *memory,
+                      const struct workset *workset, uint64_t age_ms)
 {
     struct json_text out = begin(text, room, "report", seq);
 
+    if (workset)
+        put_workset(&out, workset, age_ms);
     return finish_report(&out, memory);
 }
 

@@ -102,6 +102,7 @@ static void greet(struct talk *talk, uint64_t now_ms)
 
 static void report(struct talk *talk, const struct kernel *kernel, uint64_t now_ms)
 {
+    const struct workset *workset = talk->workset->at_ms ? talk->workset : NULL;
     struct memory memory;
     size_t length;
 
@@ -110,7 +111,8 @@ static void report(struct talk *talk, const struct kernel *kernel, uint64_t now_
     if (talk->out.length || memory_read_sizes(kernel, &memory) < 0)
         return;
     memory_add_counters(kernel, &memory);
-    length = message_report(talk->out.text, sizeof(talk->out.text), talk->seq, &memory);
+    length = message_report(talk->out.text, sizeof(talk->out.text), talk->seq, &memory, workset,
+                            workset ? now_ms - workset->at_ms : 0);
     if (length)
         send_line(talk, length);
 }

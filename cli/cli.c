@@ -10,6 +10,8 @@
 int cli_fail(const struct mc_error *err)
 {
     fprintf(stderr, "memctl: %s\n", err->text);
+    if (err->code == -ENOSPC)
+        return EXIT_NO_ROOM;
     return err->code == -ECONNREFUSED ? EXIT_NO_DAEMON : EXIT_FAILED;
 }
 
@@ -35,6 +37,12 @@ const char *cli_option(const struct cli *cli, const char *name)
 
 int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **result)
 {
+    return cli_ask_patiently(cli, verb, args, 0, result);
+}
+
+int cli_ask_patiently(const struct cli *cli, const char *verb, json_t *args, unsigned more_s,
+                      json_t **result)
+{
     struct mc_client *client;
     struct mc_error err;
     int rc = mc_client_open(cli->socket, &client, &err);
@@ -43,6 +51,7 @@ int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **resu
         json_decref(args);
         return cli_fail(&err);
     }
+    mc_client_be_patient(client, more_s);
     rc = mc_client_call(client, verb, args, result, &err);
     mc_client_close(client);
     return rc < 0 ? cli_fail(&err) : EXIT_OK;

@@ -11,7 +11,7 @@
 #include <memctl/error.h>
 #include <memctl/units.h>
 
-enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
+enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NO_DAEMON, EXIT_NO_ROOM };
 
 #define OPTIONS_MAX 32
 
@@ -42,9 +42,26 @@ struct command {
     int (*run)(const struct cli *cli, int argc, char **argv); /* argv: what follows the name */
 };
 
-extern const struct command command_dedupe, command_events, command_explain, command_list,
-    command_pause, command_policy, command_reload, command_replay, command_resume, command_set,
-    command_show, command_simulate, command_snapshot, command_status, command_version;
+extern const struct command command_admit;
+extern const struct command command_capacity;
+extern const struct command command_dedupe;
+extern const struct command command_events;
+extern const struct command command_explain;
+extern const struct command command_history;
+extern const struct command command_list;
+extern const struct command command_pause;
+extern const struct command command_plan;
+extern const struct command command_policy;
+extern const struct command command_reload;
+extern const struct command command_replay;
+extern const struct command command_resume;
+extern const struct command command_set;
+extern const struct command command_show;
+extern const struct command command_simulate;
+extern const struct command command_snapshot;
+extern const struct command command_status;
+extern const struct command command_top;
+extern const struct command command_version;
 
 /* The value of an option that was given, the last one if several; "" for one without argument. */
 const char *cli_option(const struct cli *cli, const char *name);
@@ -55,6 +72,10 @@ const char *cli_option(const struct cli *cli, const char *name);
  */
 int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **result);
 
+/* The same for a question whose answer may take so many seconds. */
+int cli_ask_patiently(const struct cli *cli, const char *verb, json_t *args, unsigned more_s,
+                      json_t **result);
+
 /* Print a usage error for a command; returns EXIT_USAGE. */
 int cli_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -64,6 +85,18 @@ int cli_fail(const struct mc_error *err);
 
 /* Print JSON for machines and give the reference back; returns EXIT_OK. */
 int cli_print_json(json_t *value);
+
+/*
+ * "key=value" into the object of settings; wrong keys and values are found here, before anyone is
+ * asked. -EINVAL with a sentence.
+ */
+int cli_add_setting(json_t *settings, const char *text, struct mc_error *err);
+
+/*
+ * A moment as people write it, in local time: "10min" ago, "14:30", "2024-05-01 14:30",
+ * "2024-05-01". Milliseconds of the real-time clock. -EINVAL with a sentence.
+ */
+int cli_parse_when(const char *option, const char *text, int64_t *wall_ms, struct mc_error *err);
 
 /* Members of JSON objects, with what stands in where they are missing. */
 uint64_t json_size(const json_t *object, const char *key);

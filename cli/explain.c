@@ -3,25 +3,31 @@
  * Everything that decided about one guest in the last pass, in sentences: a paragraph for each step
  * on the way of the data, with what was seen on top and what came of it at the end.
  */
-#include "cli.h"
+#include "explain.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli.h"
 #include "sentences.h"
 
 #define LABEL_WIDTH 11
-#define LINE_WIDTH 79
 
 /* As memctld sees it: a balloon this close to its target is there. */
 #define ARRIVED (4 * MC_MIB)
 
-/* One paragraph beside its label, broken between words. */
-static void say(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct page {
+    FILE *out;
+    int width;
+};
 
-static void say(const char *label, const char *format, ...)
+/* One paragraph beside its label, broken between words. */
+static void say(struct page *page, const char *label, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void say(struct page *page, const char *label, const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -30,18 +36,18 @@ static void say(const char *label, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    column = printf("%-*s", LABEL_WIDTH, label);
+    column = fprintf(page->out, "%-*s", LABEL_WIDTH, label);
     for (const char *word = text; *word;) {
         int length = (int)strcspn(word, " ");
 
-        if (column > LABEL_WIDTH && column + 1 + length > LINE_WIDTH)
-            column = printf("\n%*s", LABEL_WIDTH, "") - 1;
+        if (column > LABEL_WIDTH && column + 1 + length > page->width)
+            column = fprintf(page->out, "\n%*s", LABEL_WIDTH, "") - 1;
         else if (column > LABEL_WIDTH)
-            column += printf(" ");
-        column += printf("%.*s", length, word);
+            column += fprintf(page->out, " ");
+        column += fprintf(page->out, "%.*s", length, word);
         word += length + (word[length] == ' ');
     }
-    putchar('\n');
+    fputc('\n', page->out);
 }
 
 #define AGE_TEXT 24
@@ -76,66 +82,67 @@ static bool is_exempt(const json_t *guest)
 
 /* ---- the paragraphs, in their order ---- */
 
-static void say_measured(const json_t *result, const json_t *guest)
+static void say_measured(struct page *page, const json_t *result, const json_t *guest)
 {
     const json_t *balloon = json_object_get(guest, "balloon");
     const json_t *agent = json_object_get(guest, "agent");
     uint64_t statistics_age = json_size(result, "statistics_age_ms");
 
-    say("measured",
+    say(page, "measured",
         "It is configured with %s. Its balloon leaves it %s; %s of that is resident on "
         "the host.",
         cli_size(guest, "memory"), cli_size(guest, "actual"), cli_size(guest, "held"));
     if (statistics_age == MC_UNKNOWN)
-        say("", "Its balloon driver has not sent statistics.");
+        say(page, "", "Its balloon driver has not sent statistics.");
     else if (json_size(balloon, "usable") == MC_UNKNOWN)
-        say("", "Its balloon driver's last statistics came %s ago; now there are none.",
+        say(page, "", "Its balloon driver's last statistics came %s ago; now there are none.",
             age(statistics_age));
     else
-        say("", "Its balloon driver said %s ago that %s could be given up without swapping.",
+        say(page, "", "Its balloon driver said %s ago that %s could be given up without swapping.",
             age(statistics_age), cli_size(balloon, "usable"));
     if (json_is_object(agent))
-        say("", "Its agent says that %s of %s are available.", cli_size(agent, "available"),
+        say(page, "", "Its agent says that %s of %s are available.", cli_size(agent, "available"),
             cli_size(agent, "total"));
 }
 
-static void say_estimated(const json_t *guest)
+static void say_estimated(struct page *page, const json_t *guest)
 {
     if (json_size(guest, "used") == MC_UNKNOWN)
-        say("estimated", "What it uses is not known, so all that it has counts as in use.");
+        say(page, "estimated", "What it uses is not known, so all that it has counts as in use.");
     else
-        say("estimated", "It cannot give up %s, and works with %s (source: %s).",
+        say(page, "estimated", "It cannot give up %s, and works with %s (source: %s).",
             cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"));
     if (!is_exempt(guest) && !json_is_true(json_object_get(guest, "fresh")))
-        say("", "Its statistics are missing, old or impossible: it is not shrunk on them.");
+        say(page, "", "Its statistics are missing, old or impossible: it is not shrunk on them.");
 }
 
-static void say_wish(const json_t *result, const json_t *guest, const json_t *plan)
+static void say_wish(struct page *page, const json_t *result, const json_t *guest,
+                     const json_t *plan)
 {
-    say("wish", "The policy %s would give it %s (shares %lld, min %s, max %s).",
+    say(page, "wish", "The policy %s would give it %s (shares %lld, min %s, max %s).",
         json_text(result, "policy"), cli_size(plan, "wish"),
         (long long)json_integer_value(json_object_get(guest, "shares")), cli_size(guest, "min"),
         cli_size(guest, "max"));
 }
 
-static void say_rules(const json_t *plan)
+static void say_rules(struct page *page, const json_t *plan)
 {
     const json_t *changes = json_object_get(plan, "changes");
     json_t *change;
     size_t i;
 
     if (!json_array_size(changes))
-        say("rules", "None objects.");
+        say(page, "rules", "None objects.");
     json_array_foreach (changes, i, change) {
         const char *rule = json_text(change, "rule");
 
         /* The policy was told the floor before it answered. */
         if (json_size(change, "to") == json_size(plan, "wish") && i == 0 &&
             strcmp(rule, "floor") == 0)
-            say("rules", "floor: the policy could not give less than %s: %s.",
+            say(page, "rules", "floor: the policy could not give less than %s: %s.",
                 cli_size(change, "to"), sentence_of_rule(rule));
         else
-            say(i ? "" : "rules", "%s: %s -> %s: %s.", rule, cli_size(change, "from"),
+            say(page, i ? "" : "rules", "%s: %s -> %s: %s.", rule, cli_size(change, "from"),
                 cli_size(change, "to"), sentence_of_rule(rule));
     }
 }
@@ -149,28 +156,29 @@ static bool is_near(const json_t *a, const char *key_a, const json_t *b, const c
 }
 
 /* What was sent in this pass; or why nothing was, the strongest reason first. */
-static void say_sent(const json_t *result, const json_t *guest, const json_t *plan)
+static void say_sent(struct page *page, const json_t *result, const json_t *guest,
+                     const json_t *plan)
 {
     const json_t *last = json_object_get(result, "last");
     const char *target = cli_size(plan, "target");
 
     if (json_is_true(json_object_get(plan, "sent")))
-        say("sent", "The balloon was told %s.", target);
+        say(page, "sent", "The balloon was told %s.", target);
     else if (json_is_true(json_object_get(result, "dry_run")))
-        say("sent", "Nothing: this is a dry run. The balloon would stand at %s.", target);
+        say(page, "sent", "Nothing: this is a dry run. The balloon would stand at %s.", target);
     else if (strcmp(json_text(last, "state"), "sent") == 0)
-        say("sent", "Nothing: the last command has not come back.");
+        say(page, "sent", "Nothing: the last command has not come back.");
     else if (!json_is_true(json_object_get(guest, "answers")))
-        say("sent", "Nothing: its QEMU does not answer.");
+        say(page, "sent", "Nothing: its QEMU does not answer.");
     else if (is_near(plan, "target", last, "to"))
-        say("sent", "Nothing new: the balloon was told %s before.", target);
+        say(page, "sent", "Nothing new: the balloon was told %s before.", target);
     else if (is_near(plan, "target", guest, "actual"))
-        say("sent", "Nothing: it has what it should have, %s.", target);
+        say(page, "sent", "Nothing: it has what it should have, %s.", target);
     else
-        say("sent", "Nothing yet: the target is %s.", target);
+        say(page, "sent", "Nothing yet: the target is %s.", target);
 }
 
-static void say_progress(const json_t *guest, const json_t *last)
+static void say_progress(struct page *page, const json_t *guest, const json_t *last)
 {
     uint64_t from = json_size(last, "from"), to = json_size(last, "to");
     uint64_t actual = json_size(guest, "actual");
@@ -179,90 +187,99 @@ static void say_progress(const json_t *guest, const json_t *last)
     char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT];
 
     if (is_near(guest, "actual", last, "to"))
-        say("", "The balloon is there.");
+        say(page, "", "The balloon is there.");
     else if (!gone)
-        say("", "The balloon has not moved that way; it stands at %s.", cli_size(guest, "actual"));
+        say(page, "", "The balloon has not moved that way; it stands at %s.",
+            cli_size(guest, "actual"));
     else if (gone > way)
-        say("", "The balloon stands beyond that, at %s.", cli_size(guest, "actual"));
+        say(page, "", "The balloon stands beyond that, at %s.", cli_size(guest, "actual"));
     else
-        say("", "The balloon has come %s of %s so far, to %s.", mc_size_format(a, gone),
+        say(page, "", "The balloon has come %s of %s so far, to %s.", mc_size_format(a, gone),
             mc_size_format(b, way), cli_size(guest, "actual"));
 }
 
-static void say_happened(const json_t *guest, const json_t *last)
+static void say_happened(struct page *page, const json_t *guest, const json_t *last)
 {
     const char *state = json_text(last, "state");
     const char *ago = age(json_size(last, "age_ms"));
     const char *late = json_is_true(json_object_get(last, "late")) ? ", which is late" : "";
 
     if (!json_is_object(last)) {
-        say("happened", "No command was sent to it since memctld or the guest began to run.");
+        say(page, "happened", "No command was sent to it since memctld or the guest began to run.");
         return;
     }
     if (strcmp(state, "withheld") == 0) {
-        say("happened", "For %s it would have been told to go from %s to %s (%s).", ago,
+        say(page, "happened", "For %s it would have been told to go from %s to %s (%s).", ago,
             cli_size(last, "from"), cli_size(last, "to"), json_text(last, "reason"));
         return;
     }
-    say("happened", "%s ago it was told to go from %s to %s (%s).", ago, cli_size(last, "from"),
-        cli_size(last, "to"), json_text(last, "reason"));
+    say(page, "happened", "%s ago it was told to go from %s to %s (%s).", ago,
+        cli_size(last, "from"), cli_size(last, "to"), json_text(last, "reason"));
     if (strcmp(state, "sent") == 0)
-        say("", "That has not come back yet%s; it gets no other command before.", late);
+        say(page, "", "That has not come back yet%s; it gets no other command before.", late);
     else if (strcmp(state, "failed") == 0)
-        say("", "That failed%s: %s. It may have been obeyed all the same.", late,
+        say(page, "", "That failed%s: %s. It may have been obeyed all the same.", late,
             json_text(last, "error"));
     else
-        say("", "The hypervisor took it after %s%s.", age(json_size(last, "took_ms")), late);
+        say(page, "", "The hypervisor took it after %s%s.", age(json_size(last, "took_ms")), late);
     if (strcmp(state, "sent") != 0)
-        say_progress(guest, last);
+        say_progress(page, guest, last);
 }
 
 /* ---- */
 
 /* Whatever makes the rest less than the present truth. */
-static void say_warnings(const json_t *result, const json_t *guest)
+static void say_warnings(struct page *page, const json_t *result, const json_t *guest)
 {
     const json_t *paused = json_object_get(result, "paused");
 
     if (!json_is_true(json_object_get(result, "connected")))
-        say("but",
+        say(page, "but",
             "The hypervisor does not answer: all below is what was seen last, and nothing is "
             "sent. 'memctl status' says more.");
     if (json_is_true(json_object_get(result, "dry_run")))
-        say("but", "memctld makes a dry run: no guest is touched.");
+        say(page, "but", "memctld makes a dry run: no guest is touched.");
     if (json_is_true(json_object_get(paused, "all")))
-        say("but", "All guests are paused; 'memctl resume' lets them move again.");
+        say(page, "but", "All guests are paused; 'memctl resume' lets them move again.");
     if (is_exempt(guest))
-        say("but", "It is counted and left alone: %s.",
+        say(page, "but", "It is counted and left alone: %s.",
             sentence_of_exempt(json_text(guest, "exempt")));
 }
 
-static void explain(const json_t *result)
+void explain_write(FILE *out, int width, const json_t *result)
 {
+    struct page whole = {out, width}, *page = &whole;
     const json_t *guest = json_object_get(result, "guest");
     const json_t *plan = json_object_get(guest, "plan");
 
-    printf("%s  %s  %s, %s ago\n", json_text(guest, "name"), json_text(guest, "uuid"),
-           json_text(guest, "state"), age(json_size(result, "age_ms")));
-    say_warnings(result, guest);
-    say_measured(result, guest);
-    say_estimated(guest);
-    if (!json_is_object(plan)) {
-        say("decided", "Nothing: there is no plan for it yet, or the policy failed. See the log of "
-                       "memctld.");
-    } else if (!is_exempt(guest)) {
-        say_wish(result, guest, plan);
-        say_rules(plan);
-        say_sent(result, guest, plan);
-    } else {
-        say("sent", "Nothing: it is left alone.");
+    if (strcmp(json_text(guest, "state"), "stopped") == 0) {
+        fprintf(out, "%s  %s  stopped\n", json_text(guest, "name"), json_text(guest, "uuid"));
+        fputs("It does not run, so nothing is decided about it.\n", out);
+        return;
     }
-    say_happened(guest, json_object_get(result, "last"));
+    fprintf(out, "%s  %s  %s, %s ago\n", json_text(guest, "name"), json_text(guest, "uuid"),
+            json_text(guest, "state"), age(json_size(result, "age_ms")));
+    say_warnings(page, result, guest);
+    say_measured(page, result, guest);
+    say_estimated(page, guest);
+    if (!json_is_object(plan)) {
+        say(page, "decided",
+            "Nothing: there is no plan for it yet, or the policy failed. See the log of "
+            "memctld.");
+    } else if (!is_exempt(guest)) {
+        say_wish(page, result, guest, plan);
+        say_rules(page, plan);
+        say_sent(page, result, guest, plan);
+    } else {
+        say(page, "sent", "Nothing: it is left alone.");
+    }
+    say_happened(page, guest, json_object_get(result, "last"));
 }
+
+#define LINE_WIDTH 79
 
 static int run(const struct cli *cli, int argc, char **argv)
 {
-    const json_t *guest;
     json_t *result;
     int code;
 
@@ -273,12 +290,7 @@ static int run(const struct cli *cli, int argc, char **argv)
         return code;
     if (cli->json)
         return cli_print_json(result);
-    guest = json_object_get(result, "guest");
-    if (strcmp(json_text(guest, "state"), "stopped") == 0)
-        printf("%s  %s  stopped\nIt does not run, so nothing is decided about it.\n",
-               json_text(guest, "name"), json_text(guest, "uuid"));
-    else
-        explain(result);
+    explain_write(stdout, LINE_WIDTH, result);
     json_decref(result);
     return EXIT_OK;
 }

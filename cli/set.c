@@ -7,8 +7,7 @@
 
 #include <memctl/settings.h>
 
-/* "key=value" into the object; wrong keys and values are found here, before anyone is asked. */
-static int add_setting(json_t *settings, const char *text, struct mc_error *err)
+int cli_add_setting(json_t *settings, const char *text, struct mc_error *err)
 {
     struct mc_settings trial = {0};
     const char *value;
@@ -38,7 +37,7 @@ static int run(const struct cli *cli, int argc, char **argv)
         return cli_usage(&command_set, "takes a guest and at least one setting");
     settings = json_object();
     for (int i = 1; i < argc; i++) {
-        if (add_setting(settings, argv[i], &err) < 0) {
+        if (cli_add_setting(settings, argv[i], &err) < 0) {
             json_decref(settings);
             return cli_usage(&command_set, "%s", err.text);
         }
@@ -49,9 +48,11 @@ static int run(const struct cli *cli, int argc, char **argv)
         return code;
     if (cli->json)
         return cli_print_json(guest);
-    printf("%s: shares %lld, min %s, max %s, managed %s%s\n", json_text(guest, "name"),
+    printf("%s: shares %lld, min %s, max %s, managed %s, last-resort %s, cooldown %gs%s\n",
+           json_text(guest, "name"),
            (long long)json_integer_value(json_object_get(guest, "shares")), cli_size(guest, "min"),
            cli_size(guest, "max"), json_is_true(json_object_get(guest, "managed")) ? "yes" : "no",
+           json_text(guest, "last_resort"), (double)json_size(guest, "cooldown_ms") / 1000,
            strcmp(json_text(guest, "state"), "stopped") == 0 ? ", from its next start on" : "");
     json_decref(guest);
     return EXIT_OK;
@@ -60,12 +61,17 @@ static int run(const struct cli *cli, int argc, char **argv)
 const struct command command_set = {
     .name = "set",
     .arguments = "GUEST KEY=VALUE...",
-    .summary = "change a guest's shares, min, max or managed",
+    .summary = "change a guest's settings: shares, min, max, managed, last-resort, cooldown",
     .help =
         "  shares=N     its weight against the other guests, 1 to 1000000 (default 1000)\n"
         "  min=SIZE     it never gets less; bytes or a part of its memory (default 25%)\n"
         "  max=SIZE     it never gets more (default 100%)\n"
         "  managed=no   leave it alone\n"
+        "  last-resort=suspend, save, none (default): what may be done to it when nothing else\n"
+        "               helps a host that is nearly out of memory; undone when there is some "
+        "again\n"
+        "  cooldown=TIME  after it was in trouble it is not shrunk for so long (default: the\n"
+        "               configuration's, 1min)\n"
         "  dedupe=no    do not look for equal pages in its memory\n"
         "  trust-domain=NAME  guests of one domain may share pages; own: with nobody\n"
         "\n"

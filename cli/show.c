@@ -14,6 +14,15 @@ static void print_setting(const json_t *guest, const char *key, const char *valu
         printf("  %-14s %s\n", key, value);
 }
 
+/* As it would be written, so that it reads like what is set. */
+static void print_cooldown(const json_t *guest)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%gs", (double)json_size(guest, "cooldown_ms") / 1000);
+    print_setting(guest, "cooldown", text);
+}
+
 static void print_terms(const json_t *guest)
 {
     char shares[24];
@@ -24,6 +33,8 @@ static void print_terms(const json_t *guest)
     print_setting(guest, "min", cli_size(guest, "min"));
     print_setting(guest, "max", cli_size(guest, "max"));
     print_setting(guest, "managed", json_is_true(json_object_get(guest, "managed")) ? "yes" : "no");
+    print_setting(guest, "last-resort", json_text(guest, "last_resort"));
+    print_cooldown(guest);
     print_setting(guest, "dedupe", json_is_true(json_object_get(guest, "dedupe")) ? "yes" : "no");
     print_setting(guest, "trust-domain", json_text(guest, "trust_domain"));
 }

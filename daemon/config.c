@@ -16,6 +16,8 @@
 
 #define GUESTS_SECTION "guests"
 #define OVERCOMMIT_MOST 10
+#define STORE_DEFAULT "/var/lib/memctl/memctl.db"
+#define DAY_MS UINT64_C(86400000)
 
 struct reader {
     struct config *config;
@@ -36,6 +38,7 @@ struct config config_default(void)
                    .busy_cpu_percent = 10,
                    .interval_ms = 60000,
                    .table_share = mc_scanner_config_default().table_share},
+        .history = mc_store_config_default(),
         .defaults = mc_settings_default(),
     };
 }
@@ -212,6 +215,67 @@ static int read_cooldown(struct config *config, const char *value, struct mc_err
     return read_span(value, 3600000, "1h", &config->engine.cooldown_ms, err);
 }
 
+static int read_store(struct config *config, const char *value, struct mc_error *err)
+{
+    config->store_said = true;
+    if (strcmp(value, "off") == 0) {
+        config->store[0] = '\0';
+        return 0;
+    }
+    if (*value != '/')
+        return mc_error_set(err, -EINVAL, "'%s' is not an absolute path, nor off", value);
+    return read_text(config->store, sizeof(config->store), value, err);
+}
+
+const char *config_store(const struct config *config)
+{
+    if (config->store_said)
+        return config->store;
+    return strncmp(config->connect, "sim:", 4) == 0 ? "" : STORE_DEFAULT;
+}
+
+static int read_store_size(struct config *config, const char *value, struct mc_error *err)
+{
+    uint64_t size;
+    int rc = mc_size_parse(value, 0, &size, err);
+
+    if (rc < 0)
+        return rc;
+    if (size < MC_STORE_SIZE_LEAST)
+        return mc_error_set(err, -ERANGE, "'%s' is less than 4M", value);
+    config->history.size_max = size;
+    return 0;
+}
+
+static int read_keep(const char *value, enum mc_tier tier, uint64_t least_ms, const char *least,
+                     struct config *config, struct mc_error *err)
+{
+    uint64_t ms = 0;
+    int rc = read_span(value, 3660 * DAY_MS, "3660d", &ms, err);
+
+    if (rc < 0)
+        return rc;
+    if (ms < least_ms)
+        return mc_error_set(err, -ERANGE, "'%s' is less than %s", value, least);
+    config->history.keep_ms[tier] = ms;
+    return 0;
+}
+
+static int read_keep_raw(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_keep(value, MC_TIER_RAW, 600000, "10min", config, err);
+}
+
+static int read_keep_minutes(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_keep(value, MC_TIER_MINUTE, 2 * 3600000, "2h", config, err);
+}
+
+static int read_keep_hours(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_keep(value, MC_TIER_HOUR, DAY_MS, "1d", config, err);
+}
+
 static int read_policy(struct config *config, const char *value, struct mc_error *err)
 {
     return read_text(config->policy, sizeof(config->policy), value, err);
@@ -293,6 +357,11 @@ static const struct {
     {"memctld", "metrics", read_metrics},
     {"memctld", "record", read_record},
     {"memctld", "dry-run", read_dry_run},
+    {"memctld", "store", read_store},
+    {"history", "size", read_store_size},
+    {"history", "keep-raw", read_keep_raw},
+    {"history", "keep-minutes", read_keep_minutes},
+    {"history", "keep-hours", read_keep_hours},
     {"budget", "budget", read_budget},
     {"budget", "reserve", read_reserve},
     {"budget", "overcommit", read_overcommit},
@@ -366,7 +435,7 @@ int config_set(struct config *config, const char *section, const char *name, con
     if (section_known)
         return mc_error_set(err, -EINVAL, "unknown key; see memctld.conf(5)");
     return mc_error_set(err, -EINVAL,
-                        "unknown section; known are memctld, budget, policy, "
+                        "unknown section; known are memctld, budget, history, policy, "
                         "governor, dedupe, guests and guests PATTERN");
 }
 
@@ -384,11 +453,13 @@ static int on_key(void *opaque, const char *section, const char *name, const cha
     return 1;
 }
 
-/* The defaults must say everything, whatever the file took back. */
+/* The defaults must say all that they say at first, whatever the file took back. */
 static int check_defaults(const struct config *config, struct mc_error *err)
 {
+    const unsigned needed = mc_settings_default().present;
+
     for (unsigned i = 0; i < MC_SETTING_COUNT; i++)
-        if (!(config->defaults.present & (1U << i)))
+        if ((needed & ~config->defaults.present) & (1U << i))
             return mc_error_set(err, -EINVAL, "[guests] %s: needs a value", mc_setting_name(i));
     return 0;
 }

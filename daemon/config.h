@@ -6,6 +6,7 @@
 #include <memctl/engine.h>
 #include <memctl/error.h>
 #include <memctl/settings.h>
+#include <memctl/store.h>
 
 #define CONFIG_TEXT 256
 
@@ -34,7 +35,10 @@ struct config {
     char socket_group[64];
     char record[4096];         /* the file of a recording, "" for none */
     char metrics[CONFIG_TEXT]; /* ADDRESS:PORT, "" for none */
-    bool dry_run;              /* nothing is sent to any guest */
+    char store[4096];          /* the history's file, "" for none; see config_store() */
+    bool store_said;
+    struct mc_store_config history;
+    bool dry_run; /* nothing is sent to any guest */
     char policy[CONFIG_TEXT];
     struct policy_param policy_params[8];
     size_t policy_param_count;
@@ -48,6 +52,12 @@ struct config {
 /* What holds without a file. */
 struct config config_default(void);
 void config_free(struct config *config);
+
+/*
+ * The history's file. Where nobody said one: the default, or none with a simulated host, whose
+ * guests have nothing to do in the history of real ones.
+ */
+const char *config_store(const struct config *config);
 
 /* Read a file over the defaults. -ENOENT, -EACCES, -EINVAL with file, line and key in err. */
 int config_load(const char *file, struct config *config, struct mc_error *err);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,17 +69,20 @@ static void drop_client(struct client *client)
     "{\"memctl\":1,\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no answer could be "  \
     "made\"}}"
 
+static void send_line(struct client *client, const char *line)
+{
+    if (!line)
+        line = LAST_RESORT;
+    bufferevent_write(client->stream, line, strlen(line));
+    bufferevent_write(client->stream, "\n", 1);
+}
+
 static void send_message(struct client *client, json_t *message)
 {
     char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 
     json_decref(message);
-    if (!text) {
-        bufferevent_write(client->stream, LAST_RESORT "\n", strlen(LAST_RESORT) + 1);
-        return;
-    }
-    bufferevent_write(client->stream, text, strlen(text));
-    bufferevent_write(client->stream, "\n", 1);
+    send_line(client, text);
     free(text);
 }
 
@@ -110,6 +114,16 @@ void request_reply(struct request *request, json_t *result)
     answer(request, mc_wire_reply(result ? result : json_null()));
 }
 
+void request_reply_line(struct request *request, const char *line)
+{
+    struct client *client = finish(request);
+
+    if (!client)
+        return;
+    send_line(client, line);
+    bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+
 void request_fail(struct request *request, const struct mc_error *err)
 {
     answer(request, mc_wire_failure(err));
@@ -122,9 +136,15 @@ void request_dismiss(struct request *request, const struct mc_error *err)
     request_fail(request, err);
 }
 
+/* Who will say no more may still wait for an answer; who has closed the socket does not. */
 bool request_is_alive(const struct request *request)
 {
-    return request->client;
+    struct pollfd peer;
+
+    if (!request->client || !request->client->ended)
+        return request->client;
+    peer = (struct pollfd){.fd = bufferevent_getfd(request->client->stream)};
+    return poll(&peer, 1, 0) <= 0 || !(peer.revents & POLLHUP);
 }
 
 unsigned request_uid(const struct request *request)

@@ -26,6 +26,9 @@ void request_fail(struct request *request, const struct mc_error *err);
 /* The same, and end the connection after it: for those of whom there are too many. */
 void request_dismiss(struct request *request, const struct mc_error *err);
 
+/* The whole answer as it goes out, without its newline; NULL: it could not be made. */
+void request_reply_line(struct request *request, const char *line);
+
 /* Is there still somebody who waits for the answer? */
 bool request_is_alive(const struct request *request);
 
@@ -39,8 +42,14 @@ void handle_dedupe_sketch(struct request *request, struct daemon *daemon, const 
 /* explain.c */
 void handle_explain(struct request *request, struct daemon *daemon, const json_t *args);
 
+/* admissions.c */
+void handle_admit(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* events_verb.c */
 void handle_events(struct request *request, struct daemon *daemon, const json_t *args);
+
+/* librarian.c */
+void handle_history(struct request *request, struct daemon *daemon, const json_t *args);
 
 /* policy_verbs.c */
 void handle_policy_list(struct request *request, struct daemon *daemon, const json_t *args);

@@ -9,12 +9,13 @@
  *   record.c    says what happened, to the log and a recording
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
+ *   keeper.c    writes the history, on a thread of its own
  *
- * and beside them control.c with verbs.c, events_verb.c, explain.c, lookup.c, pause.c and store.c
- * (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of the channels
- * to the agents in the guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe
- * scanner, whose process is in scanner/). Everything here runs on the main loop; only jobs on lanes
- * run elsewhere.
+ * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
+ * and save.c (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of
+ * the channels to the agents in the guests), dedupe.c with scanner_process.c and dedupe_verb.c (the
+ * page-dedupe scanner, whose process is in scanner/). Everything here runs on the main loop; only
+ * jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -27,9 +28,11 @@
 #include <memctl/engine.h>
 #include <memctl/hypervisor.h>
 
+#include "admissions.h"
 #include "clock.h"
 #include "config.h"
 #include "events.h"
+#include "keeper.h"
 #include "lanes.h"
 #include "pause.h"
 #include "policies.h"
@@ -38,6 +41,7 @@
 
 struct agents;
 struct dedupe;
+struct librarian;
 struct follower;
 struct observation;
 struct save;
@@ -72,7 +76,8 @@ struct tick {
     struct observation *awaited; /* if so: that one, which may be for later */
     bool again;                  /* somebody asked for another tick meanwhile */
     uint64_t within_ms;          /* how long the next observation may take */
-    uint64_t lateness_ms;        /* of the last tick: its plan against its due time */
+    uint64_t owed_ms;            /* when the tick that is not made yet should have begun, or 0 */
+    uint64_t lateness_ms;        /* of the last tick: its plan against that time */
 };
 
 struct act;
@@ -97,7 +102,10 @@ struct daemon {
     struct lanes *lanes;
     struct policies policies;
     struct mc_engine *engine;
-    struct recorder *recorder; /* NULL: nothing is recorded */
+    struct recorder *recorder;   /* NULL: nothing is recorded */
+    struct keeper *keeper;       /* NULL: no history is kept */
+    uint64_t keeper_changes;     /* of its state, as far as they were told */
+    struct librarian *librarian; /* NULL as well */
 
     struct mc_snapshot snapshot; /* the newest, with estimates */
     struct mc_plan plan;         /* for it; plan.count == snapshot.count */
@@ -106,6 +114,7 @@ struct daemon {
 
     struct link_state link;
     struct pauses pauses;
+    struct admissions admissions;
     struct tick tick;
     struct act *act;
     struct agents *agents;
@@ -114,7 +123,7 @@ struct daemon {
     struct follower *followers; /* requests that wait for an event, events_verb.c */
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
-    struct save *saves;         /* settings being stored, store.c */
+    struct save *saves;         /* settings being stored, save.c */
     struct dedupe *dedupe;
     struct metrics *metrics;
     struct counters counters;
@@ -168,6 +177,10 @@ void record_outcome(struct daemon *daemon, const char *uuid, uint64_t now_ms, bo
 /* A dry run did not send the guest its command. */
 void record_kept_back(struct daemon *daemon, const char *uuid);
 void record_unsettle(struct daemon *daemon);
+/* A plan was made: keep it in the history, and tell if that does not work any longer. */
+void record_history(struct daemon *daemon);
+/* Give the engine what an earlier daemon had learned, once that is there. */
+void record_lessons(struct daemon *daemon);
 void record_link(struct daemon *daemon, const struct mc_error *err);
 
 /* events_verb.c: an events_listener for the daemon; and a last answer for all who wait. */

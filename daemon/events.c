@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "keeper.h"
 
 /* As much as one answer holds: some 100 KiB. */
 #define PAGE 256
@@ -26,6 +27,7 @@ struct events {
     uint64_t last; /* the number of the newest; event N is at ring[N % EVENTS_KEPT] */
     events_listener *listener;
     void *opaque;
+    struct keeper *keeper;
 };
 
 static const char *const kind_names[] = {
@@ -54,11 +56,15 @@ static const char *const kind_names[] = {
     [EVENT_RELIEVED] = "relieved",
     [EVENT_FOREIGN_HAND] = "foreign-hand",
     [EVENT_HOST_STATE] = "host-state",
+    [EVENT_ADMITTED] = "admitted",
+    [EVENT_NOT_ADMITTED] = "not-admitted",
     [EVENT_EXEMPT] = "exempt",
     [EVENT_MANAGED] = "managed",
     [EVENT_SETTINGS] = "settings",
     [EVENT_AGENT_SPEAKS] = "agent-speaks",
     [EVENT_AGENT_SILENT] = "agent-silent",
+    [EVENT_STORE_LOST] = "store-lost",
+    [EVENT_STORE_BACK] = "store-back",
 };
 
 /* All that is added in one go is told in one go. */
@@ -158,6 +164,8 @@ static void add(struct events *events, enum event_kind kind, const struct event_
         snprintf(entry->uuid, sizeof(entry->uuid), "%s", facts->uuid);
     entry->name = facts->name ? strdup(facts->name) : NULL;
     entry->line = line_of(events->last, entry->wall_ms, kind, facts, text);
+    if (entry->line)
+        keeper_event(events->keeper, entry->line);
     event_active(events->news, EV_READ, 0);
 }
 
@@ -185,6 +193,49 @@ void events_add_guest(struct events *events, enum event_kind kind, const struct 
     va_start(args, format);
     add(events, kind, &facts, format, args);
     va_end(args);
+}
+
+/* ---- those of an earlier daemon ---- */
+
+static void restore(struct events *events, const char *text)
+{
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const char *uuid = json_string_value(json_object_get(object, "uuid"));
+    const char *name = json_string_value(json_object_get(object, "guest"));
+    struct entry *entry;
+
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return;
+    }
+    entry = &events->ring[++events->last % EVENTS_KEPT];
+    clear(entry);
+    json_object_set_new(object, "seq", json_integer((json_int_t)events->last));
+    entry->wall_ms = json_integer_value(json_object_get(object, "wall_ms"));
+    snprintf(entry->uuid, sizeof(entry->uuid), "%s", uuid ? uuid : "");
+    entry->name = name ? strdup(name) : NULL;
+    entry->line = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+}
+
+void events_restore(struct events *events, char *const *lines, size_t count)
+{
+    json_t *newest = count ? json_loads(lines[0], 0, NULL) : NULL;
+    json_int_t seq = json_integer_value(json_object_get(newest, "seq"));
+
+    json_decref(newest);
+    if (events->last)
+        return;
+    /* Numbers that a follower has seen shall not mean other events now. */
+    if (seq > (json_int_t)count)
+        events->last = (uint64_t)seq - count;
+    for (size_t i = count; i-- > 0;)
+        restore(events, lines[i]);
+}
+
+void events_keep(struct events *events, struct keeper *keeper)
+{
+    events->keeper = keeper;
 }
 
 /* ---- reading ---- */

@@ -47,11 +47,15 @@ enum event_kind {
     EVENT_RELIEVED,
     EVENT_FOREIGN_HAND, /* somebody else moved its balloon */
     EVENT_HOST_STATE,
+    EVENT_ADMITTED, /* there is room for a guest that is about to start */
+    EVENT_NOT_ADMITTED,
     EVENT_EXEMPT,
     EVENT_MANAGED,
     EVENT_SETTINGS,
     EVENT_AGENT_SPEAKS,
     EVENT_AGENT_SILENT,
+    EVENT_STORE_LOST, /* the history cannot be written */
+    EVENT_STORE_BACK,
 };
 
 struct events;
@@ -62,6 +66,14 @@ typedef void events_listener(void *opaque);
 /* NULL when out of memory. */
 struct events *events_new(struct event_base *base, events_listener *listener, void *opaque);
 void events_free(struct events *events);
+
+struct keeper;
+
+/* Begin with those of an earlier daemon, before any other; the newest is the first of the list. */
+void events_restore(struct events *events, char *const *lines, size_t count);
+
+/* From now on the keeper gets a copy of each; NULL: nobody does. */
+void events_keep(struct events *events, struct keeper *keeper);
 
 /* What an event is about; 0 or NULL for what it does not have. */
 struct event_facts {

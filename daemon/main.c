@@ -16,6 +16,7 @@
 
 #include "agents.h"
 #include "dedupe.h"
+#include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
 
@@ -25,7 +26,7 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *config_file;
-    const char *connect, *socket, *metrics, *budget, *interval, *record;
+    const char *connect, *socket, *metrics, *budget, *interval, *record, *store;
     const char *dry_run;
     bool check_config, verbose;
 };
@@ -43,6 +44,7 @@ static void print_help(void)
          "      --interval TIME  between two looks at the guests: 500ms, 2s\n"
          "      --socket PATH    where memctl finds this daemon\n"
          "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
+         "      --store FILE     where the history is kept, or off\n"
          "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
          "      --dry-run        decide and show everything, send nothing to any guest\n"
          "  -v, --verbose        say more\n"
@@ -55,7 +57,7 @@ static void print_help(void)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, DRY_RUN };
+    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},
@@ -65,6 +67,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"socket", required_argument, NULL, SOCKET},
         {"metrics", required_argument, NULL, METRICS},
         {"record", required_argument, NULL, RECORD},
+        {"store", required_argument, NULL, STORE},
         {"dry-run", no_argument, NULL, DRY_RUN},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -98,6 +101,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case RECORD:
             options->record = optarg;
+            break;
+        case STORE:
+            options->store = optarg;
             break;
         case DRY_RUN:
             options->dry_run = "yes";
@@ -133,6 +139,7 @@ static int apply_options(const struct options *options, struct config *config, s
         {"memctld", "metrics", "--metrics", options->metrics},
         {"memctld", "interval", "--interval", options->interval},
         {"memctld", "record", "--record", options->record},
+        {"memctld", "store", "--store", options->store},
         {"memctld", "dry-run", "--dry-run", options->dry_run},
         {"budget", "budget", "--budget", options->budget},
     };
@@ -245,6 +252,7 @@ static int start_signals(struct daemon *daemon)
     } wanted[SIGNAL_COUNT] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_reload}};
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like others */
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         daemon->signals[i] = evsignal_new(daemon->base, wanted[i].number, wanted[i].handle, daemon);
         if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
@@ -252,6 +260,33 @@ static int start_signals(struct daemon *daemon)
     }
     daemon->changed = event_new(daemon->base, -1, 0, on_changed, daemon);
     return daemon->changed ? start_heartbeat(daemon) : -ENOMEM;
+}
+
+/*
+ * What an earlier daemon has learned should be there before the first plan, and its events before
+ * the first of ours. But a disk that hangs keeps nobody waiting for long.
+ */
+#define HISTORY_WITHIN_MS 2000
+
+static int start_history(struct daemon *daemon, struct mc_error *err)
+{
+    const char *file = config_store(&daemon->config);
+    char **lines;
+    size_t count;
+
+    if (!*file)
+        return 0;
+    if (keeper_open(file, &daemon->config.history, HISTORY_WITHIN_MS, &daemon->keeper) < 0)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    if (keeper_take_events(daemon->keeper, &lines, &count)) {
+        events_restore(daemon->events, lines, count);
+        for (size_t i = 0; i < count; i++)
+            free(lines[i]);
+        free(lines);
+    }
+    events_keep(daemon->events, daemon->keeper);
+    daemon->librarian = librarian_new(daemon->base, file);
+    return daemon->librarian ? 0 : mc_error_set(err, -ENOMEM, "out of memory");
 }
 
 static int start(struct daemon *daemon, struct mc_error *err)
@@ -281,8 +316,11 @@ static int start(struct daemon *daemon, struct mc_error *err)
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
         if (rc < 0)
             return rc;
-        record_begin(daemon);
     }
+    rc = start_history(daemon, err);
+    if (rc < 0)
+        return rc;
+    record_begin(daemon);
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
@@ -304,7 +342,9 @@ static void stop(struct daemon *daemon)
     dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
+    admissions_free(&daemon->admissions);
     control_stop(daemon->control);
+    librarian_free(daemon->librarian);
     metrics_stop(daemon->metrics);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
@@ -319,6 +359,7 @@ static void stop(struct daemon *daemon)
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
     events_free(daemon->events);
+    keeper_close(daemon->keeper);
     recorder_close(daemon->recorder);
     mc_engine_free(daemon->engine);
     policies_free(&daemon->policies);

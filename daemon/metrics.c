@@ -295,6 +295,33 @@ static void add_dedupe(struct evbuffer *out, const struct daemon *daemon)
     }
 }
 
+static void add_history(struct evbuffer *out, const struct daemon *daemon)
+{
+    struct keeper_state state;
+
+    if (!daemon->keeper)
+        return;
+    state = keeper_state(daemon->keeper);
+    add_head(out, "memctl_history_up", "gauge", "1 while the history can be written.");
+    evbuffer_add_printf(out, "memctl_history_up %d\n", state.up);
+    add_head(out, "memctl_history_size_bytes", "gauge", "The history's file and its log.");
+    evbuffer_add_printf(out, "memctl_history_size_bytes %" PRIu64 "\n", state.facts.size);
+    add_head(out, "memctl_history_rows_total", "counter", "Rows written to the history.");
+    evbuffer_add_printf(out, "memctl_history_rows_total %" PRIu64 "\n", state.rows);
+    add_head(out, "memctl_history_dropped_total", "counter",
+             "Rows that were lost because the history could not be written for too long.");
+    evbuffer_add_printf(out, "memctl_history_dropped_total %" PRIu64 "\n", state.dropped);
+    add_head(out, "memctl_history_failures_total", "counter",
+             "Tries to open or write the history that failed.");
+    evbuffer_add_printf(out, "memctl_history_failures_total %" PRIu64 "\n", state.failures);
+    add_head(out, "memctl_history_set_aside_total", "counter",
+             "Damaged files that were set aside, and begun anew.");
+    evbuffer_add_printf(out, "memctl_history_set_aside_total %" PRIu64 "\n", state.set_aside);
+    add_head(out, "memctl_history_write_seconds_total", "counter",
+             "Time spent writing the history, on a thread of its own.");
+    evbuffer_add_printf(out, "memctl_history_write_seconds_total %.6f\n", state.seconds);
+}
+
 static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressure)
 {
     if (!pressure->present)
@@ -314,6 +341,7 @@ static void write_page(struct evbuffer *out, struct daemon *daemon)
         add_family(out, &always[i], daemon);
     add_agents(out, daemon);
     add_dedupe(out, daemon);
+    add_history(out, daemon);
     /* Old numbers would look like present ones. */
     if (!daemon->has_plan || !daemon->link.up)
         return;

@@ -37,6 +37,7 @@ struct observation *observe_start(struct daemon *daemon, const struct job *when,
     if (!observation)
         return NULL;
     observation->job = *when;
+    observation->job.goes_first = true;
     observation->job.run = run;
     observation->job.done = done;
     observation->job.late = late;
@@ -52,6 +53,8 @@ void observe_apply_config_to(const struct config *config, struct mc_guest *guest
     struct mc_settings settings = config_settings_for(config, guest->name, &guest->own);
 
     guest->terms = mc_settings_resolve(&settings, guest->memory);
+    if (guest->terms.cooldown_ms == MC_UNKNOWN)
+        guest->terms.cooldown_ms = config->engine.cooldown_ms;
     if (!guest->terms.managed && guest->exempt == MC_EXEMPT_NO)
         guest->exempt = MC_EXEMPT_UNMANAGED;
 }

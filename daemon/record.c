@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What happened, for the operator: counters, a line in the log when something changes, and the
- * lines of a recording if there is one.
+ * lines of a recording if there is one, the history.
  */
 #include "daemon.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <memctl/replay.h>
@@ -88,6 +89,58 @@ void record_withheld(struct daemon *daemon, const struct mc_guest *guest,
     note_target(daemon, guest, step, "would go ");
 }
 
+/* ---- the history ---- */
+
+/* A value counts until the next pass; one that is late is waited for, as statistics are. */
+#define HOLD_INTERVALS 3
+#define HOLD_LEAST_MS 10000
+
+void record_lessons(struct daemon *daemon)
+{
+    uint64_t now_ms = clock_now_ms();
+    struct mc_lesson *lessons;
+    size_t count;
+
+    if (!keeper_take_lessons(daemon->keeper, &lessons, &count))
+        return;
+    if (count && mc_engine_teach(daemon->engine, lessons, count, now_ms) == 0) {
+        log_info("margins that %zu guests' troubles have taught are remembered", count);
+        if (daemon->recorder)
+            recorder_write(daemon->recorder, mc_recording_teach(lessons, count, now_ms));
+    }
+    free(lessons);
+}
+
+static void tell_state(struct daemon *daemon)
+{
+    struct keeper_state state = keeper_state(daemon->keeper);
+
+    if (state.changes == daemon->keeper_changes)
+        return;
+    /* That it is well at the start is no news. */
+    if (!state.up) {
+        log_warning("the history is not kept for now: %s", state.why);
+        events_add(daemon->events, EVENT_STORE_LOST, NULL, "the history is not kept for now: %s",
+                   state.why);
+    } else if (daemon->keeper_changes) {
+        log_info("the history is kept again");
+        events_add(daemon->events, EVENT_STORE_BACK, NULL, "the history is kept again");
+    }
+    daemon->keeper_changes = state.changes;
+}
+
+void record_history(struct daemon *daemon)
+{
+    uint64_t interval_ms = daemon->config.engine.interval_ms;
+
+    if (!daemon->keeper)
+        return;
+    record_lessons(daemon);
+    keeper_pass(daemon->keeper, &daemon->snapshot, &daemon->plan, daemon->engine,
+                mc_max_u64(HOLD_INTERVALS * interval_ms, HOLD_LEAST_MS));
+    tell_state(daemon);
+}
+
 /* ---- the recording: what the engine was told and answered ---- */
 
 void record_begin(struct daemon *daemon)
@@ -95,6 +148,9 @@ void record_begin(struct daemon *daemon)
     if (daemon->recorder)
         recorder_write(daemon->recorder,
                        mc_recording_begin(&daemon->config.engine, daemon->policies.current));
+    if (daemon->keeper)
+        keeper_configure(daemon->keeper,
+                         mc_recording_begin(&daemon->config.engine, daemon->policies.current));
 }
 
 void record_pass(struct daemon *daemon, bool planned)

@@ -11,14 +11,19 @@ static void keep_bound(const struct config *old, struct config *new)
     if (strcmp(old->connect, new->connect) != 0 || strcmp(old->socket, new->socket) != 0 ||
         strcmp(old->socket_group, new->socket_group) != 0 ||
         strcmp(old->metrics, new->metrics) != 0 || strcmp(old->record, new->record) != 0 ||
+        strcmp(config_store(old), config_store(new)) != 0 ||
+        memcmp(&old->history, &new->history, sizeof(old->history)) != 0 ||
         old->dry_run != new->dry_run)
-        log_warning("connect, socket, socket-group, metrics, record and dry-run change only with a "
-                    "restart");
+        log_warning("connect, socket, socket-group, metrics, record, store, [history] and dry-run "
+                    "change only with a restart");
     memcpy(new->connect, old->connect, sizeof(new->connect));
     memcpy(new->socket, old->socket, sizeof(new->socket));
     memcpy(new->socket_group, old->socket_group, sizeof(new->socket_group));
     memcpy(new->metrics, old->metrics, sizeof(new->metrics));
     memcpy(new->record, old->record, sizeof(new->record));
+    memcpy(new->store, old->store, sizeof(new->store));
+    new->store_said = old->store_said;
+    new->history = old->history;
     /* The engine was told of commands that nobody sent: it could not go on from there. */
     new->dry_run = old->dry_run;
 }

@@ -42,6 +42,7 @@ static void fall_behind(struct daemon *daemon, const struct mc_error *err)
     struct link_state *link = &daemon->link;
 
     daemon->counters.observe_failures++;
+    daemon->tick.owed_ms = 0;
     record_link(daemon, err);
     link->pause_ms =
         link->pause_ms ? mc_min_u64(link->pause_ms * 2, PAUSE_MOST_MS) : PAUSE_FIRST_MS;
@@ -75,6 +76,7 @@ static void decide_and_act(struct daemon *daemon)
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
     pauses_apply(&daemon->pauses, &daemon->snapshot);
+    admissions_apply(&daemon->admissions, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
     act_mark_busy(daemon->act, &daemon->snapshot);
@@ -88,10 +90,13 @@ static void decide_and_act(struct daemon *daemon)
     daemon->has_plan = true;
     watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
+    admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
-    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
+    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
+    daemon->tick.owed_ms = 0;
     daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
     record_plan(daemon);
+    record_history(daemon);
 }
 
 /* The next deadline follows how long observations really take: many guests, or a busy host. */
@@ -131,6 +136,8 @@ static void begin(struct daemon *daemon, uint64_t due_ms)
         return;
     }
     tick->due_ms = when.at_ms = mc_max_u64(due_ms, now);
+    if (!tick->owed_ms) /* or else it is another try, since somebody hangs */
+        tick->owed_ms = tick->due_ms;
     when.again_ms = tick->due_ms + interval_of(daemon, now);
     tick->awaited = observe_start(daemon, &when, on_observed, on_late);
     if (!tick->awaited) {
@@ -230,7 +237,7 @@ void tick_wake(struct daemon *daemon)
     if (!tick->waiting)
         schedule(daemon, soon);
     else if (lanes_hurry(&tick->awaited->job, soon))
-        tick->due_ms = soon;
+        tick->due_ms = tick->owed_ms = soon;
     else
         tick->again = true;
 }

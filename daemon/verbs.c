@@ -9,7 +9,7 @@
 #include <memctl/wire.h>
 
 #include "lookup.h"
-#include "store.h"
+#include "save.h"
 
 /* ---- reading ---- */
 
@@ -34,6 +34,24 @@ static json_t *counters_json(const struct counters *counters)
                      (json_int_t)counters->bytes_granted);
 }
 
+static json_t *history_json(struct daemon *daemon)
+{
+    struct keeper_state state;
+    json_t *object;
+
+    if (!daemon->keeper)
+        return json_null();
+    state = keeper_state(daemon->keeper);
+    object = mc_store_facts_to_json(&state.facts);
+    json_object_update_new(
+        object, json_pack("{s:s, s:b, s:s?, s:I, s:I, s:I, s:I, s:f}", "file",
+                          config_store(&daemon->config), "up", state.up, "error",
+                          state.up ? NULL : state.why, "rows", (json_int_t)state.rows, "dropped",
+                          (json_int_t)state.dropped, "failures", (json_int_t)state.failures,
+                          "set_aside", (json_int_t)state.set_aside, "seconds", state.seconds));
+    return object;
+}
+
 static void handle_status(struct request *request, struct daemon *daemon, const json_t *args)
 {
     size_t managed = 0;
@@ -56,6 +74,7 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
                         daemon->has_plan ? mc_host_to_json(&daemon->snapshot.host) : json_null());
     json_object_set_new(result, "plan",
                         daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());
+    json_object_set_new(result, "history", history_json(daemon));
     json_object_set_new(result, "counters", counters_json(&daemon->counters));
     request_reply(request, result);
 }
@@ -136,7 +155,7 @@ static void handle_version(struct request *request, struct daemon *daemon, const
 static void set_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,
                       const json_t *args)
 {
-    store_settings(request, daemon, &found->guests[0], args);
+    save_settings(request, daemon, &found->guests[0], args);
 }
 
 static void handle_set(struct request *request, struct daemon *daemon, const json_t *args)
@@ -150,7 +169,7 @@ static void handle_set(struct request *request, struct daemon *daemon, const jso
         request_fail(request, &err);
         return;
     }
-    lookup_guest(request, daemon, args, store_settings, set_found);
+    lookup_guest(request, daemon, args, save_settings, set_found);
 }
 
 static void handle_reload(struct request *request, struct daemon *daemon, const json_t *args)
@@ -168,10 +187,12 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 }
 
 static const struct verb verbs[] = {
+    {"admit", true, handle_admit},
     {"dedupe", false, handle_dedupe},
     {"dedupe-sketch", true, handle_dedupe_sketch},
     {"events", false, handle_events},
     {"explain", false, handle_explain},
+    {"history", false, handle_history},
     {"list", false, handle_list},
     {"pause", true, handle_pause},
     {"policy-list", false, handle_policy_list},

@@ -30,7 +30,7 @@ _memctl() {
                 memctl[2]=${COMP_WORDS[++i]}
             fi
             ;;
-        --policy | --param | --compare | --interval | --plot | --series)
+        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter)
             ((++i))
             if [[ ${COMP_WORDS[i]} == = ]]; then
                 ((++i))
@@ -47,11 +47,21 @@ _memctl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    last-resort=)
+        mapfile -t COMPREPLY < <(compgen -W $'none\nsuspend\nsave' -- "$cur")
+        return
+        ;;
     managed= | dedupe=)
         mapfile -t COMPREPLY < <(compgen -W $'yes\nno' -- "$cur")
         return
         ;;
-    --policy | --param | --compare | --interval | --series | --since) return ;;
+    --sort | --sort=)
+        mapfile -t COMPREPLY < <(
+            compgen -W $'name\nactual\nused\ntarget\nmove\nshares\nwhy' -- "$cur"
+        )
+        return
+        ;;
+    --policy | --param | --compare | --interval | --series | --since | --filter) return ;;
     --guest | --guest=) ;;
     *=) return ;;
     esac
@@ -70,6 +80,19 @@ _memctl() {
     if [[ $cur == -* && ${words[0]-} == events ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--follow\n--since\n--guest\n--json\n--socket\n--help' -- "$cur"
+        )
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == admit ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--size\n--min\n--xml\n--guest\n--wait\n--hold\n--force\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == top ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--once\n--interval\n--sort\n--filter\n--socket\n--help' -- "$cur"
         )
         return
     fi
@@ -97,7 +120,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\nlist\nshow\nexplain\nevents\ndedupe\nset\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndedupe\nset\nadmit\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)
@@ -127,7 +150,7 @@ _memctl() {
         compopt -o filenames 2>/dev/null
         ;;
     set:*)
-        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\ndedupe=\ntrust-domain=' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'shares=\nmin=\nmax=\nmanaged=\ndedupe=\ntrust-domain=\nlast-resort=\ncooldown=\ndedupe=\ntrust-domain=' -- "$cur")
         compopt -o nospace 2>/dev/null
         ;;
     esac

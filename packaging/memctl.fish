@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --sketch --series --since --guest
+        else if contains -- $word --socket --policy --param --compare --interval --plot --sketch --series --since --guest --sort --filter
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -33,9 +33,19 @@ function __memctl_listing
     test "$words[1]" = list
 end
 
+function __memctl_watching
+    set -l words (__memctl_words)
+    test "$words[1]" = top
+end
+
 function __memctl_following
     set -l words (__memctl_words)
     test "$words[1]" = events
+end
+
+function __memctl_admitting
+    set -l words (__memctl_words)
+    test "$words[1]" = admit
 end
 
 function __memctl_deduping
@@ -68,6 +78,11 @@ complete -c memctl -n __memctl_listing -l all -d 'also guests that do not run'
 complete -c memctl -s h -l help -d 'tell how to use it'
 complete -c memctl -s V -l version -d 'print the version'
 complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host and the budget'
+complete -c memctl -n '__memctl_at 0' -a top -d 'watch host and guests live'
+complete -c memctl -n __memctl_watching -l once -d 'print one picture'
+complete -c memctl -n __memctl_watching -l interval -x -d 'time between two looks'
+complete -c memctl -n __memctl_watching -l sort -x -a 'name actual used target move shares why'
+complete -c memctl -n __memctl_watching -l filter -x -d 'only guests with this in name or reason'
 complete -c memctl -n '__memctl_at 0' -a list -d 'list the guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
 complete -c memctl -n '__memctl_at 0' -a explain -d 'say why a guest has what it has'
@@ -82,6 +97,13 @@ complete -c memctl -n __memctl_deduping -l plot -rF -d 'the same as a picture'
 complete -c memctl -n __memctl_deduping -l sketch -rF -d 'write a sketch'
 complete -c memctl -n __memctl_deduping -l overlap -d 'compare sketches'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
+complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before it starts'
+complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'
+complete -c memctl -n __memctl_admitting -l min -x -d 'its reservation'
+complete -c memctl -n __memctl_admitting -l xml -rF -d 'its domain XML'
+complete -c memctl -n __memctl_admitting -l wait -x -d 'wait so long for room'
+complete -c memctl -n __memctl_admitting -l hold -x -d 'keep the room so long'
+complete -c memctl -n __memctl_admitting -l force -d 'say yes in the end'
 complete -c memctl -n '__memctl_at 0' -a pause -d 'leave a guest alone, or all'
 complete -c memctl -n '__memctl_at 0' -a resume -d 'let a guest move again, or all'
 complete -c memctl -n '__memctl_at 0' -a policy -d 'look at the policies, choose one, ask one'
@@ -95,7 +117,7 @@ complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = policy' -a 'li
 complete -c memctl -n '__memctl_words | string match -q policy' -l param -x -d 'NAME=VALUE'
 complete -c memctl -n '__memctl_words | string match -q policy' -l policy -x -d 'the policy to ask'
 complete -c memctl -n __memctl_guest_wanted -a '(__memctl_guests)' -d guest
-complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no dedupe=yes dedupe=no trust-domain='
+complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no dedupe=yes dedupe=no trust-domain= last-resort=none last-resort=suspend last-resort=save cooldown= dedupe=yes dedupe=no trust-domain='
 complete -c memctl -n __memctl_simulated -F
 complete -c memctl -n __memctl_simulated -l policy -x -d 'the policy, with parameters after colons'
 complete -c memctl -n __memctl_simulated -l param -x -d 'a parameter of the policy'

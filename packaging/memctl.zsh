@@ -15,10 +15,12 @@ _memctl_guests() {
 _memctl_settings() {
     if compset -P '(managed|dedupe)='; then
         compadd yes no
+    elif compset -P 'last-resort='; then
+        compadd none suspend save
     elif compset -P '*='; then
         _message 'value; empty takes the setting back'
     else
-        compadd -S '' shares= min= max= managed= dedupe= trust-domain=
+        compadd -S '' shares= min= max= managed= dedupe= trust-domain= last-resort= cooldown= dedupe= trust-domain=
     fi
 }
 
@@ -38,12 +40,14 @@ _memctl() {
     local -A opt_args
     local -a commands=(
         'status:show the daemon, the host and the budget'
+        'top:watch host and guests live'
         'list:list the guests with their memory and why it is what it is'
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
         'dedupe:show which guests have equal pages'
-        "set:change a guest's shares, min, max or managed"
+        "set:change a guest's settings"
+        'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
         'resume:let one guest, or all, be moved again'
         'policy:look at the policies, choose one, ask one'
@@ -69,7 +73,16 @@ _memctl() {
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \
-        '--interval[simulate: time between two looks]:time:' \
+        '--size[admit: what the guest is started with]:size:' \
+        '--min[admit: its reservation]:size:' \
+        '--xml[admit: its domain XML]:file:_files' \
+        '--wait[admit: wait so long for room]:time:' \
+        '--hold[admit: keep the room so long]:time:' \
+        '--force[admit: say yes in the end]' \
+        '--interval[simulate, top: time between two looks]:time:' \
+        '--once[top: print one picture]' \
+        '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \
+        '--filter[top: only guests with this in name or reason]:text:' \
         '--plot[simulate: draw memory over time; dedupe: the matrix]:file:_files' \
         '--series[simulate: moments in the JSON]:number:' \
         '1:command:->command' \

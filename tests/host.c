@@ -79,7 +79,7 @@ static void apply_terms(struct mc_snapshot *snapshot, const char *busy)
 
         mc_settings_merge(&settings, &guest->own);
         guest->terms = mc_settings_resolve(&settings, guest->memory);
-        if (!guest->terms.managed)
+        if (!guest->terms.managed && guest->exempt == MC_EXEMPT_NO)
             guest->exempt = MC_EXEMPT_UNMANAGED;
         if (busy && strcmp(guest->name, busy) == 0)
             guest->answers = false;
@@ -96,6 +96,33 @@ static void send_target(struct host *host, const struct mc_guest *guest, uint64_
         mc_engine_failed(host->engine, guest->uuid, host->now_ms);
 }
 
+/* Guests that were saved are in no snapshot. */
+static void note_saved(struct host *host)
+{
+    struct mc_snapshot found = {0};
+
+    assert_int_equal(mc_session_find_stopped(host->session, &found, NULL), 0);
+    mc_snapshot_note_saved(&host->snapshot, &found);
+    mc_snapshot_free(&found);
+}
+
+/* What else than the balloon is done to a guest. */
+static void press(struct host *host, const struct mc_guest *guest, const struct mc_step *step)
+{
+    struct mc_stopped stopped = {.how = MC_LAST_RESORT_SUSPEND,
+                                 .at_s = (uint64_t)host->snapshot.wall_s,
+                                 .size = guest->held};
+
+    if (step->reclaim)
+        mc_session_reclaim(host->session, guest->uuid, step->reclaim, NULL);
+    if (step->resort == MC_RESORT_SAVE)
+        stopped.how = MC_LAST_RESORT_SAVE;
+    if (step->resort == MC_RESORT_CONTINUE)
+        mc_session_continue(host->session, guest->uuid, NULL);
+    else if (step->resort != MC_RESORT_LEAVE)
+        mc_session_stop(host->session, guest->uuid, &stopped, NULL);
+}
+
 void host_tick(struct host *host, uint64_t ms)
 {
     struct mc_error err;
@@ -103,7 +130,10 @@ void host_tick(struct host *host, uint64_t ms)
     host->now_ms += ms;
     if (mc_session_observe(host->session, host->now_ms, &host->snapshot, &err) < 0)
         fail_msg("%s", err.text);
+    host->snapshot.wall_s = (int64_t)(host->now_ms / 1000);
+    note_saved(host);
     apply_terms(&host->snapshot, host->busy);
+    host->snapshot.pledged = host->pledged;
     for (size_t i = 0; host->cries && i < host->snapshot.count; i++)
         if (strcmp(host->snapshot.guests[i].name, host->cries) == 0)
             host->snapshot.guests[i].agent.distress_ms = host->now_ms;
@@ -116,7 +146,10 @@ void host_tick(struct host *host, uint64_t ms)
             send_target(host, guest, host->plan.steps[i].target);
         if (!guest->stats_period_s)
             mc_session_set_stats_period(host->session, guest->uuid, 1, NULL);
+        press(host, guest, &host->plan.steps[i]);
     }
+    if (host->plan.start_saved)
+        mc_session_continue(host->session, host->snapshot.resort.last.uuid, NULL);
 }
 
 size_t host_index(const struct host *host, const char *name)

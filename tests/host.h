@@ -21,6 +21,7 @@ struct host {
     struct mc_snapshot snapshot;
     struct mc_plan plan;
     uint64_t now_ms;
+    uint64_t pledged;        /* for guests that are about to start */
     const char *busy;        /* this guest does not answer */
     const char *cries;       /* this guest's agent says that memory is nearly gone */
     const char *undelivered; /* commands for this guest hang: they neither arrive nor fail */

@@ -45,6 +45,10 @@ struct mc_engine_config mc_engine_config_default(void)
         .boot_grace_ms = 10000,
         .foreign_hold_ms = 600000,
         .cooldown_ms = 60000,
+        .host_reclaim = true,
+        .resort_after_ms = 10000,
+        .resort_pause_ms = 30000,
+        .resort_undo_ms = 60000,
     };
 }
 
@@ -181,12 +185,15 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_budget_divide(&engine->config, snapshot, &engine->tracks, plan);
     mc_host_state_update(&engine->config, snapshot, &engine->host, plan);
     mc_promise_update(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
+    mc_admission_update(&engine->config, snapshot, &engine->tracks, plan);
     rc = decide(engine, snapshot, plan, err);
     if (rc < 0)
         return rc;
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
+    mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
+    mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
     for (size_t i = 0; i < plan->count; i++) {
-        if (plan->steps[i].send) {
+        if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;
             engine->last_command_ms = snapshot->now_ms;
         }
@@ -216,6 +223,42 @@ void mc_engine_withheld(struct mc_engine *engine, const char *uuid)
 
     if (track)
         mc_track_withheld(track);
+}
+
+size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms, struct mc_lesson *lessons,
+                         size_t room)
+{
+    const struct mc_tracks *tracks = &engine->tracks;
+    size_t count = 0;
+
+    for (size_t i = 0; i < tracks->count + tracks->lesson_count; i++) {
+        struct mc_lesson lesson;
+
+        if (i < tracks->count) {
+            lesson = mc_track_lesson(&tracks->list[i], now_ms);
+        } else {
+            const struct mc_kept_lesson *kept = &tracks->lessons[i - tracks->count];
+
+            lesson = kept->lesson;
+            mc_lesson_age(&lesson, now_ms - kept->at_ms);
+        }
+        if (!lesson.learned)
+            continue;
+        if (count < room)
+            lessons[count] = lesson;
+        count++;
+    }
+    return count;
+}
+
+int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, size_t count,
+                    uint64_t now_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        if (lessons[i].learned >= MC_LESSON_LEAST &&
+            mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
+            return -ENOMEM;
+    return 0;
 }
 
 bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)

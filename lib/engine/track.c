@@ -33,6 +33,7 @@ void mc_tracks_free(struct mc_tracks *tracks)
 {
     free(tracks->list);
     free(tracks->spare);
+    free(tracks->lessons);
     *tracks = (struct mc_tracks){0};
 }
 
@@ -123,6 +124,19 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
     track->high_since = high;
 }
 
+/*
+ * What is seen of a guest that does not answer is as old as its last answer: what it could still
+ * take of earlier targets then, it may have taken.
+ */
+static void hold_ceilings(struct mc_track *track, uint64_t since_ms, uint64_t now_ms)
+{
+    struct mc_ceiling *ceilings[] = {&track->ceiling, &track->next_ceiling};
+
+    for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++)
+        if (ceilings[i]->until_ms > since_ms && ceilings[i]->until_ms != UINT64_MAX)
+            ceilings[i]->until_ms += now_ms - since_ms;
+}
+
 /* How far the balloon is from its target. */
 static uint64_t distance(const struct mc_track *track, const struct mc_guest *guest)
 {
@@ -132,7 +146,8 @@ static uint64_t distance(const struct mc_track *track, const struct mc_guest *gu
 
 /*
  * A balloon that does not follow is not asked again at once: one that cannot find more pages tries
- * for ever, and costs its guest CPU. Until the next try it counts at the size that it has.
+ * for ever, and costs its guest CPU. Until the next try it counts at the size that it has, and is
+ * told to stay there. To be there already is no proof that it obeys.
  */
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -141,9 +156,11 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
     if (track->target == MC_UNKNOWN)
         return;
     if (away <= MC_ARRIVED) {
-        track->patience_ms = PATIENCE_FIRST_MS;
         track->arrived = now_ms - track->sent_ms >= ARRIVAL_SEEN_MS;
-        track->retry_ms = 0;
+        if (track->asked) {
+            track->patience_ms = PATIENCE_FIRST_MS;
+            track->retry_ms = 0;
+        }
     }
     if (away <= MC_ARRIVED || away < track->nearest) {
         track->nearest = away;
@@ -205,6 +222,15 @@ static void note_speed(struct mc_track *track, const struct mc_guest *guest, uin
     }
 }
 
+/* What its trouble taught is kept for its next run. Without memory for it, it is learned anew. */
+static void note_gone(struct mc_tracks *tracks, const struct mc_track *track, uint64_t now_ms)
+{
+    const struct mc_lesson lesson = mc_track_lesson(track, now_ms);
+
+    if (lesson.learned >= MC_LESSON_LEAST)
+        mc_tracks_keep_lesson(tracks, &lesson, now_ms);
+}
+
 int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot,
                      uint64_t foreign_hold_ms)
 {
@@ -216,19 +242,27 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
 
-        while (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) < 0)
-            kept++;
+        for (; kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) < 0; kept++)
+            note_gone(tracks, &tracks->list[kept], snapshot->now_ms);
         if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0 &&
             tracks->list[kept].run_id == guest->run_id) {
             tracks->spare[i] = tracks->list[kept];
+            if (!guest->answers)
+                hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
             note_obedience(&tracks->spare[i], guest, snapshot->now_ms);
             note_speed(&tracks->spare[i], guest, snapshot->now_ms);
+            kept++;
         } else {
+            if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0)
+                note_gone(tracks, &tracks->list[kept++], snapshot->now_ms);
             tracks->spare[i] = begin(guest, snapshot->now_ms);
+            mc_tracks_apply_lesson(tracks, &tracks->spare[i], guest, snapshot->now_ms);
         }
     }
+    for (; kept < tracks->count; kept++)
+        note_gone(tracks, &tracks->list[kept], snapshot->now_ms);
     old = tracks->list;
     tracks->list = tracks->spare;
     tracks->spare = old;
@@ -275,6 +309,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
     if (target < has)
         raise_ceiling(track, has, now_ms);
     track->target = target;
+    track->asked = distance(track, guest) > MC_ARRIVED;
     track->nearest = UINT64_MAX;
     track->nearest_ms = now_ms;
     track->sent_ms = now_ms;

@@ -7,6 +7,7 @@
 #ifndef MEMCTL_TRACK_H
 #define MEMCTL_TRACK_H
 
+#include <memctl/engine.h>
 #include <memctl/model.h>
 
 struct mc_track {
@@ -20,6 +21,7 @@ struct mc_track {
     uint64_t nearest; /* how near it came */
     uint64_t nearest_ms;
     uint64_t sent_ms; /* when it was told */
+    bool asked;       /* it was not there already */
     uint64_t patience_ms;
     bool tell; /* whatever the next target is, it must be told: the last one may be in force */
 
@@ -69,9 +71,19 @@ struct mc_track {
     uint64_t need;              /* the size that it is given because of that, 0 for none */
     uint64_t learned;           /* the margin above its use that trouble has taught, fading */
     uint64_t passed_ms;         /* of the pass before */
+
+    uint64_t resort_again_ms; /* it is not stopped as a last resort before that */
+};
+
+/* What is known of guests that are not there, as of at_ms. */
+struct mc_kept_lesson {
+    struct mc_lesson lesson;
+    uint64_t at_ms;
 };
 
 struct mc_tracks {
+    struct mc_kept_lesson *lessons;
+    size_t lesson_count, lesson_room;
     struct mc_track *list;
     size_t count, room;
     struct mc_track *spare; /* as large as list */
@@ -86,6 +98,15 @@ struct mc_tracks {
 int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapshot,
                      uint64_t foreign_hold_ms);
 void mc_tracks_free(struct mc_tracks *tracks);
+
+/* lessons.c: what trouble has taught, of one guest that is there. */
+struct mc_lesson mc_track_lesson(const struct mc_track *track, uint64_t now_ms);
+/* Keep it for when the guest comes; replaces an older one. 0 or -ENOMEM. */
+int mc_tracks_keep_lesson(struct mc_tracks *tracks, const struct mc_lesson *lesson,
+                          uint64_t now_ms);
+/* Give a guest that has come what is kept for it, if anything. */
+void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
+                            const struct mc_guest *guest, uint64_t now_ms);
 
 /* The track of this guest, or NULL. */
 struct mc_track *mc_tracks_find(const struct mc_tracks *tracks, const char *uuid);

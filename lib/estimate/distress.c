@@ -104,10 +104,12 @@ static void give(const struct mc_engine_config *config, const struct mc_guest *g
 static void suffer(const struct mc_engine_config *config, const struct mc_guest *guest,
                    struct mc_track *track, uint64_t now_ms)
 {
+    uint64_t cooldown_ms = mc_cooldown_ms(config, guest);
+
     if (!mc_track_in_trouble(track, now_ms))
         track->distress_since_ms = now_ms;
-    track->distress_until_ms = now_ms + config->cooldown_ms;
-    track->chronic = now_ms - track->distress_since_ms > CHRONIC_COOLDOWNS * config->cooldown_ms;
+    track->distress_until_ms = now_ms + cooldown_ms;
+    track->chronic = now_ms - track->distress_since_ms > CHRONIC_COOLDOWNS * cooldown_ms;
     if (track->chronic)
         track->need = 0;
     else

@@ -7,6 +7,13 @@
 
 #include "engine/track.h"
 
+/* The guest's own cooldown, or else the engine's. */
+static inline uint64_t mc_cooldown_ms(const struct mc_engine_config *config,
+                                      const struct mc_guest *guest)
+{
+    return guest->terms.cooldown_ms == MC_UNKNOWN ? config->cooldown_ms : guest->terms.cooldown_ms;
+}
+
 /*
  * Fill in guest->distress, and in the track what follows from it: the size that it is given, the
  * cooldown, the floor that it taught. To be called after the guest's memory was estimated.

@@ -3,7 +3,8 @@
  * How much memory there is to divide.
  *
  * The budget is what all guests together may occupy. QEMU's own memory comes out of it first (it is
- * not small: 30 to 300 MiB for each guest), then whatever guests hold that memctl does not manage;
+ * not small: 30 to 300 MiB for each guest), then whatever guests hold that memctl does not manage,
+ * and what is kept free for guests that are about to start;
  * the rest is divided, but for a small reserve that is kept for guests in trouble.
  */
 #include "govern/govern.h"
@@ -50,7 +51,8 @@ void mc_budget_divide(const struct mc_engine_config *config, const struct mc_sna
             plan->exempt +=
                 guest->overhead + mc_track_promised(&tracks->list[i], guest, snapshot->now_ms);
     }
-    left = mc_less_u64(plan->budget, plan->overheads + plan->exempt);
+    plan->pledged = snapshot->pledged;
+    left = mc_less_u64(plan->budget, plan->overheads + plan->exempt + plan->pledged);
     plan->reserve = mc_whole_pages(mc_amount_of(&config->distress_reserve, left));
     plan->reserve = mc_min_u64(plan->reserve, left / RESERVE_MOST_PART);
     plan->strict = left - plan->reserve;

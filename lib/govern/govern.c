@@ -47,6 +47,26 @@ static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, 
     return track->target;
 }
 
+/* Who does not answer cannot be told that it may have more, and would only keep it from the others.
+ */
+static bool can_be_paid(const struct mc_guest *guest, const struct mc_track *track, bool trouble,
+                        uint64_t now_ms)
+{
+    return mc_is_managed(guest) && guest->answers && mc_track_in_trouble(track, now_ms) == trouble;
+}
+
+static void pay_nothing(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+                        struct mc_plan *plan)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], false);
+
+        if (mc_is_managed(&snapshot->guests[i]) && !snapshot->guests[i].answers &&
+            plan->steps[i].target > base)
+            mc_step_change(&plan->steps[i], MC_RULE_SHRINK_FIRST, base);
+    }
+}
+
 /*
  * Give `free` bytes to the guests in trouble, or to the others, that want to grow. Where it does
  * not reach, everybody waiting gets the same part of what is missing; the rest follows when the
@@ -60,8 +80,7 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
     uint64_t wanted = 0;
 
     for (size_t i = 0; i < snapshot->count; i++)
-        if (mc_is_managed(&snapshot->guests[i]) &&
-            mc_track_in_trouble(&tracks->list[i], snapshot->now_ms) == trouble)
+        if (can_be_paid(&snapshot->guests[i], &tracks->list[i], trouble, snapshot->now_ms))
             wanted += mc_less_u64(plan->steps[i].target,
                                   has(&snapshot->guests[i], &tracks->list[i], is_short));
     for (size_t i = 0; i < snapshot->count && wanted > free; i++) {
@@ -69,8 +88,8 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
         uint64_t want = mc_less_u64(plan->steps[i].target, base);
         uint64_t share;
 
-        if (!want || !mc_is_managed(&snapshot->guests[i]) ||
-            mc_track_in_trouble(&tracks->list[i], snapshot->now_ms) != trouble)
+        if (!want ||
+            !can_be_paid(&snapshot->guests[i], &tracks->list[i], trouble, snapshot->now_ms))
             continue;
         share = mc_whole_pages((uint64_t)((unsigned __int128)free * want / wanted));
         mc_step_change(&plan->steps[i], MC_RULE_SHRINK_FIRST, base + share);
@@ -86,6 +105,7 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
                               mc_less_u64(plan->divided + plan->reserve, plan->promised));
 
     pay(snapshot, tracks, plan, false, mc_less_u64(plan->divided, plan->promised + to_trouble));
+    pay_nothing(snapshot, tracks, plan);
 }
 
 /* What the rules decided becomes the state that the next pass starts from. */

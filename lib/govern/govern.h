@@ -6,8 +6,11 @@
  *   promise.c     how much of that may be promised: the elastic promise
  *   host_state.c  how short the host is
  *   floor.c       what a guest cannot give up
+ *   admission.c   what room there is, or can be made, for a guest that is about to start
  *   rules.c       the rules that look at one guest
  *   govern.c      the rules that look at all, and how they are put together
+ *   reclaim.c     what the host takes by itself when it is short
+ *   last_resort.c who is suspended or saved when nothing else helps, and when he goes on
  */
 #ifndef MEMCTL_GOVERN_H
 #define MEMCTL_GOVERN_H
@@ -25,6 +28,10 @@ struct mc_host_track {
     uint64_t held, held_ms;                /* in the snapshot before, and when that was */
     uint64_t growth;                       /* bytes a second by which it grows, smoothed */
     bool gives_way;                        /* others than the guests take the host's memory */
+    bool resort_begun;
+    uint64_t not_low_ms,
+        not_clear_ms;   /* when its state was last better than low, worse than clear */
+    uint64_t resort_ms; /* when a guest was last being stopped or continued */
 };
 
 /* Fill budget, overheads, exempt, reserve and strict of the plan from the snapshot. Pure. */
@@ -37,6 +44,10 @@ uint64_t mc_host_reserve(const struct mc_budget_config *config, const struct mc_
 /* Fill held, headroom, min_free and state. */
 void mc_host_state_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                           struct mc_host_track *host, struct mc_plan *plan);
+
+/* Fill spare, givable and reserved. */
+void mc_admission_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                         const struct mc_tracks *tracks, struct mc_plan *plan);
 
 /* Fill promised and divided. */
 void mc_promise_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
@@ -60,6 +71,26 @@ uint64_t mc_bound(const struct mc_guest *guest, const struct mc_track *track, ui
 /* Turn the wishes in the plan's steps into safe targets with their reasons. */
 void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                struct mc_tracks *tracks, struct mc_plan *plan);
+
+/*
+ * Fill in `reclaim` of the steps, which have their targets, and what the plan says of it. Pure, as
+ * is the next one.
+ */
+void mc_reclaim_plan(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                     const struct mc_tracks *tracks, struct mc_plan *plan);
+
+/* What of the host's swap may be used for it now. */
+uint64_t mc_reclaim_swap(const struct mc_engine_config *config, const struct mc_host *host);
+
+/* Fill in `resort` of the steps, start_saved and stopped; to be called last. */
+void mc_last_resort_plan(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                         struct mc_tracks *tracks, struct mc_host_track *host,
+                         struct mc_plan *plan);
+
+static inline bool mc_is_guarded(const struct mc_engine_config *config, enum mc_guard guard)
+{
+    return !(config->guards_off & (1U << guard));
+}
 
 /* ---- between rules.c and govern.c ---- */
 

@@ -66,7 +66,7 @@ static bool others_take_it(const struct mc_engine_config *config,
 static uint64_t cut(const struct mc_plan *plan, struct mc_host_track *host, uint64_t least,
                     uint64_t burst, uint64_t now_ms)
 {
-    uint64_t missing = mc_less_u64(plan->min_free + burst, plan->headroom);
+    uint64_t missing = mc_less_u64(plan->min_free + burst + plan->overrun, plan->headroom);
     uint64_t from = mc_min_u64(host->divided, plan->promised);
 
     if (now_ms - host->cut_ms < CUT_LASTS_MS)

@@ -25,6 +25,14 @@ struct mc_backend {
                 struct mc_error *err);
     int (*save_settings)(struct mc_session *session, const char *uuid,
                          const struct mc_settings *settings, struct mc_error *err);
+    int (*reclaim)(struct mc_session *session, const char *uuid, uint64_t bytes,
+                   struct mc_error *err);
+    int (*stop)(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                struct mc_error *err);
+    int (*go_on)(struct mc_session *session, const char *uuid, struct mc_error *err);
+    int (*forget_stop)(struct mc_session *session, const char *uuid, struct mc_error *err);
+    int (*find_stopped)(struct mc_session *session, struct mc_snapshot *guests,
+                        struct mc_error *err);
 };
 
 /* Both are the first member of the backend's own structures. */

@@ -214,6 +214,7 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
     } else {
         guest->exempt = domain->description.exempt;
         guest->own = domain->description.own;
+        guest->stopped = domain->description.stopped;
         guest->stats_period_s = domain->description.stats_period_s;
         guest->deflates_on_oom = domain->description.deflates_on_oom;
         guest->pid = domain->pid;
@@ -272,6 +273,7 @@ int mc_cache_known(struct mc_domain_cache *cache, struct mc_known_guest **list, 
     for (size_t i = 0; *list && i < cache->count; i++) {
         (*list)[i] = cache->domains[i]->last;
         (*list)[i].run_id = cache->domains[i]->run_id;
+        (*list)[i].pid = cache->domains[i]->pid;
         memcpy((*list)[i].uuid, cache->domains[i]->uuid, sizeof((*list)[i].uuid));
     }
     pthread_mutex_unlock(&cache->lock);
@@ -312,6 +314,18 @@ void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
     domain = find(cache, uuid);
     if (domain)
         domain->description.own = *own;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_set_stopped(struct mc_domain_cache *cache, const char *uuid,
+                          const struct mc_stopped *stopped)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->description.stopped = *stopped;
     pthread_mutex_unlock(&cache->lock);
 }
 

@@ -56,6 +56,7 @@ struct mc_known_guest {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
     int run_id; /* -1: it is expected, and was not seen yet */
+    pid_t pid;  /* of QEMU, 0 if it is not known */
     enum mc_guest_state state;
     uint64_t memory, actual, rss;
 };
@@ -76,6 +77,8 @@ void mc_cache_forget(struct mc_domain_cache *cache, uint64_t now_ms);
 /* What this process stored, so that it holds before it was read again. */
 void mc_cache_set_own(struct mc_domain_cache *cache, const char *uuid,
                       const struct mc_settings *own);
+void mc_cache_set_stopped(struct mc_domain_cache *cache, const char *uuid,
+                          const struct mc_stopped *stopped);
 void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds);
 
 /*

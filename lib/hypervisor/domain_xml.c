@@ -11,6 +11,7 @@
 #include <libxml/tree.h>
 
 #include <memctl/agent_protocol.h>
+#include <memctl/hypervisor.h>
 
 static bool is_element(const xmlNode *node, const char *name)
 {
@@ -45,17 +46,31 @@ static bool attribute_is(xmlNode *node, const char *name, const char *wanted)
     return attribute(node, name, value, sizeof(value)) && strcmp(value, wanted) == 0;
 }
 
-/* <memory unit='KiB'>524288</memory> in bytes; libvirt's own output always says KiB or bytes. */
+/* libvirt's own output always says KiB or bytes; the others are for what people write. */
+static const struct {
+    const char *name;
+    uint64_t bytes;
+} units[] = {
+    {"KiB", MC_KIB},        {"k", MC_KIB},       {"bytes", 1},       {"b", 1},
+    {"MiB", MC_MIB},        {"M", MC_MIB},       {"GiB", MC_GIB},    {"G", MC_GIB},
+    {"KB", 1000},           {"MB", 1000 * 1000}, {"GB", 1000000000}, {"T", 1024 * MC_GIB},
+    {"TiB", 1024 * MC_GIB},
+};
+
+/* <memory unit='KiB'>524288</memory> in bytes, 0 for what is no size. */
 static uint64_t memory_of(const xmlNode *parent, const char *name)
 {
     xmlNode *node = child(parent, name);
     xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
     uint64_t value = text ? strtoull((const char *)text, NULL, 10) : 0;
+    char unit[16] = "KiB";
 
     xmlFree(text);
-    if (value > MC_SIZE_MAX / MC_KIB)
-        return 0;
-    return node && attribute_is(node, "unit", "bytes") ? value : value * MC_KIB;
+    attribute(node, "unit", unit, sizeof(unit));
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+        if (strcmp(units[i].name, unit) == 0)
+            return value > MC_SIZE_MAX / units[i].bytes ? 0 : value * units[i].bytes;
+    return 0;
 }
 
 static void add_backend(struct mc_domain_description *description, uint64_t bytes)
@@ -101,14 +116,14 @@ static enum mc_exempt read_exempt(const xmlNode *domain)
     const xmlNode *backing = child(domain, "memoryBacking");
     xmlNode *balloon = child(devices, "memballoon");
 
-    if (!balloon || attribute_is(balloon, "model", "none"))
-        return MC_EXEMPT_NO_BALLOON;
     if (has_vfio(devices))
         return MC_EXEMPT_PASSTHROUGH;
     if (child(backing, "hugepages"))
         return MC_EXEMPT_HUGE_PAGES;
     if (child(backing, "locked"))
         return MC_EXEMPT_LOCKED;
+    if (!balloon || attribute_is(balloon, "model", "none"))
+        return MC_EXEMPT_NO_BALLOON;
     return MC_EXEMPT_NO;
 }
 
@@ -145,19 +160,53 @@ static int read_settings(const xmlNode *domain, struct mc_settings *own, struct 
     return rc;
 }
 
+/* A note that cannot be read says nothing: then an operator has to look after the guest. */
+static void read_stopped(const xmlNode *domain, struct mc_stopped *stopped)
+{
+    const xmlNode *metadata = child(domain, "metadata");
+
+    for (xmlNode *node = metadata ? metadata->children : NULL; node; node = node->next) {
+        char how[16], at[24], size[24];
+
+        if (!is_element(node, "stopped") || !node->ns ||
+            strcmp((const char *)node->ns->href, MC_STOPPED_URI) != 0 ||
+            !attribute(node, "how", how, sizeof(how)) || !attribute(node, "at", at, sizeof(at)) ||
+            !attribute(node, "size", size, sizeof(size)))
+            continue;
+        for (unsigned i = 0; i < MC_LAST_RESORT_COUNT; i++)
+            if (strcmp(how, mc_last_resort_name(i)) == 0)
+                stopped->how = i;
+        stopped->at_s = strtoull(at, NULL, 10);
+        stopped->size = mc_min_u64(strtoull(size, NULL, 10), MC_SIZE_MAX);
+    }
+}
+
+/* The document's <domain>, or NULL; xmlFreeDoc(*doc) in any case. */
+static xmlNode *domain_of(const char *xml, xmlDoc **doc, struct mc_error *err)
+{
+    xmlNode *domain;
+
+    *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
+                         XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    domain = *doc ? xmlDocGetRootElement(*doc) : NULL;
+    if (domain && is_element(domain, "domain"))
+        return domain;
+    mc_error_set(err, -EBADMSG, "the description of the guest is no domain XML of libvirt's");
+    return NULL;
+}
+
 int mc_domain_xml_parse(const char *xml, struct mc_domain_description *description,
                         struct mc_error *err)
 {
-    xmlDoc *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
-                                XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    xmlNode *domain = doc ? xmlDocGetRootElement(doc) : NULL;
+    xmlDoc *doc;
+    xmlNode *domain = domain_of(xml, &doc, err);
     char period[16];
     int rc;
 
     *description = (struct mc_domain_description){0};
-    if (!domain || !is_element(domain, "domain")) {
+    if (!domain) {
         xmlFreeDoc(doc);
-        return mc_error_set(err, -EBADMSG, "libvirt's description of the guest is no domain XML");
+        return -EBADMSG;
     }
     description->exempt = read_exempt(domain);
     read_backends(domain, description);
@@ -168,8 +217,42 @@ int mc_domain_xml_parse(const char *xml, struct mc_domain_description *descripti
     description->deflates_on_oom =
         attribute_is(child(child(domain, "devices"), "memballoon"), "autodeflate", "on");
     rc = read_settings(domain, &description->own, err);
+    read_stopped(domain, &description->stopped);
     xmlFreeDoc(doc);
     return rc;
+}
+
+static void copy_text(const xmlNode *domain, const char *name, char *text, size_t size)
+{
+    xmlNode *node = child(domain, name);
+    xmlChar *content = node ? xmlNodeGetContent(node) : NULL;
+
+    snprintf(text, size, "%s", content ? (const char *)content : "");
+    xmlFree(content);
+}
+
+int mc_guest_from_xml(const char *xml, struct mc_guest *guest, struct mc_error *err)
+{
+    xmlDoc *doc;
+    xmlNode *domain = domain_of(xml, &doc, err);
+
+    *guest = (struct mc_guest){.run_id = -1, .state = MC_GUEST_STOPPED};
+    if (domain) {
+        copy_text(domain, "name", guest->name, sizeof(guest->name));
+        copy_text(domain, "uuid", guest->uuid, sizeof(guest->uuid));
+        guest->exempt = read_exempt(domain);
+        guest->memory = memory_of(domain, "memory");
+        guest->actual = memory_of(domain, "currentMemory");
+        read_settings(domain, &guest->own, NULL);
+    }
+    xmlFreeDoc(doc);
+    if (!domain)
+        return -EBADMSG;
+    if (!guest->memory)
+        return mc_error_set(err, -EBADMSG, "the description of the guest says no <memory>");
+    if (!guest->actual || guest->actual > guest->memory)
+        guest->actual = guest->memory;
+    return 0;
 }
 
 /* Every value comes from mc_settings_text(): digits, a point, a unit or a word. Nothing to escape.
@@ -194,5 +277,15 @@ char *mc_settings_xml(const struct mc_settings *settings)
         free(xml);
         return NULL;
     }
+    return xml;
+}
+
+char *mc_stopped_xml(const struct mc_stopped *stopped)
+{
+    char *xml;
+
+    if (asprintf(&xml, "<stopped how='%s' at='%" PRIu64 "' size='%" PRIu64 "'/>",
+                 mc_last_resort_name(stopped->how), stopped->at_s, stopped->size) < 0)
+        return NULL;
     return xml;
 }

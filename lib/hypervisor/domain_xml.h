@@ -12,6 +12,10 @@
 #define MC_METADATA_URI "https://memctl.org/xmlns/guest/1.0"
 #define MC_METADATA_KEY "memctl"
 
+/* And of <memctl-stopped:stopped .../>, which says that memctl has stopped the guest. */
+#define MC_STOPPED_URI "https://memctl.org/xmlns/stopped/1.0"
+#define MC_STOPPED_KEY "memctl-stopped"
+
 #define MC_BACKENDS_MAX 16
 
 /* What of a guest changes seldom. */
@@ -23,6 +27,7 @@ struct mc_domain_description {
     size_t backend_count;   /* memory backends by size, bytes */
     char agent_socket[108]; /* the host's end of the agent's channel, "" without one */
     struct mc_settings own;
+    struct mc_stopped stopped;
 };
 
 /* Parse virDomainGetXMLDesc's answer. Unknown or impossible settings are left out and said in err
@@ -32,5 +37,8 @@ int mc_domain_xml_parse(const char *xml, struct mc_domain_description *descripti
 
 /* The metadata element for these settings, to be freed; NULL when out of memory. */
 char *mc_settings_xml(const struct mc_settings *settings);
+
+/* The same for what says that the guest was stopped. */
+char *mc_stopped_xml(const struct mc_stopped *stopped);
 
 #endif

@@ -41,6 +41,18 @@ void mc_session_close(struct mc_session *session)
         session->hypervisor->backend->close(session);
 }
 
+/* A guest that stands still because memctl has suspended it is known by its note. */
+static void tell_suspended(struct mc_snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct mc_guest *guest = &snapshot->guests[i];
+
+        if (guest->stopped.how == MC_LAST_RESORT_SUSPEND && guest->state == MC_GUEST_PAUSED &&
+            guest->exempt == MC_EXEMPT_NOT_RUNNING)
+            guest->exempt = MC_EXEMPT_LAST_RESORT;
+    }
+}
+
 int mc_session_observe(struct mc_session *session, uint64_t now_ms, struct mc_snapshot *snapshot,
                        struct mc_error *err)
 {
@@ -49,6 +61,7 @@ int mc_session_observe(struct mc_session *session, uint64_t now_ms, struct mc_sn
     mc_snapshot_reset(snapshot);
     snapshot->now_ms = now_ms;
     rc = session->hypervisor->backend->observe(session, snapshot, err);
+    tell_suspended(snapshot);
     mc_snapshot_sort(snapshot);
     return rc;
 }
@@ -118,4 +131,32 @@ int mc_session_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err)
 {
     return session->hypervisor->backend->save_settings(session, uuid, settings, err);
+}
+
+int mc_session_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                       struct mc_error *err)
+{
+    return session->hypervisor->backend->reclaim(session, uuid, bytes, err);
+}
+
+int mc_session_stop(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                    struct mc_error *err)
+{
+    return session->hypervisor->backend->stop(session, uuid, stopped, err);
+}
+
+int mc_session_continue(struct mc_session *session, const char *uuid, struct mc_error *err)
+{
+    return session->hypervisor->backend->go_on(session, uuid, err);
+}
+
+int mc_session_forget_stop(struct mc_session *session, const char *uuid, struct mc_error *err)
+{
+    return session->hypervisor->backend->forget_stop(session, uuid, err);
+}
+
+int mc_session_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                            struct mc_error *err)
+{
+    return session->hypervisor->backend->find_stopped(session, guests, err);
 }

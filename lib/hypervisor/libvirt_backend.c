@@ -37,6 +37,11 @@ static const struct mc_backend backend = {
     .locate_memory = mc_libvirt_locate_memory,
     .find = mc_libvirt_find,
     .save_settings = mc_libvirt_save_settings,
+    .reclaim = mc_libvirt_reclaim,
+    .stop = mc_libvirt_stop,
+    .go_on = mc_libvirt_go_on,
+    .forget_stop = mc_libvirt_forget_stop,
+    .find_stopped = mc_libvirt_find_stopped,
 };
 
 /* Errors are returned to the caller, not printed by the library. */

@@ -6,6 +6,7 @@
  *   libvirt_session.c   a connection, its events, and how its errors are said
  *   libvirt_snapshot.c  from the bulk statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
+ *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
  *   libvirt_metadata.c  the settings that are kept with a guest
  *   libvirt_memory.c    where its RAM is, by QEMU's monitor; qemu_monitor.c reads the answers
  *
@@ -16,7 +17,8 @@
  * A QEMU that hangs blocks the first call that needs its monitor, for ever, and the calls after it
  * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is
  * made for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The
- * first call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
+ * first call cannot be avoided, unless QEMU's process is seen to be stopped; sessions exist so that
+ * whoever makes it is the only one to wait.
  *
  * libvirt holds a guest's lock while a hook script of the operator's runs for it, at its start, its
  * end or a migration, and whoever lists the guests waits for that. So there is one lister at a
@@ -77,7 +79,22 @@ int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, un
 int mc_libvirt_locate_memory(struct mc_session *session, const char *uuid,
                              struct mc_guest_memory *memory, struct mc_error *err);
 
+/* libvirt_stop.c */
+int mc_libvirt_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                       struct mc_error *err);
+int mc_libvirt_stop(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                    struct mc_error *err);
+int mc_libvirt_go_on(struct mc_session *session, const char *uuid, struct mc_error *err);
+int mc_libvirt_forget_stop(struct mc_session *session, const char *uuid, struct mc_error *err);
+
 /* libvirt_metadata.c */
+int mc_libvirt_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                            struct mc_error *err);
+/*
+ * Keep an element with the guest: in what runs, in what it starts from, or in both. xml NULL: drop
+ * it. -1 with libvirt's error.
+ */
+int mc_libvirt_store(virDomainPtr dom, const char *xml, const char *key, const char *uri);
 int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snapshot *guests,
                     struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,

@@ -35,9 +35,35 @@ static int add_defined(virDomainPtr dom, struct mc_snapshot *guests)
     snprintf(guest->name, sizeof(guest->name), "%s", virDomainGetName(dom));
     guest->memory = info.maxMem * MC_KIB;
     guest->own = description.own;
+    guest->stopped = description.stopped;
     if (runs)
         guest->state = MC_GUEST_RUNNING;
     return 0;
+}
+
+int mc_libvirt_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                            struct mc_error *err)
+{
+    virDomainPtr *doms;
+    int rc = 0;
+    int count = virConnectListAllDomains(mc_libvirt_connection(session), &doms,
+                                         VIR_CONNECT_LIST_DOMAINS_INACTIVE |
+                                             VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE);
+
+    if (count < 0)
+        return mc_libvirt_fail(session, err, "the saved guests cannot be listed");
+    for (int i = 0; i < count; i++) {
+        size_t before = guests->count;
+
+        if (rc >= 0)
+            rc = add_defined(doms[i], guests);
+        if (guests->count > before && (guests->guests[before].stopped.how != MC_LAST_RESORT_SAVE ||
+                                       guests->guests[before].state != MC_GUEST_STOPPED))
+            guests->count = before; /* somebody else saved it, or it was started just now */
+        virDomainFree(doms[i]);
+    }
+    free(doms);
+    return rc < 0 ? mc_error_set(err, rc, "out of memory for %d guests", count) : 0;
 }
 
 static int find_one(struct mc_session *session, const char *name, struct mc_snapshot *guests,
@@ -85,27 +111,28 @@ int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snap
 
 /* ---- storing ---- */
 
-static int set_metadata(virDomainPtr dom, const char *xml, unsigned flags)
+static int set_metadata(virDomainPtr dom, const char *xml, const char *key, const char *uri,
+                        unsigned flags)
 {
-    return virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, xml, MC_METADATA_KEY,
-                                MC_METADATA_URI, flags);
+    return virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, xml, xml ? key : NULL, uri,
+                                flags);
 }
 
 /*
  * Where the guest will read them: in what runs, in what it starts from, or in both. One that is
  * started while its definition is changed may have begun with the old settings.
  */
-static int store(virDomainPtr dom, const char *xml)
+int mc_libvirt_store(virDomainPtr dom, const char *xml, const char *key, const char *uri)
 {
     bool runs = virDomainIsActive(dom) == 1;
     unsigned flags = runs ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG;
 
     if (runs && virDomainIsPersistent(dom) == 1)
         flags |= VIR_DOMAIN_AFFECT_CONFIG;
-    if (set_metadata(dom, xml, flags) < 0)
+    if (set_metadata(dom, xml, key, uri, flags) < 0)
         return -1;
     if (!runs && virDomainIsActive(dom) == 1)
-        return set_metadata(dom, xml, VIR_DOMAIN_AFFECT_LIVE);
+        return set_metadata(dom, xml, key, uri, VIR_DOMAIN_AFFECT_LIVE);
     return 0;
 }
 
@@ -145,7 +172,7 @@ int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
     rc = mc_libvirt_begin(session, uuid, &dom, err);
     if (rc == 0) {
         rc = check_not_saved(dom, err);
-        if (rc == 0 && store(dom, xml) < 0)
+        if (rc == 0 && mc_libvirt_store(dom, xml, MC_METADATA_KEY, MC_METADATA_URI) < 0)
             rc = mc_libvirt_fail(session, err,
                                  "the settings cannot be stored in the guest's metadata");
         virDomainFree(dom);

@@ -97,7 +97,7 @@ static void on_metadata(virConnectPtr connection, virDomainPtr dom, int type, co
 {
     (void)connection;
     (void)type;
-    if (uri && strcmp(uri, MC_METADATA_URI) == 0)
+    if (uri && (strcmp(uri, MC_METADATA_URI) == 0 || strcmp(uri, MC_STOPPED_URI) == 0))
         mark_changed(opaque, dom);
 }
 

@@ -234,17 +234,6 @@ static int observe_host(struct mc_session *session, uint64_t now_ms, struct mc_h
 #define STATS (VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON)
 #define NOWAIT VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
-static int list_all(struct mc_session *session, virDomainStatsRecordPtr **records)
-{
-    struct libvirt_hypervisor *hv = mc_libvirt_of(session);
-    int count = virConnectGetAllDomainStats(mc_libvirt_connection(session), STATS, records,
-                                            VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | NOWAIT);
-
-    atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);
-    atomic_store(&hv->lists, false);
-    return count;
-}
-
 /* A guest that somebody waits for is taken to be as it was. */
 static int add_silent(struct libvirt_hypervisor *hv, const struct mc_known_guest *known,
                       struct mc_snapshot *snapshot)
@@ -271,6 +260,11 @@ static int add_silent(struct libvirt_hypervisor *hv, const struct mc_known_guest
     return 0;
 }
 
+static bool is_stopped(const struct mc_known_guest *known)
+{
+    return known->pid && mc_qemu_is_stopped(known->pid);
+}
+
 /* Those that can be looked up now; *doms ends with NULL. Returns how many, or a negative errno. */
 static int look_up(struct mc_session *session, const struct mc_known_guest *known, size_t count,
                    virDomainPtr *doms, struct mc_snapshot *snapshot)
@@ -279,7 +273,7 @@ static int look_up(struct mc_session *session, const struct mc_known_guest *know
     int found = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (!mc_cache_begin_lookup(&hv->cache, known[i].uuid)) {
+        if (is_stopped(&known[i]) || !mc_cache_begin_lookup(&hv->cache, known[i].uuid)) {
             if (add_silent(hv, &known[i], snapshot) < 0)
                 return -ENOMEM;
             continue;
@@ -315,6 +309,72 @@ static int ask_known(struct mc_session *session, virDomainStatsRecordPtr **recor
     return found;
 }
 
+/* Of those in the list, up to the NULL at its end, leave out the one with this UUID. */
+static void leave_out(virDomainPtr *doms, const char *uuid)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; doms[i]; i++) {
+        char text[VIR_UUID_STRING_BUFLEN];
+
+        if (virDomainGetUUIDString(doms[i], text) == 0 && strcmp(text, uuid) == 0)
+            virDomainFree(doms[i]);
+        else
+            doms[kept++] = doms[i];
+    }
+    doms[kept] = NULL;
+}
+
+/*
+ * The statistics of all but those whose QEMU is stopped: asking for them would keep one lane for
+ * each, and libvirtd has threads for 20 calls.
+ */
+static int list_others(struct mc_session *session, const struct mc_known_guest *known, size_t count,
+                       virDomainStatsRecordPtr **records, struct mc_snapshot *snapshot)
+{
+    struct libvirt_hypervisor *hv = mc_libvirt_of(session);
+    virDomainPtr *doms;
+    int found = virConnectListAllDomains(mc_libvirt_connection(session), &doms,
+                                         VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+
+    if (found < 0)
+        return found;
+    for (size_t i = 0; i < count && found >= 0; i++) {
+        if (!is_stopped(&known[i]))
+            continue;
+        leave_out(doms, known[i].uuid);
+        if (add_silent(hv, &known[i], snapshot) < 0)
+            found = -ENOMEM;
+    }
+    if (found >= 0)
+        found = doms[0] ? virDomainListGetStats(doms, STATS, records, NOWAIT) : 0;
+    for (size_t i = 0; doms[i]; i++)
+        virDomainFree(doms[i]);
+    free(doms);
+    return found;
+}
+
+static int list_all(struct mc_session *session, virDomainStatsRecordPtr **records,
+                    struct mc_snapshot *snapshot)
+{
+    struct libvirt_hypervisor *hv = mc_libvirt_of(session);
+    struct mc_known_guest *known = NULL;
+    size_t known_count = 0, stopped = 0;
+    int count = mc_cache_known(&hv->cache, &known, &known_count);
+
+    for (size_t i = 0; count == 0 && i < known_count; i++)
+        stopped += is_stopped(&known[i]);
+    if (count == 0 && stopped)
+        count = list_others(session, known, known_count, records, snapshot);
+    else if (count == 0)
+        count = virConnectGetAllDomainStats(mc_libvirt_connection(session), STATS, records,
+                                            VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | NOWAIT);
+    free(known);
+    atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);
+    atomic_store(&hv->lists, false);
+    return count;
+}
+
 /* Nothing is known before the first list; then there is no choice. */
 static bool may_list(struct libvirt_hypervisor *hv)
 {
@@ -333,7 +393,8 @@ int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
     rc = observe_host(session, snapshot->now_ms, &snapshot->host, err);
     if (rc < 0)
         return rc;
-    count = may_list(hv) ? list_all(session, &records) : ask_known(session, &records, snapshot);
+    count = may_list(hv) ? list_all(session, &records, snapshot)
+                         : ask_known(session, &records, snapshot);
     if (count < 0)
         return mc_libvirt_fail(session, err, "cannot read the guests' statistics");
     for (int i = 0; i < count && rc == 0; i++)

@@ -62,6 +62,7 @@ struct mc_sim_guest_config {
     bool reporting;              /* free page reporting: the host gets back what it does not use */
     uint64_t inflate_per_s, deflate_per_s; /* bytes a second */
     uint64_t lag_ms;                       /* from a command to the first movement */
+    uint64_t least, most; /* the balloon leaves the guest no less, and no more; most 0: no limit */
     bool deflate_on_oom;
     bool balloon;
     uint64_t start_ms, stop_ms; /* stop 0: never */
@@ -74,6 +75,9 @@ struct mc_sim_guest_config {
 struct mc_sim_guest {
     struct mc_sim_guest_config config;
     bool running;
+    bool suspended;
+    bool saved;                /* it does not run, and goes on where it was when it is started */
+    struct mc_stopped stopped; /* memctl's mark */
     int run_id;
     uint64_t began_ms; /* this run */
     uint64_t target, target_since_ms;
@@ -82,6 +86,8 @@ struct mc_sim_guest {
     uint64_t need;                  /* to run without trouble, kernel and page cache included */
     uint64_t cold;                  /* page cache that it has and would not miss */
     uint64_t held;                  /* of its memory, what it has touched and not given back */
+    uint64_t swapped;               /* of what it has touched, in the host's swap */
+    uint64_t fetched;               /* bytes that came back from there */
     uint64_t paged_in, paged_out;   /* bytes, for the lack of memory */
     unsigned stats_period_s;
     struct mc_balloon_stats stats;
@@ -94,7 +100,7 @@ struct mc_sim_guest {
 struct mc_sim {
     char title[MC_SIM_TITLE_TEXT];
     uint64_t duration_ms; /* how long the story goes on; 0: not said */
-    uint64_t host_memory;
+    uint64_t host_memory, host_swap;
     struct mc_trace host_used;
     struct mc_trace budget;      /* no points: not said */
     unsigned overcommit_percent; /* 0: not said */

@@ -61,8 +61,11 @@ static int add_guest(const struct mc_sim *sim, const struct mc_sim_guest *from,
     guest->run_id = from->run_id;
     guest->age_ms = sim->now_ms - from->began_ms;
     guest->deflates_on_oom = from->config.deflate_on_oom;
-    guest->state = MC_GUEST_RUNNING;
+    guest->state = from->suspended ? MC_GUEST_PAUSED : MC_GUEST_RUNNING;
     guest->exempt = from->config.balloon ? MC_EXEMPT_NO : MC_EXEMPT_NO_BALLOON;
+    if (from->suspended)
+        guest->exempt = MC_EXEMPT_NOT_RUNNING;
+    guest->stopped = from->stopped;
     guest->memory = from->config.memory;
     guest->actual = from->reported;
     guest->overhead = from->config.overhead;
@@ -78,7 +81,7 @@ static int add_guest(const struct mc_sim *sim, const struct mc_sim_guest *from,
 static int observe(struct mc_session *session, struct mc_snapshot *snapshot, struct mc_error *err)
 {
     struct sim_hypervisor *hv = of(session);
-    uint64_t used;
+    uint64_t used, swapped = 0;
     int rc = 0;
 
     pthread_mutex_lock(&hv->lock);
@@ -93,12 +96,15 @@ static int observe(struct mc_session *session, struct mc_snapshot *snapshot, str
 
         if (guest->running)
             used += guest->held + guest->config.overhead;
+        swapped += guest->swapped;
         if (mc_sim_is_listed(&hv->sim, guest))
             rc = add_guest(&hv->sim, guest, snapshot);
     }
     snapshot->host = (struct mc_host){
         .total = hv->sim.host_memory,
         .available = mc_less_u64(hv->sim.host_memory, used),
+        .swap_total = hv->sim.host_swap,
+        .swap_free = mc_less_u64(hv->sim.host_swap, swapped),
     };
     pthread_mutex_unlock(&hv->lock);
     return rc < 0 ? mc_error_set(err, rc, "out of memory") : 0;
@@ -184,6 +190,7 @@ static int add_defined(const struct mc_sim_guest *from, struct mc_snapshot *gues
     memcpy(guest->name, from->config.name, sizeof(guest->name));
     guest->memory = from->config.memory;
     guest->own = from->config.own;
+    guest->stopped = from->stopped;
     if (from->running)
         guest->state = MC_GUEST_RUNNING;
     return 0;
@@ -218,6 +225,99 @@ static int find(struct mc_session *session, const char *name, struct mc_snapshot
     return 0;
 }
 
+/* ---- host reclaim and the last resort ---- */
+
+/* Idle pages first: that is what the kernel's own lists come to. */
+static int reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                   struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_guest(hv, uuid, err);
+    uint64_t swap, taken;
+
+    if (!guest)
+        return -ENOENT;
+    swap = hv->sim.host_swap;
+    for (size_t i = 0; i < hv->sim.count; i++)
+        swap = mc_less_u64(swap, hv->sim.guests[i].swapped);
+    taken = mc_min_u64(bytes, mc_min_u64(guest->held, swap));
+    guest->held -= taken;
+    guest->swapped += taken;
+    pthread_mutex_unlock(&hv->lock);
+    return taken < bytes;
+}
+
+static int stop(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,
+                struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_guest(hv, uuid, err);
+    int rc = 0;
+
+    if (!guest)
+        return -ENOENT;
+    if (mc_sim_has_fault(&hv->sim, guest, MC_SIM_HUNG)) {
+        rc = mc_error_set(err, -ETIMEDOUT, "QEMU does not answer");
+    } else if (guest->suspended) {
+        rc = mc_error_set(err, -EBUSY, "it does not run any more");
+    } else {
+        guest->stopped = *stopped;
+        guest->suspended = stopped->how == MC_LAST_RESORT_SUSPEND;
+        guest->saved = stopped->how == MC_LAST_RESORT_SAVE;
+    }
+    if (guest->saved) {
+        guest->running = false;
+        guest->held += guest->swapped; /* all of it is in the image */
+        guest->swapped = 0;
+    }
+    pthread_mutex_unlock(&hv->lock);
+    return rc;
+}
+
+static int go_on(struct mc_session *session, const char *uuid, struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_any_guest(hv, uuid, err);
+
+    if (!guest)
+        return -ENOENT;
+    if (guest->saved) {
+        guest->running = true;
+        guest->run_id = ++hv->sim.next_run_id;
+        guest->began_ms = hv->sim.now_ms;
+    }
+    guest->suspended = guest->saved = false;
+    guest->stopped = (struct mc_stopped){0};
+    pthread_mutex_unlock(&hv->lock);
+    return 0;
+}
+
+static int forget_stop(struct mc_session *session, const char *uuid, struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    struct mc_sim_guest *guest = lock_any_guest(hv, uuid, err);
+
+    if (!guest)
+        return -ENOENT;
+    guest->stopped = (struct mc_stopped){0};
+    pthread_mutex_unlock(&hv->lock);
+    return 0;
+}
+
+static int find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                        struct mc_error *err)
+{
+    struct sim_hypervisor *hv = of(session);
+    int rc = 0;
+
+    pthread_mutex_lock(&hv->lock);
+    for (size_t i = 0; i < hv->sim.count && rc == 0; i++)
+        if (hv->sim.guests[i].saved && hv->sim.guests[i].stopped.how == MC_LAST_RESORT_SAVE)
+            rc = add_defined(&hv->sim.guests[i], guests);
+    pthread_mutex_unlock(&hv->lock);
+    return rc < 0 ? mc_error_set(err, rc, "out of memory") : 0;
+}
+
 static const struct mc_backend backend = {
     .free = free_sim,
     .open = open_session,
@@ -227,6 +327,11 @@ static const struct mc_backend backend = {
     .set_stats_period = set_stats_period,
     .find = find,
     .save_settings = save_settings,
+    .reclaim = reclaim,
+    .stop = stop,
+    .go_on = go_on,
+    .forget_stop = forget_stop,
+    .find_stopped = find_stopped,
 };
 
 int mc_sim_adopt(struct mc_sim *sim, struct mc_hypervisor **hypervisor)

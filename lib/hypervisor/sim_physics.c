@@ -53,7 +53,8 @@ static void start_or_stop(struct mc_sim *sim, struct mc_sim_guest *guest)
     bool run =
         sim->now_ms >= config->start_ms && (!config->stop_ms || sim->now_ms < config->stop_ms);
 
-    run = run && !has_vanished(sim, guest) && !mc_sim_has_fault(sim, guest, MC_SIM_REBOOT);
+    run = run && !guest->saved && !has_vanished(sim, guest) &&
+          !mc_sim_has_fault(sim, guest, MC_SIM_REBOOT);
     if (run == guest->running)
         return;
     guest->running = run;
@@ -64,6 +65,8 @@ static void start_or_stop(struct mc_sim *sim, struct mc_sim_guest *guest)
     guest->target = guest->actual = guest->reported = config->memory;
     guest->need = guest->held = config->kernel;
     guest->cold = guest->paged_in = guest->paged_out = 0;
+    guest->swapped = guest->fetched = 0;
+    guest->suspended = false;
     guest->stats = (struct mc_balloon_stats){.swap_in = 0};
     guest->late_due_ms = 0;
     guest->stats_period_s = 0;
@@ -92,14 +95,28 @@ static void move_balloon(const struct mc_sim *sim, struct mc_sim_guest *guest, u
     if (is_stuck(sim, guest) || sim->now_ms < guest->target_since_ms + guest->config.lag_ms)
         return;
     if (guest->target > guest->actual) {
-        guest->actual +=
-            mc_min_u64(per_step(guest->config.deflate_per_s), guest->target - guest->actual);
+        uint64_t most = guest->config.most ? guest->config.most : guest->config.memory;
+
+        guest->actual += mc_min_u64(per_step(guest->config.deflate_per_s),
+                                    mc_less_u64(mc_min_u64(guest->target, most), guest->actual));
     } else {
-        uint64_t least = mc_max_u64(guest->target, firm + PUFF_LEFT);
+        uint64_t least =
+            mc_max_u64(guest->target, mc_max_u64(guest->config.least, firm + PUFF_LEFT));
 
         guest->actual -=
             mc_min_u64(per_step(guest->config.inflate_per_s), mc_less_u64(guest->actual, least));
     }
+}
+
+/* What it works with and the host has swapped out comes back page by page, and it waits for it. */
+static void fetch(struct mc_sim_guest *guest, uint64_t used)
+{
+    uint64_t missing = mc_min_u64(mc_less_u64(used, guest->held), guest->swapped);
+    uint64_t fetched = mc_min_u64(missing, per_step(PAGING_PER_S));
+
+    guest->held += fetched;
+    guest->swapped -= fetched;
+    guest->fetched += fetched;
 }
 
 /* Page cache that nobody misses fills what is left; what the host sees follows. */
@@ -113,7 +130,10 @@ static void fill(const struct mc_sim *sim, struct mc_sim_guest *guest, uint64_t 
     touched = used + guest->cold;
     if (guest->config.reporting && guest->held > touched)
         guest->held -= mc_min_u64(per_step(REPORTING_PER_S), guest->held - touched);
-    guest->held = mc_min_u64(mc_max_u64(guest->held, touched), guest->actual);
+    guest->held += mc_less_u64(touched, guest->held + guest->swapped);
+    fetch(guest, used);
+    guest->held = mc_min_u64(guest->held, guest->actual);
+    guest->swapped = mc_min_u64(guest->swapped, guest->actual - guest->held);
 }
 
 /* What is missing of the working set is fetched from the disk over and over. */
@@ -197,7 +217,7 @@ static void step_guest(struct mc_sim *sim, struct mc_sim_guest *guest)
     uint64_t used, soft, firm;
 
     start_or_stop(sim, guest);
-    if (!guest->running || mc_sim_has_fault(sim, guest, MC_SIM_HUNG))
+    if (!guest->running || guest->suspended || mc_sim_has_fault(sim, guest, MC_SIM_HUNG))
         return;
     follow_demand(sim, guest);
     soft = mc_min_u64(mc_trace_at(&guest->config.cache, sim->now_ms),

@@ -73,6 +73,10 @@ static int read_balloon(const json_t *balloon, struct mc_sim_guest_config *confi
         rc = mc_sim_read_size(balloon, "deflate", 1500 * MC_MIB, &config->deflate_per_s, err);
     if (rc == 0)
         rc = mc_sim_read_seconds(balloon, "lag", 0, &config->lag_ms, err);
+    if (rc == 0)
+        rc = mc_sim_read_size(balloon, "least", 0, &config->least, err);
+    if (rc == 0)
+        rc = mc_sim_read_size(balloon, "most", 0, &config->most, err);
     return rc < 0 ? rc : read_stuck(balloon, config, err);
 }
 
@@ -191,6 +195,8 @@ static int read_host(const json_t *host, struct mc_sim *sim, struct mc_error *er
 
     if (rc == 0 && !sim->host_memory)
         rc = mc_error_set(err, -EINVAL, "memory: is missing");
+    if (rc == 0)
+        rc = mc_sim_read_size(host, "swap", 0, &sim->host_swap, err);
     if (rc == 0)
         rc = mc_sim_read_trace(host, "used", &sim->host_used, err);
     if (rc == 0)

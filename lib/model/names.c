@@ -24,6 +24,7 @@ const char *mc_exempt_name(enum mc_exempt exempt)
         [MC_EXEMPT_NOT_RUNNING] = "not-running",
         [MC_EXEMPT_MIGRATING] = "migrating",
         [MC_EXEMPT_OPERATOR] = "paused-by-operator",
+        [MC_EXEMPT_LAST_RESORT] = "last-resort",
     };
 
     return names[exempt];
@@ -79,4 +80,27 @@ const char *mc_host_state_name(enum mc_host_state state)
     };
 
     return names[state];
+}
+
+const char *mc_reclaim_verdict_name(enum mc_reclaim_verdict verdict)
+{
+    static const char *const names[] = {
+        [MC_RECLAIM_NOT_NEEDED] = "not-needed", [MC_RECLAIM_OFF] = "off",
+        [MC_RECLAIM_NO_SWAP] = "no-swap",       [MC_RECLAIM_NOBODY] = "nobody",
+        [MC_RECLAIM_WORKS] = "works",
+    };
+
+    return names[verdict];
+}
+
+const char *mc_resort_step_name(enum mc_resort_step step)
+{
+    static const char *const names[] = {
+        [MC_RESORT_LEAVE] = "none",
+        [MC_RESORT_SUSPEND] = "suspend",
+        [MC_RESORT_SAVE] = "save",
+        [MC_RESORT_CONTINUE] = "continue",
+    };
+
+    return names[step];
 }

@@ -73,6 +73,40 @@ static int say_managed(struct mc_settings *settings, const char *value, struct m
     return rc;
 }
 
+static const char *const last_resorts[MC_LAST_RESORT_COUNT] = {
+    [MC_LAST_RESORT_NONE] = "none",
+    [MC_LAST_RESORT_SUSPEND] = "suspend",
+    [MC_LAST_RESORT_SAVE] = "save",
+};
+
+const char *mc_last_resort_name(enum mc_last_resort last_resort)
+{
+    return last_resorts[last_resort];
+}
+
+static int say_last_resort(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    for (unsigned i = 0; i < MC_LAST_RESORT_COUNT; i++) {
+        if (strcmp(value, last_resorts[i]) == 0) {
+            settings->last_resort = i;
+            return 0;
+        }
+    }
+    return mc_error_set(err, -EINVAL, "'%s' is none of none, suspend, save", value);
+}
+
+static int say_cooldown(struct mc_settings *settings, const char *value, struct mc_error *err)
+{
+    uint64_t ms;
+    int rc = mc_span_parse(value, &ms, err);
+
+    if (rc == 0 && ms > MC_COOLDOWN_MOST_MS)
+        return mc_error_set(err, -ERANGE, "'%s' is more than 1h", value);
+    if (rc == 0)
+        settings->cooldown_ms = ms;
+    return rc;
+}
+
 static int say_dedupe(struct mc_settings *settings, const char *value, struct mc_error *err)
 {
     int dedupe;
@@ -129,6 +163,19 @@ static void print_managed(const struct mc_settings *settings, char text[MC_SETTI
     snprintf(text, MC_SETTING_TEXT, "%s", settings->managed ? "yes" : "no");
 }
 
+static void print_last_resort(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    snprintf(text, MC_SETTING_TEXT, "%s", last_resorts[settings->last_resort]);
+}
+
+static void print_cooldown(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
+{
+    bool whole = settings->cooldown_ms % 1000 == 0;
+
+    snprintf(text, MC_SETTING_TEXT, "%" PRIu64 "%s",
+             whole ? settings->cooldown_ms / 1000 : settings->cooldown_ms, whole ? "s" : "ms");
+}
+
 static void print_dedupe(const struct mc_settings *settings, char text[MC_SETTING_TEXT])
 {
     snprintf(text, MC_SETTING_TEXT, "%s", settings->dedupe ? "yes" : "no");
@@ -148,6 +195,8 @@ static const struct {
     [MC_SETTING_MIN] = {"min", say_min, print_min},
     [MC_SETTING_MAX] = {"max", say_max, print_max},
     [MC_SETTING_MANAGED] = {"managed", say_managed, print_managed},
+    [MC_SETTING_LAST_RESORT] = {"last-resort", say_last_resort, print_last_resort},
+    [MC_SETTING_COOLDOWN] = {"cooldown", say_cooldown, print_cooldown},
     [MC_SETTING_DEDUPE] = {"dedupe", say_dedupe, print_dedupe},
     [MC_SETTING_TRUST_DOMAIN] = {"trust-domain", say_trust_domain, print_trust_domain},
 };
@@ -155,6 +204,17 @@ static const struct {
 const char *mc_setting_name(enum mc_setting which)
 {
     return keys[which].name;
+}
+
+static int refuse_key(struct mc_error *err)
+{
+    char known[MC_ERROR_TEXT / 2];
+    size_t length = 0;
+
+    for (unsigned i = 0; i < MC_SETTING_COUNT && length < sizeof(known); i++)
+        length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s", i ? ", " : "",
+                                   keys[i].name);
+    return mc_error_set(err, -EINVAL, "unknown setting; known are %s", known);
 }
 
 int mc_settings_say(struct mc_settings *settings, const char *key, const char *value,
@@ -177,9 +237,7 @@ int mc_settings_say(struct mc_settings *settings, const char *key, const char *v
         *settings = changed;
         return 0;
     }
-    return mc_error_set(err, -EINVAL,
-                        "unknown setting; known are shares, min, max, managed, "
-                        "dedupe and trust-domain");
+    return refuse_key(err);
 }
 
 const char *mc_settings_text(const struct mc_settings *settings, enum mc_setting which,
@@ -201,6 +259,10 @@ void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *o
         settings->max = over->max;
     if (over->present & (1U << MC_SETTING_MANAGED))
         settings->managed = over->managed;
+    if (over->present & (1U << MC_SETTING_LAST_RESORT))
+        settings->last_resort = over->last_resort;
+    if (over->present & (1U << MC_SETTING_COOLDOWN))
+        settings->cooldown_ms = over->cooldown_ms;
     if (over->present & (1U << MC_SETTING_DEDUPE))
         settings->dedupe = over->dedupe;
     if (over->present & (1U << MC_SETTING_TRUST_DOMAIN))
@@ -211,7 +273,7 @@ void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *o
 struct mc_settings mc_settings_default(void)
 {
     return (struct mc_settings){
-        .present = (1U << MC_SETTING_COUNT) - 1,
+        .present = ((1U << MC_SETTING_COUNT) - 1) & ~(1U << MC_SETTING_COOLDOWN),
         .shares = MC_SHARES_DEFAULT,
         .min = {.value = MC_AMOUNT_WHOLE / 4, .percent = true},
         .max = {.value = MC_AMOUNT_WHOLE, .percent = true},
@@ -251,11 +313,14 @@ int mc_settings_check(const struct mc_settings *settings, uint64_t memory, struc
 struct mc_terms mc_settings_resolve(const struct mc_settings *settings, uint64_t memory)
 {
     uint64_t max = mc_whole_pages(mc_min_u64(mc_amount_of(&settings->max, memory), memory));
+    bool has_cooldown = settings->present & (1U << MC_SETTING_COOLDOWN);
     struct mc_terms terms = {
         .shares = settings->shares,
         .min = mc_min_u64(mc_whole_pages(mc_amount_of(&settings->min, memory)), max),
         .max = max,
         .managed = settings->managed,
+        .last_resort = settings->last_resort,
+        .cooldown_ms = has_cooldown ? settings->cooldown_ms : MC_UNKNOWN,
         .dedupe = settings->dedupe,
     };
 

@@ -36,6 +36,26 @@ struct mc_guest *mc_snapshot_add(struct mc_snapshot *snapshot)
     return guest;
 }
 
+void mc_snapshot_note_saved(struct mc_snapshot *snapshot, const struct mc_snapshot *found)
+{
+    struct mc_resort *resort = &snapshot->resort;
+    const struct mc_guest *last = NULL;
+
+    for (size_t i = 0; i < found->count; i++) {
+        const struct mc_guest *guest = &found->guests[i];
+
+        if (!guest->resort_hold && (!last || guest->stopped.at_s > last->stopped.at_s))
+            last = guest;
+    }
+    resort->saved_count = (unsigned)found->count;
+    resort->last = (struct mc_saved){0};
+    if (!last)
+        return;
+    memcpy(resort->last.uuid, last->uuid, sizeof(resort->last.uuid));
+    memcpy(resort->last.name, last->name, sizeof(resort->last.name));
+    resort->last.stopped = last->stopped;
+}
+
 static int by_uuid(const void *a, const void *b)
 {
     return strcmp(((const struct mc_guest *)a)->uuid, ((const struct mc_guest *)b)->uuid);

@@ -90,6 +90,8 @@ int mc_fields_from_json(const struct field *fields, size_t count, const json_t *
     for (size_t i = 0; i < count; i++) {
         const json_t *value = json_object_get(object, fields[i].name);
 
+        if (!value && fields[i].newer)
+            continue;
         if (!value)
             return mc_error_set(err, -EINVAL, "%s: is missing", fields[i].name);
         if (!from_json(&fields[i], value, (char *)into + fields[i].offset))

@@ -6,6 +6,7 @@
 #ifndef MEMCTL_FIELDS_H
 #define MEMCTL_FIELDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,22 +26,30 @@ struct field {
     const char *name;
     enum field_kind kind;
     size_t offset, size;
-    int limit; /* of FIELD_INT: 0 .. limit - 1, or anything if 0 */
+    int limit;  /* of FIELD_INT: 0 .. limit - 1, or anything if 0 */
+    bool newer; /* recordings from before it do not have it */
 };
 
 #define FIELD(type, member, kind)                                                                  \
     {                                                                                              \
-#member, kind, offsetof(type, member), sizeof(((type *)0)->member), 0                      \
+#member, kind, offsetof(type, member), sizeof(((type *)0)->member), 0, false               \
     }
 #define FIELD_ENUM(type, member, count)                                                            \
     {                                                                                              \
-#member, FIELD_INT, offsetof(type, member), sizeof(((type *)0)->member), count             \
+#member, FIELD_INT, offsetof(type, member), sizeof(((type *)0)->member), count, false      \
+    }
+#define FIELD_NEWER(type, member, kind, count)                                                     \
+    {                                                                                              \
+#member, kind, offsetof(type, member), sizeof(((type *)0)->member), count, true            \
     }
 
 /* NULL when out of memory. */
 json_t *mc_fields_to_json(const struct field *fields, size_t count, const void *from);
 
-/* All members must be there. -EINVAL with a sentence. */
+/*
+ * All members must be there, but for newer ones: what these are stays as it was. -EINVAL with a
+ * sentence.
+ */
 int mc_fields_from_json(const struct field *fields, size_t count, const json_t *object, void *into,
                         struct mc_error *err);
 

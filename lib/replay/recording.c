@@ -30,6 +30,8 @@ static const struct field guest_fields[] = {
     FIELD(struct mc_guest, deflates_on_oom, FIELD_BOOL),
     FIELD(struct mc_guest, known, FIELD_BOOL),
     FIELD(struct mc_guest, stats_period_s, FIELD_UNSIGNED),
+    FIELD_NEWER(struct mc_guest, reclaim, FIELD_INT, MC_RECLAIM_COUNT),
+    FIELD_NEWER(struct mc_guest, resort_hold, FIELD_BOOL, 0),
 };
 
 static const struct field stats_fields[] = {
@@ -55,11 +57,29 @@ static const struct field agent_fields[] = {
     FIELD(struct mc_agent_report, distress_rate, FIELD_U64),
 };
 
+static const struct field stopped_fields[] = {
+    FIELD_ENUM(struct mc_stopped, how, MC_LAST_RESORT_COUNT),
+    FIELD(struct mc_stopped, at_s, FIELD_U64),
+    FIELD(struct mc_stopped, size, FIELD_U64),
+};
+
+static const struct field resort_fields[] = {
+    FIELD(struct mc_resort, busy, FIELD_BOOL),
+    FIELD(struct mc_resort, saved_count, FIELD_UNSIGNED),
+};
+
+static const struct field saved_fields[] = {
+    FIELD(struct mc_saved, uuid, FIELD_TEXT),
+    FIELD(struct mc_saved, name, FIELD_TEXT),
+};
+
 static const struct field terms_fields[] = {
     FIELD(struct mc_terms, shares, FIELD_U64),
     FIELD(struct mc_terms, min, FIELD_U64),
     FIELD(struct mc_terms, max, FIELD_U64),
     FIELD(struct mc_terms, managed, FIELD_BOOL),
+    FIELD_NEWER(struct mc_terms, last_resort, FIELD_INT, MC_LAST_RESORT_COUNT),
+    FIELD_NEWER(struct mc_terms, cooldown_ms, FIELD_U64, 0),
 };
 
 static const struct field host_fields[] = {
@@ -86,6 +106,10 @@ static const struct field config_fields[] = {
     FIELD(struct mc_engine_config, boot_grace_ms, FIELD_U64),
     FIELD(struct mc_engine_config, foreign_hold_ms, FIELD_U64),
     FIELD(struct mc_engine_config, cooldown_ms, FIELD_U64),
+    FIELD_NEWER(struct mc_engine_config, host_reclaim, FIELD_BOOL, 0),
+    FIELD_NEWER(struct mc_engine_config, resort_after_ms, FIELD_U64, 0),
+    FIELD_NEWER(struct mc_engine_config, resort_pause_ms, FIELD_U64, 0),
+    FIELD_NEWER(struct mc_engine_config, resort_undo_ms, FIELD_U64, 0),
 };
 
 static const struct field budget_fields[] = {
@@ -112,12 +136,18 @@ static const struct field plan_fields[] = {
     FIELD(struct mc_plan, surplus, FIELD_U64),
     FIELD(struct mc_plan, deficit, FIELD_U64),
     FIELD_ENUM(struct mc_plan, state, MC_HOST_LOW + 1),
+    FIELD(struct mc_plan, reclaim, FIELD_U64),
+    FIELD_ENUM(struct mc_plan, reclaim_verdict, MC_RECLAIM_VERDICTS),
+    FIELD(struct mc_plan, stopped, FIELD_UNSIGNED),
+    FIELD(struct mc_plan, start_saved, FIELD_BOOL),
 };
 
 static const struct field step_fields[] = {
     FIELD(struct mc_step, wish, FIELD_U64),
     FIELD(struct mc_step, target, FIELD_U64),
     FIELD(struct mc_step, send, FIELD_BOOL),
+    FIELD(struct mc_step, reclaim, FIELD_U64),
+    FIELD_ENUM(struct mc_step, resort, MC_RESORT_CONTINUE + 1),
 };
 
 #define TO_JSON(table, from) mc_fields_to_json(table, COUNT(table), from)
@@ -149,6 +179,17 @@ static json_t *guest_to_json(const struct mc_guest *guest)
     json_object_set_new(object, "stats", TO_JSON(stats_fields, &guest->stats));
     json_object_set_new(object, "agent", TO_JSON(agent_fields, &guest->agent));
     json_object_set_new(object, "terms", TO_JSON(terms_fields, &guest->terms));
+    json_object_set_new(object, "stopped", TO_JSON(stopped_fields, &guest->stopped));
+    return object;
+}
+
+static json_t *resort_to_json(const struct mc_resort *resort)
+{
+    json_t *object = TO_JSON(resort_fields, resort);
+    json_t *last = TO_JSON(saved_fields, &resort->last);
+
+    json_object_set_new(last, "stopped", TO_JSON(stopped_fields, &resort->last.stopped));
+    json_object_set_new(object, "last", last);
     return object;
 }
 
@@ -184,9 +225,11 @@ json_t *mc_recording_step(const struct mc_snapshot *snapshot, const struct mc_pl
     json_object_set_new(host, "pressure", TO_JSON(pressure_fields, &snapshot->host.pressure));
     for (size_t i = 0; i < snapshot->count; i++)
         json_array_append_new(guests, guest_to_json(&snapshot->guests[i]));
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "event", "step", "now_ms",
-                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s, "host",
-                     host, "guests", guests, "plan", plan ? mc_recording_plan(plan) : json_null());
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "event", "step", "now_ms",
+                     (json_int_t)snapshot->now_ms, "wall_s", (json_int_t)snapshot->wall_s,
+                     "pledged", (json_int_t)snapshot->pledged, "host", host, "resort",
+                     resort_to_json(&snapshot->resort), "guests", guests, "plan",
+                     plan ? mc_recording_plan(plan) : json_null());
 }
 
 json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool done)
@@ -205,7 +248,29 @@ json_t *mc_recording_unsettle(void)
     return json_pack("{s:s}", "event", "unsettle");
 }
 
+static const struct field lesson_fields[] = {
+    FIELD(struct mc_lesson, uuid, FIELD_TEXT),
+    FIELD(struct mc_lesson, learned, FIELD_U64),
+    FIELD(struct mc_lesson, need, FIELD_U64),
+    FIELD(struct mc_lesson, cooldown_ms, FIELD_U64),
+};
+
+json_t *mc_recording_teach(const struct mc_lesson *lessons, size_t count, uint64_t now_ms)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, TO_JSON(lesson_fields, &lessons[i]));
+    return json_pack("{s:s, s:I, s:o}", "event", "teach", "now_ms", (json_int_t)now_ms, "lessons",
+                     list);
+}
+
 /* ---- reading ---- */
+
+int mc_recording_read_lesson(const json_t *object, struct mc_lesson *lesson, struct mc_error *err)
+{
+    return FROM_JSON(lesson_fields, object, lesson, err);
+}
 
 static int read_part(const json_t *object, const char *key, const struct field *fields,
                      size_t count, void *into, struct mc_error *err)
@@ -254,11 +319,14 @@ int mc_recording_read_policy(const json_t *begin, struct mc_policy_run **policy,
 
 static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_error *err)
 {
+    guest->terms.cooldown_ms = MC_UNKNOWN;
     if (FROM_JSON(guest_fields, object, guest, err) < 0 ||
         READ_PART(object, "stats", stats_fields, &guest->stats, err) < 0 ||
         READ_PART(object, "agent", agent_fields, &guest->agent, err) < 0 ||
         READ_PART(object, "terms", terms_fields, &guest->terms, err) < 0)
         return -EINVAL;
+    if (json_object_get(object, "stopped"))
+        return READ_PART(object, "stopped", stopped_fields, &guest->stopped, err);
     return 0;
 }
 
@@ -282,6 +350,20 @@ static int read_guests(const json_t *list, struct mc_snapshot *snapshot, struct 
     return 0;
 }
 
+/* Older recordings have none. */
+static int read_resort(const json_t *object, struct mc_resort *resort, struct mc_error *err)
+{
+    const json_t *last = json_object_get(object, "last");
+
+    if (!object)
+        return 0;
+    if (FROM_JSON(resort_fields, object, resort, err) < 0 ||
+        READ_PART(object, "last", saved_fields, &resort->last, err) < 0 ||
+        READ_PART(last, "stopped", stopped_fields, &resort->last.stopped, err) < 0)
+        return -EINVAL;
+    return 0;
+}
+
 int mc_recording_read_snapshot(const json_t *step, struct mc_snapshot *snapshot,
                                struct mc_error *err)
 {
@@ -290,8 +372,10 @@ int mc_recording_read_snapshot(const json_t *step, struct mc_snapshot *snapshot,
     mc_snapshot_reset(snapshot);
     snapshot->now_ms = (uint64_t)json_integer_value(json_object_get(step, "now_ms"));
     snapshot->wall_s = json_integer_value(json_object_get(step, "wall_s"));
+    snapshot->pledged = (uint64_t)json_integer_value(json_object_get(step, "pledged"));
     if (READ_PART(step, "host", host_fields, &snapshot->host, err) < 0 ||
-        READ_PART(host, "pressure", pressure_fields, &snapshot->host.pressure, err) < 0)
+        READ_PART(host, "pressure", pressure_fields, &snapshot->host.pressure, err) < 0 ||
+        read_resort(json_object_get(step, "resort"), &snapshot->resort, err) < 0)
         return -EINVAL;
     return read_guests(json_object_get(step, "guests"), snapshot, err);
 }

@@ -13,6 +13,8 @@ int mc_recording_read_policy(const json_t *begin, struct mc_policy_run **policy,
 int mc_recording_read_snapshot(const json_t *step, struct mc_snapshot *snapshot,
                                struct mc_error *err);
 
+int mc_recording_read_lesson(const json_t *object, struct mc_lesson *lesson, struct mc_error *err);
+
 /* The plan as a line carries it. */
 json_t *mc_recording_plan(const struct mc_plan *plan);
 

@@ -16,6 +16,7 @@
 
 struct mc_client {
     int fd;
+    unsigned within_s;
     FILE *in;
 };
 
@@ -66,6 +67,7 @@ int mc_client_open(const char *path, struct mc_client **client, struct mc_error 
         return mc_error_set(err, -ENOMEM, "out of memory");
     }
     opened->fd = fd;
+    opened->within_s = ANSWER_WITHIN_S;
     *client = opened;
     return 0;
 }
@@ -115,8 +117,8 @@ static int receive_line(struct mc_client *client, json_t **message, struct mc_er
 
         free(line);
         if (late)
-            return mc_error_set(err, -ETIMEDOUT, "memctld did not answer within %d s",
-                                ANSWER_WITHIN_S);
+            return mc_error_set(err, -ETIMEDOUT, "memctld did not answer within %u s",
+                                client->within_s);
         return mc_error_set(err, -ECONNRESET, "memctld closed the connection; see its log");
     }
     *message = json_loads(line, 0, &error);
@@ -124,6 +126,14 @@ static int receive_line(struct mc_client *client, json_t **message, struct mc_er
     if (!*message)
         return mc_error_set(err, -EPROTO, "memctld's answer is not JSON: %s", error.text);
     return 0;
+}
+
+void mc_client_be_patient(struct mc_client *client, unsigned more_s)
+{
+    const struct timeval wait = {.tv_sec = ANSWER_WITHIN_S + more_s};
+
+    client->within_s = ANSWER_WITHIN_S + more_s;
+    setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 }
 
 int mc_client_call(struct mc_client *client, const char *verb, json_t *args, json_t **result,

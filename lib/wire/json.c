@@ -73,9 +73,11 @@ json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *ste
                                      mc_source_name(guest->active_source)));
     json_object_update_new(
         object,
-        json_pack("{s:I, s:o, s:o, s:b, s:b, s:s, s:o}", "shares", (json_int_t)guest->terms.shares,
-                  "min", number(guest->terms.min), "max", number(guest->terms.max), "managed",
-                  guest->terms.managed, "dedupe", guest->terms.dedupe, "trust_domain",
+        json_pack("{s:I, s:o, s:o, s:b, s:s, s:o, s:b, s:s, s:o}", "shares",
+                  (json_int_t)guest->terms.shares, "min", number(guest->terms.min), "max",
+                  number(guest->terms.max), "managed", guest->terms.managed, "last_resort",
+                  mc_last_resort_name(guest->terms.last_resort), "cooldown_ms",
+                  number(guest->terms.cooldown_ms), "dedupe", guest->terms.dedupe, "trust_domain",
                   guest->terms.trust_domain, "settings", mc_settings_to_json(&guest->own)));
     json_object_set_new(object, "balloon", stats_to_json(&guest->stats));
     json_object_set_new(object, "agent", agent_to_json(&guest->agent));
@@ -108,5 +110,9 @@ json_t *mc_plan_to_json(const struct mc_plan *plan)
         json_pack("{s:o, s:o, s:o, s:o, s:s}", "headroom", number(plan->headroom), "min_free",
                   number(plan->min_free), "surplus", number(plan->surplus), "deficit",
                   number(plan->deficit), "state", mc_host_state_name(plan->state)));
+    json_object_update_new(
+        object, json_pack("{s:o, s:o, s:o, s:o, s:o}", "pledged", number(plan->pledged), "spare",
+                          number(plan->spare), "givable", number(plan->givable), "reserved",
+                          number(plan->reserved), "overrun", number(plan->overrun)));
     return object;
 }

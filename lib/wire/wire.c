@@ -8,8 +8,8 @@ static const struct {
     int code;
     const char *word;
 } codes[] = {
-    {-EINVAL, "invalid"}, {-ERANGE, "invalid"},    {-ENOENT, "not-found"}, {-EACCES, "denied"},
-    {-EBUSY, "busy"},     {-ETIMEDOUT, "timeout"}, {-EPROTO, "protocol"},
+    {-EINVAL, "invalid"}, {-ERANGE, "invalid"}, {-ENOENT, "not-found"},  {-EACCES, "denied"},
+    {-ENOSPC, "no-room"}, {-EBUSY, "busy"},     {-ETIMEDOUT, "timeout"}, {-EPROTO, "protocol"},
 };
 
 const char *mc_wire_code(int negative_errno)

@@ -81,7 +81,7 @@ class Daemon:
         environment = {**os.environ, "MEMCTL_POLICY_PATH": str(build / "policies")}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [build / "daemon" / "memctld", "--config", config], stdin=subprocess.DEVNULL,
+                [build / "daemon" / "memctld", "--config", config, "--store", "off"], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=environment, preexec_fn=die_with_parent)
 
     def wait(self, guests):

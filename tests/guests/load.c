@@ -40,11 +40,14 @@ struct worker {
     struct load_state *state;
     _Atomic unsigned int hot_period_ms;
     _Atomic bool hot_writes;
+    _Atomic bool hot_scatters; /* over all that is held */
     _Atomic bool small_pages;
     _Atomic uint64_t fill_rate; /* bytes a second */
     enum content fill_content;
     bool hot_runs, fill_runs, cache_runs;
     _Atomic unsigned int cache_period_ms;
+    _Atomic bool cache_maps; /* instead of reading */
+    uint64_t cache_size;     /* of the disk */
     int cache_disk;
     uint64_t seed;
     uint64_t random_page[WORDS];
@@ -240,8 +243,17 @@ static void shrink(struct worker *w, uint64_t size)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Touches one mebibyte at an offset into all that is held; false past the end. */
-static bool touch(struct worker *w, uint64_t offset)
+/* Whether a page is one of the part that is touched, in thousandths, when it is scattered. */
+static bool is_chosen(uint64_t page, uint64_t part)
+{
+    return (page * UINT64_C(0x9e3779b97f4a7c15) >> 32) % 1000 < part;
+}
+
+/*
+ * Touches one mebibyte at an offset into all that is held, or the pages of it that are among a part
+ * of all pages; false past the end.
+ */
+static bool touch(struct worker *w, uint64_t offset, uint64_t part)
 {
     bool found = false;
 
@@ -256,6 +268,10 @@ static bool touch(struct worker *w, uint64_t offset)
         found = true;
         for (uint64_t at = offset; at < offset + STEP && at < chunk->size; at += PAGE) {
             volatile uint8_t *byte = chunk->base + at;
+
+            if (part < 1000 && !is_chosen((uint64_t)(uintptr_t)byte / PAGE, part))
+                continue;
+
             uint8_t value = *byte;
 
             if (w->hot_writes)
@@ -272,9 +288,11 @@ static void *hot_thread(void *data)
 
     for (;;) {
         uint64_t start = now_us();
-        uint64_t hot = w->state->hot;
+        uint64_t hot = w->state->hot, held = w->state->held;
+        uint64_t part = w->hot_scatters && held ? hot * 1000 / held : 1000;
+        uint64_t end = part < 1000 ? held : hot;
 
-        for (uint64_t offset = 0; offset < hot && touch(w, offset);)
+        for (uint64_t offset = 0; hot && offset < end && touch(w, offset, part);)
             offset += STEP;
         uint64_t took = now_us() - start;
         uint64_t period = w->hot_period_ms * UINT64_C(1000);
@@ -317,9 +335,27 @@ static void *fill_thread(void *data)
  * Page cache without a disk: a zram disk that was never written costs nothing, and what is read
  * from it is page cache like any other, clean and reclaimable, with refaults when it comes back.
  */
-static void *cache_thread(void *data)
+static void use_cache(const struct worker *w, int fd, uint64_t size)
 {
     static uint8_t buffer[STEP];
+    static const volatile uint8_t *mapped;
+
+    if (w->cache_maps && !mapped) {
+        void *all = mmap(NULL, w->cache_size, PROT_READ, MAP_SHARED, fd, 0);
+
+        if (all == MAP_FAILED)
+            return;
+        mapped = all;
+    }
+    for (uint64_t at = 0; mapped && at < size; at += PAGE)
+        (void)mapped[at];
+    for (uint64_t at = 0; !mapped && at < size; at += STEP)
+        if (pread(fd, buffer, STEP, (off_t)at) <= 0)
+            break;
+}
+
+static void *cache_thread(void *data)
+{
     struct worker *w = data;
     char path[32];
     int fd = -1;
@@ -336,9 +372,8 @@ static void *cache_thread(void *data)
             snprintf(path, sizeof(path), "/dev/zram%d", w->cache_disk);
             fd = open(path, O_RDONLY | O_CLOEXEC);
         }
-        for (uint64_t at = 0; fd >= 0 && at < size; at += STEP)
-            if (pread(fd, buffer, STEP, (off_t)at) <= 0)
-                break;
+        if (fd >= 0)
+            use_cache(w, fd, size);
         uint64_t took = now_us() - start;
         uint64_t period = w->cache_period_ms * UINT64_C(1000);
 
@@ -397,6 +432,13 @@ static int do_free(struct worker *w, char **arg)
     return 0;
 }
 
+static bool has_word(char **arg, const char *word)
+{
+    while (*arg && strcmp(*arg, word) != 0)
+        arg++;
+    return *arg != NULL;
+}
+
 static int do_hot(struct worker *w, char **arg)
 {
     uint64_t size;
@@ -405,7 +447,8 @@ static int do_hot(struct worker *w, char **arg)
     if (parse_size(arg[0], &size) || (arg[1] && parse_size(arg[1], &period)) || period > 3600000)
         return -EINVAL;
     w->hot_period_ms = (unsigned int)period;
-    w->hot_writes = arg[1] && arg[2] && strcmp(arg[2], "write") == 0;
+    w->hot_writes = arg[1] && has_word(arg + 2, "write");
+    w->hot_scatters = arg[1] && has_word(arg + 2, "scattered");
     w->state->passes = 0;
     w->state->hot = size;
     return thread_once(&w->hot_runs, hot_thread, w);
@@ -436,12 +479,15 @@ static int do_cache(struct worker *w, char **arg)
 
     if (parse_size(arg[0], &size) || (arg[1] && parse_size(arg[1], &period)) || period > 3600000)
         return -EINVAL;
-    if (size && w->state->cached)
+    /* A part of what is there stays in use; a larger disk would have to be another one. */
+    if (size && w->state->cached && size > w->cache_size)
         return -EBUSY;
-    if (size) {
+    if (size && !w->state->cached) {
         w->cache_disk = zram_create(size);
         if (w->cache_disk < 0)
             return w->cache_disk;
+        w->cache_size = size;
+        w->cache_maps = arg[1] && has_word(arg + 2, "mapped");
     }
     w->cache_period_ms = (unsigned int)period;
     w->state->cached = size;

@@ -222,9 +222,13 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
 void property_holds(void (*check)(struct property *property), const void *subject, uint64_t cases)
 {
     uint64_t only = number_from("MEMCTL_TEST_SEED", 0);
-    uint64_t last = only ? only : number_from("MEMCTL_TEST_CASES", cases);
+    uint64_t first = only ? only : number_from("MEMCTL_TEST_FIRST", 1);
+    uint64_t last = only ? only : first - 1 + number_from("MEMCTL_TEST_CASES", cases);
 
-    for (uint64_t seed = only ? only : 1; seed <= last; seed++) {
+    if (cases == 1) /* it is always the same one */
+        first = last = 1;
+
+    for (uint64_t seed = first; seed <= last; seed++) {
         struct property property = {.subject = subject, .random = {.state = seed}, .shows = only};
 
         if (run_case(&property, check))
@@ -233,5 +237,5 @@ void property_holds(void (*check)(struct property *property), const void *subjec
             fail_msg("%s", property.broken);
         show(check, subject, seed);
     }
-    print_message("# seeds %" PRIu64 " to %" PRIu64 "\n", only ? only : 1, last);
+    print_message("# seeds %" PRIu64 " to %" PRIu64 "\n", first, last);
 }

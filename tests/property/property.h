@@ -15,7 +15,7 @@
  *     }
  *
  * MEMCTL_TEST_SEED=N runs that case alone, as it is, and MEMCTL_TEST_CASES=N so many cases instead
- * of the usual number.
+ * of the usual number, from MEMCTL_TEST_FIRST=N on.
  */
 #ifndef MEMCTL_TEST_PROPERTY_H
 #define MEMCTL_TEST_PROPERTY_H

@@ -238,7 +238,7 @@ def a_host_that_comes_back_is_greeted(world):
     world.ear = Ear(world.lab, "web1")
     hello = world.ear.wait("hello", began)
     note(f"hello {(hello[0] - began) * 1000:.0f} ms after the host came back")
-    assert hello[1]["capabilities"] == ["memory", "distress"]
+    assert hello[1]["capabilities"] == ["memory", "distress", "working-set"]
     assert not world.ear.said("report", began) or world.ear.said("report", began)[0][1]["seq"] == 1
 
 

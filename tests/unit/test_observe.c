@@ -52,6 +52,7 @@ static void exempts_what_must_not_be_touched(void **state)
          MC_EXEMPT_HUGE_PAGES},
         {"<memoryBacking><locked/></memoryBacking><devices>" BALLOON "</devices>",
          MC_EXEMPT_LOCKED},
+        {"<devices><hostdev mode='subsystem' type='pci'/></devices>", MC_EXEMPT_PASSTHROUGH},
         {"<devices><hostdev mode='subsystem' type='pci'/>" BALLOON "</devices>",
          MC_EXEMPT_PASSTHROUGH},
         {"<devices><hostdev mode='subsystem' type='mdev'/>" BALLOON "</devices>",
@@ -96,6 +97,46 @@ static void settings_survive_the_way_through_the_metadata(void **state)
     free(xml);
     d = describe(inside);
     assert_memory_equal(&d.own, &settings, sizeof(settings));
+}
+
+static void a_note_survives_the_way_through_the_metadata(void **state)
+{
+    const struct mc_stopped stopped = {
+        .how = MC_LAST_RESORT_SAVE, .at_s = 1700000000, .size = 3 * MC_GIB};
+    struct mc_domain_description d;
+    char inside[512], *xml = mc_stopped_xml(&stopped);
+
+    (void)state;
+    assert_non_null(xml);
+    snprintf(inside, sizeof(inside),
+             "<metadata><memctl:guest xmlns:memctl='" MC_METADATA_URI "' shares='7'/>"
+             "<memctl-stopped:stopped xmlns:memctl-stopped='" MC_STOPPED_URI "'%s</metadata>",
+             xml + strlen("<stopped"));
+    free(xml);
+    d = describe(inside);
+    assert_int_equal(d.own.shares, 7);
+    assert_int_equal(d.stopped.how, MC_LAST_RESORT_SAVE);
+    assert_int_equal(d.stopped.at_s, 1700000000);
+    assert_int_equal(d.stopped.size, 3 * MC_GIB);
+}
+
+/* A guest is not continued on a note that memctl did not write. */
+static void a_note_that_is_wrong_says_nothing(void **state)
+{
+    static const char *const notes[] = {
+        "<stopped xmlns='" MC_STOPPED_URI "' how='kill' at='1' size='1'/>",
+        "<stopped xmlns='" MC_STOPPED_URI "' how='suspend'/>",
+        "<stopped xmlns='https://example.org/' how='suspend' at='1' size='1'/>",
+        "<stopped how='suspend' at='1' size='1'/>",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(notes) / sizeof(*notes); i++) {
+        char inside[512];
+
+        snprintf(inside, sizeof(inside), "<metadata>%s</metadata>", notes[i]);
+        assert_int_equal(describe(inside).stopped.how, MC_LAST_RESORT_NONE);
+    }
 }
 
 static void wrong_settings_are_left_out_and_the_rest_holds(void **state)
@@ -274,6 +315,8 @@ int main(void)
         cmocka_unit_test(exempts_what_must_not_be_touched),
         cmocka_unit_test(finds_numa_cells_and_memory_devices),
         cmocka_unit_test(settings_survive_the_way_through_the_metadata),
+        cmocka_unit_test(a_note_survives_the_way_through_the_metadata),
+        cmocka_unit_test(a_note_that_is_wrong_says_nothing),
         cmocka_unit_test(wrong_settings_are_left_out_and_the_rest_holds),
         cmocka_unit_test(refuses_what_is_no_domain),
         cmocka_unit_test(reads_the_hosts_memory_and_pressure),

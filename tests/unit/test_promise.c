@@ -142,7 +142,8 @@ static void a_host_that_others_use_up_takes_from_guests(void **state)
     assert_true(host.plan.state < MC_HOST_HARD);
     host.sim->host_used.points[0].bytes = MC_GIB;
     run(&host, 120);
-    assert_in_range(sum_actual(&host), before - 64 * MC_MIB, before + 64 * MC_MIB);
+    /* What comes back is not touched yet, so a little more can be promised than before. */
+    assert_in_range(sum_actual(&host), before - 64 * MC_MIB, before + before / 50);
     host_close(&host);
 }
 

@@ -41,15 +41,18 @@ static void assert_same(const struct mc_settings *a, const struct mc_settings *b
 
     assert_int_equal(a->present, b->present);
     for (enum mc_setting i = 0; i < MC_SETTING_COUNT; i++)
-        assert_string_equal(mc_settings_text(a, i, text[0]), mc_settings_text(b, i, text[1]));
+        if (a->present & (1U << i))
+            assert_string_equal(mc_settings_text(a, i, text[0]), mc_settings_text(b, i, text[1]));
 }
 
 static void refuses_and_leaves_settings_as_they_were(void **state)
 {
     static const char *const bad[][2] = {
-        {"shares", "0"},      {"shares", "1000001"}, {"shares", "-5"},  {"shares", "many"},
-        {"min", "200%"},      {"min", "512"},        {"max", "0"},      {"max", "12Q"},
-        {"managed", "maybe"}, {"colour", "red"},     {"shares", "1.5"},
+        {"shares", "0"},        {"shares", "1000001"}, {"shares", "-5"},
+        {"shares", "many"},     {"min", "200%"},       {"min", "512"},
+        {"max", "0"},           {"max", "12Q"},        {"managed", "maybe"},
+        {"colour", "red"},      {"shares", "1.5"},     {"last-resort", "kill"},
+        {"last-resort", "yes"}, {"cooldown", "2h"},    {"cooldown", "soon"},
     };
     struct mc_settings settings = mc_settings_default();
     const struct mc_settings before = settings;
@@ -85,11 +88,11 @@ static void says_what_is_wrong_with_min_and_max(void **state)
 
 static void texts_read_back_as_what_was_said(void **state)
 {
-    static const char *const values[][2] = {{"shares", "77"},
-                                            {"min", "12.34%"},
-                                            {"max", "700M"},
-                                            {"min", "1234567"},
-                                            {"managed", "no"}};
+    static const char *const values[][2] = {{"shares", "77"},        {"min", "12.34%"},
+                                            {"max", "700M"},         {"min", "1234567"},
+                                            {"managed", "no"},       {"last-resort", "save"},
+                                            {"last-resort", "none"}, {"cooldown", "90s"},
+                                            {"cooldown", "1500ms"},  {"cooldown", "0"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
@@ -117,6 +120,31 @@ static void an_empty_value_takes_a_setting_back(void **state)
     assert_int_equal(all.shares, 1000);
 }
 
+static void nobody_is_stopped_unless_he_said_so(void **state)
+{
+    struct mc_settings all = mc_settings_default(), own = {0};
+
+    (void)state;
+    assert_int_equal(mc_settings_resolve(&all, MC_GIB).last_resort, MC_LAST_RESORT_NONE);
+    assert_int_equal(mc_settings_resolve(&all, MC_GIB).cooldown_ms, MC_UNKNOWN);
+    mc_settings_say(&own, "last-resort", "suspend", NULL);
+    mc_settings_say(&own, "cooldown", "10s", NULL);
+    mc_settings_merge(&all, &own);
+    assert_int_equal(mc_settings_resolve(&all, MC_GIB).last_resort, MC_LAST_RESORT_SUSPEND);
+    assert_int_equal(mc_settings_resolve(&all, MC_GIB).cooldown_ms, 10000);
+}
+
+static void an_unknown_key_is_told_the_known_ones(void **state)
+{
+    struct mc_settings settings = {0};
+    struct mc_error err;
+
+    (void)state;
+    assert_true(mc_settings_say(&settings, "colour", "red", &err) < 0);
+    for (enum mc_setting i = 0; i < MC_SETTING_COUNT; i++)
+        assert_non_null(strstr(err.text, mc_setting_name(i)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +153,8 @@ int main(void)
         cmocka_unit_test(refuses_and_leaves_settings_as_they_were),
         cmocka_unit_test(says_what_is_wrong_with_min_and_max),
         cmocka_unit_test(texts_read_back_as_what_was_said),
+        cmocka_unit_test(nobody_is_stopped_unless_he_said_so),
+        cmocka_unit_test(an_unknown_key_is_told_the_known_ones),
         cmocka_unit_test(an_empty_value_takes_a_setting_back),
     };
 

@@ -17,6 +17,9 @@ struct mc_client;
 MC_PUBLIC int mc_client_open(const char *path, struct mc_client **client, struct mc_error *err);
 MC_PUBLIC void mc_client_close(struct mc_client *client);
 
+/* Wait for answers so many seconds longer: the question says that it takes its time. */
+MC_PUBLIC void mc_client_be_patient(struct mc_client *client, unsigned more_s);
+
 /*
  * Ask and wait for the answer, at most 30 s. Takes over args (may be NULL). The result is a new
  * reference. Errors are the daemon's own, or -ETIMEDOUT, -EPROTO, -ECONNRESET.

@@ -21,6 +21,23 @@ struct mc_budget_config {
     struct mc_amount reserve; /* otherwise; only asked when the budget is automatic */
 };
 
+/* What keeps host reclaim and the last resort from doing harm. */
+enum mc_guard {
+    MC_GUARD_STATE,   /* nothing is reclaimed before the host is in state hard */
+    MC_GUARD_SWAP,    /* nor without swap that is free */
+    MC_GUARD_PACE,    /* nor much at a time */
+    MC_GUARD_MIN,     /* nor below a reservation */
+    MC_GUARD_ACTIVE,  /* nor what a guest works with */
+    MC_GUARD_TROUBLE, /* nor from a guest that is or was in trouble */
+    MC_GUARD_EXEMPT,  /* nor from one that must not be touched */
+    MC_GUARD_CONSENT, /* nobody is stopped whose settings do not say so */
+    MC_GUARD_LOW,     /* nor before the host was in state low for a while */
+    MC_GUARD_ONE,     /* nor several at a time */
+    MC_GUARD_CLEAR,   /* nobody goes on before the host has been clear for a while */
+    MC_GUARD_FITS,    /* nor if that would make it short again */
+    MC_GUARD_COUNT,
+};
+
 struct mc_engine_config {
     struct mc_budget_config budget;
     uint64_t interval_ms;   /* between two snapshots; statistics older than 3 are stale */
@@ -34,13 +51,19 @@ struct mc_engine_config {
     unsigned shrink_percent;           /* of its size that a guest may lose in a second */
     uint64_t boot_grace_ms;            /* a guest that just began to run is not shrunk */
     uint64_t foreign_hold_ms; /* a balloon that somebody else moved is left alone for so long */
-    uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long */
+    uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long; its own
+                                 setting holds over this */
+    bool host_reclaim;        /* the host may swap out what guests do not use */
+    uint64_t resort_after_ms; /* a guest is stopped when the host has been low for so long */
+    uint64_t resort_pause_ms; /* and the next one so long after it */
+    uint64_t resort_undo_ms;  /* it goes on when the host has been clear for so long */
+    unsigned guards_off;      /* for tests only: bits 1 << enum mc_guard */
     unsigned rules_off;       /* for tests only: rules that do nothing, bits 1 << enum mc_rule */
 };
 
 /*
  * budget and reserve automatic, 2 s, 64 MiB / 5 %, 16 MiB / 1 %, 150 %, 2 %, 20 %, 10 s, 10 min,
- * 1 min.
+ * 1 min; host reclaim, 10 s, 30 s, 1 min.
  */
 MC_PUBLIC struct mc_engine_config mc_engine_config_default(void);
 
@@ -89,6 +112,34 @@ MC_PUBLIC void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint
  * had been none.
  */
 MC_PUBLIC void mc_engine_withheld(struct mc_engine *engine, const char *uuid);
+
+/*
+ * What trouble has taught about a guest: whoever keeps it over a restart of the daemon, or while
+ * the guest does not run, spares it the same trouble again. It fades.
+ */
+struct mc_lesson {
+    char uuid[MC_UUID_TEXT];
+    uint64_t learned;     /* the margin that it wants above its use, bytes */
+    uint64_t need;        /* the size that it was given, 0 for none */
+    uint64_t cooldown_ms; /* for so long it keeps that, and is not shrunk */
+};
+
+/* Less than this is forgotten. */
+#define MC_LESSON_LEAST MC_MIB
+
+/* What is in force now; fills at most `room`. Returns how many there are. */
+MC_PUBLIC size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms,
+                                   struct mc_lesson *lessons, size_t room);
+
+/*
+ * Take what an earlier engine knew at now_ms, for guests that are seen for the first time after
+ * this. 0 or -ENOMEM.
+ */
+MC_PUBLIC int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons,
+                              size_t count, uint64_t now_ms);
+
+/* Let time pass. Exact: the same lesson and time give the same result on every machine. */
+MC_PUBLIC void mc_lesson_age(struct mc_lesson *lesson, uint64_t passed_ms);
 
 /* Is memory on its way between guests? Then it pays to look again soon. */
 MC_PUBLIC bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms);

@@ -39,6 +39,12 @@ MC_PUBLIC void mc_hypervisor_on_change(struct mc_hypervisor *hypervisor, void (*
  */
 MC_PUBLIC int mc_hypervisor_stalls(struct mc_hypervisor *hypervisor);
 
+/*
+ * A guest as a domain XML of libvirt's describes it: name, UUID, memory, actual (what it will be
+ * started with), exempt and own. -EBADMSG with a sentence.
+ */
+MC_PUBLIC int mc_guest_from_xml(const char *xml, struct mc_guest *guest, struct mc_error *err);
+
 /* Connect. `events` asks for notices of changes on this connection; one session suffices. */
 MC_PUBLIC int mc_session_open(struct mc_hypervisor *hypervisor, bool events,
                               struct mc_session **session, struct mc_error *err);
@@ -96,5 +102,35 @@ MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uu
  */
 MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
                                        const struct mc_settings *settings, struct mc_error *err);
+
+/*
+ * Have the host's kernel take that much of the guest's resident memory, which goes to the host's
+ * swap. Takes as long as the disk does. Returns 0, or 1 if there was less to be had; -ENOTSUP where
+ * that cannot be done to this guest.
+ */
+MC_PUBLIC int mc_session_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,
+                                 struct mc_error *err);
+
+/*
+ * Suspend the guest, or save it and let its QEMU end, as stopped->how says; saving takes as long as
+ * the disk does. Before that `stopped` is noted beside its settings, so that whoever finds it knows
+ * who did it. -EBUSY: it does not run any more. When it fails the guest runs on.
+ */
+MC_PUBLIC int mc_session_stop(struct mc_session *session, const char *uuid,
+                              const struct mc_stopped *stopped, struct mc_error *err);
+
+/*
+ * Let it go on where it was stopped, and drop the note. -ENOENT: it is gone, or its saved state is.
+ */
+MC_PUBLIC int mc_session_continue(struct mc_session *session, const char *uuid,
+                                  struct mc_error *err);
+
+/* Drop the note: the guest was continued by somebody else. */
+MC_PUBLIC int mc_session_forget_stop(struct mc_session *session, const char *uuid,
+                                     struct mc_error *err);
+
+/* Add to `guests` those that mc_session_stop() has saved and nobody has started since. */
+MC_PUBLIC int mc_session_find_stopped(struct mc_session *session, struct mc_snapshot *guests,
+                                      struct mc_error *err);
 
 #endif

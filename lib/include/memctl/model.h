@@ -41,8 +41,9 @@ enum mc_exempt {
     MC_EXEMPT_HUGE_PAGES,
     MC_EXEMPT_PASSTHROUGH,
     MC_EXEMPT_NOT_RUNNING,
-    MC_EXEMPT_MIGRATING, /* its memory is being copied away while it runs */
-    MC_EXEMPT_OPERATOR,  /* paused with 'memctl pause' */
+    MC_EXEMPT_MIGRATING,   /* its memory is being copied away while it runs */
+    MC_EXEMPT_OPERATOR,    /* paused with 'memctl pause' */
+    MC_EXEMPT_LAST_RESORT, /* memctl has suspended it */
     MC_EXEMPT_COUNT,
 };
 
@@ -85,6 +86,24 @@ struct mc_agent_report {
     uint64_t distress_rate;          /* how fast it was going then, bytes a second, 0 if unknown */
 };
 
+/* Can the host take memory from the guest by itself? */
+enum mc_reclaim {
+    MC_RECLAIM_POSSIBLE,
+    MC_RECLAIM_UNDER_WAY,
+    MC_RECLAIM_IMPOSSIBLE, /* it has no cgroup of its own, or an operator has paused it */
+    MC_RECLAIM_COUNT,
+};
+
+/*
+ * That memctl has stopped a guest, as its last resort. It is noted beside the guest's settings, so
+ * it outlives memctld, and tells the guest from one that somebody else suspended or saved.
+ */
+struct mc_stopped {
+    enum mc_last_resort how; /* MC_LAST_RESORT_NONE: it has not */
+    uint64_t at_s;           /* of the host's real-time clock */
+    uint64_t size;           /* what it had resident then, bytes; with its QEMU if it was saved */
+};
+
 struct mc_guest {
     /* observed */
     char uuid[MC_UUID_TEXT]; /* the key: names can be reused */
@@ -105,8 +124,11 @@ struct mc_guest {
     char agent_socket[108];  /* the host end of its agent channel, "" without one */
     struct mc_balloon_stats stats;
     struct mc_agent_report agent;
-    struct mc_settings own; /* what its metadata says */
-    struct mc_terms terms;  /* what holds, configuration included */
+    struct mc_stopped stopped; /* what its metadata says */
+    struct mc_settings own;    /* the same */
+    struct mc_terms terms;     /* what holds, configuration included */
+    enum mc_reclaim reclaim;
+    bool resort_hold; /* neither to be stopped nor continued: it failed, or an operator paused it */
 
     /* estimated */
     bool fresh;      /* the statistics are recent and possible */
@@ -144,10 +166,26 @@ enum mc_host_state {
     MC_HOST_LOW,   /* the guests' last resorts */
 };
 
+/* A guest that memctl has saved: it does not run. */
+struct mc_saved {
+    char uuid[MC_UUID_TEXT];
+    char name[MC_NAME_TEXT];
+    struct mc_stopped stopped;
+};
+
+/* What is known of the last resort beside the running guests. */
+struct mc_resort {
+    bool busy;            /* a guest is being stopped or continued */
+    unsigned saved_count; /* guests that memctl has saved */
+    struct mc_saved last; /* of those that may be started, the one saved last; "" for none */
+};
+
 struct mc_snapshot {
     uint64_t now_ms; /* monotonic; virtual in a simulation */
     int64_t wall_s;  /* the host's real-time clock, seconds */
     struct mc_host host;
+    uint64_t pledged; /* kept free for guests that are about to start: see admission.h */
+    struct mc_resort resort;
     struct mc_guest *guests; /* sorted by UUID */
     size_t count, room;
 };
@@ -161,6 +199,13 @@ MC_PUBLIC struct mc_guest *mc_snapshot_add(struct mc_snapshot *snapshot);
 
 /* Bring the guests into the order of their UUIDs; every reader relies on it. */
 MC_PUBLIC void mc_snapshot_sort(struct mc_snapshot *snapshot);
+
+/*
+ * Fill in saved_count and last of the snapshot's resort from guests that were found saved by memctl
+ * (mc_session_find_stopped()). Those with resort_hold are only counted.
+ */
+MC_PUBLIC void mc_snapshot_note_saved(struct mc_snapshot *snapshot,
+                                      const struct mc_snapshot *found);
 
 /* The guest with this UUID, or NULL. */
 MC_PUBLIC struct mc_guest *mc_snapshot_find(const struct mc_snapshot *snapshot, const char *uuid);
@@ -192,11 +237,31 @@ struct mc_change {
     uint64_t from, to;
 };
 
+/* What the last resort does to a guest. */
+enum mc_resort_step {
+    MC_RESORT_LEAVE,
+    MC_RESORT_SUSPEND,
+    MC_RESORT_SAVE,
+    MC_RESORT_CONTINUE,
+};
+
+/* Does the host take memory from guests, or why not? */
+enum mc_reclaim_verdict {
+    MC_RECLAIM_NOT_NEEDED,
+    MC_RECLAIM_OFF,     /* the configuration says so */
+    MC_RECLAIM_NO_SWAP, /* there is none, or it is nearly full */
+    MC_RECLAIM_NOBODY,  /* no guest has idle memory that may be taken */
+    MC_RECLAIM_WORKS,
+    MC_RECLAIM_VERDICTS,
+};
+
 /* What shall happen to the guest at the same index of the snapshot. */
 struct mc_step {
-    uint64_t wish;   /* the policy's target */
-    uint64_t target; /* the balloon target that is safe now */
-    bool send;       /* the hypervisor has to be told */
+    uint64_t wish;    /* the policy's target */
+    uint64_t target;  /* the balloon target that is safe now */
+    bool send;        /* the hypervisor has to be told */
+    uint64_t reclaim; /* what the host shall take of its resident memory now, bytes */
+    enum mc_resort_step resort;
     struct mc_change changes[MC_RULE_COUNT];
     unsigned change_count;
 };
@@ -205,16 +270,25 @@ struct mc_plan {
     uint64_t budget;    /* what all guests together may occupy, QEMU's own memory included */
     uint64_t overheads; /* QEMU's own memory of the managed guests */
     uint64_t exempt;    /* what exempt guests may take */
+    uint64_t pledged;   /* kept free for guests that are about to start */
     uint64_t reserve;   /* kept for guests in trouble */
     uint64_t strict;    /* what is left for the managed guests' memory */
     uint64_t divided;   /* what they are promised of it now, elastic: see govern/promise.c */
     uint64_t held;      /* what of the managed guests' memory is resident */
     uint64_t headroom;  /* what they could still take without harm, 0 if that is too much already */
+    uint64_t overrun;   /* by how much that is too much, 0 if there is headroom */
     uint64_t min_free;  /* the least that shall be free: the measure of the states */
     enum mc_host_state state;
     uint64_t promised; /* what managed guests can take already, whatever happens */
+    uint64_t spare;    /* for the pledges: what is free now, of the budget and on the host */
+    uint64_t givable;  /* what more there can be if the guests give all that they can */
+    uint64_t reserved; /* the sum of the reservations, with QEMUs and exempt guests */
     uint64_t surplus;  /* of `divided`, what all limits together cannot use */
     uint64_t deficit;  /* what the reservations exceed `divided` by */
+    uint64_t reclaim;  /* the sum of the steps' */
+    enum mc_reclaim_verdict reclaim_verdict;
+    unsigned stopped; /* guests that memctl has suspended or saved */
+    bool start_saved; /* start the snapshot's resort.last */
     struct mc_step *steps;
     size_t count, room;
 };
@@ -236,5 +310,7 @@ MC_PUBLIC const char *mc_source_name(enum mc_source source);
 MC_PUBLIC const char *mc_rule_name(enum mc_rule rule);
 MC_PUBLIC const char *mc_distress_name(enum mc_distress distress);
 MC_PUBLIC const char *mc_host_state_name(enum mc_host_state state);
+MC_PUBLIC const char *mc_reclaim_verdict_name(enum mc_reclaim_verdict verdict);
+MC_PUBLIC const char *mc_resort_step_name(enum mc_resort_step step);
 
 #endif

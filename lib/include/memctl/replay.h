@@ -31,6 +31,9 @@ MC_PUBLIC json_t *mc_recording_outcome(const char *uuid, uint64_t now_ms, bool d
 /* A command was not carried out, in a dry run. */
 MC_PUBLIC json_t *mc_recording_withheld(const char *uuid);
 MC_PUBLIC json_t *mc_recording_unsettle(void);
+/* The engine was told what an earlier one had learned. */
+MC_PUBLIC json_t *mc_recording_teach(const struct mc_lesson *lessons, size_t count,
+                                     uint64_t now_ms);
 
 struct mc_replay_result {
     size_t steps;             /* passes that were asked again */

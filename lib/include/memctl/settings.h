@@ -32,11 +32,21 @@ MC_PUBLIC int mc_amount_parse(const char *text, struct mc_amount *amount, struct
 /* The amount in bytes, of a whole of so many. */
 MC_PUBLIC uint64_t mc_amount_of(const struct mc_amount *amount, uint64_t whole);
 
+/* What may be done to a guest when nothing else helps the host. */
+enum mc_last_resort {
+    MC_LAST_RESORT_NONE,
+    MC_LAST_RESORT_SUSPEND, /* it stands still, and what it has may be swapped out */
+    MC_LAST_RESORT_SAVE,    /* its state goes into a file, and its QEMU ends */
+    MC_LAST_RESORT_COUNT,
+};
+
 enum mc_setting {
     MC_SETTING_SHARES,
     MC_SETTING_MIN,
     MC_SETTING_MAX,
     MC_SETTING_MANAGED,
+    MC_SETTING_LAST_RESORT,
+    MC_SETTING_COOLDOWN,
     MC_SETTING_DEDUPE,
     MC_SETTING_TRUST_DOMAIN,
     MC_SETTING_COUNT,
@@ -53,6 +63,8 @@ struct mc_settings {
     uint64_t shares;
     struct mc_amount min, max;
     bool managed;
+    enum mc_last_resort last_resort;
+    uint64_t cooldown_ms;
     bool dedupe;
     char trust_domain[MC_SETTING_TEXT];
 };
@@ -63,12 +75,19 @@ struct mc_terms {
     uint64_t min;    /* the reservation, bytes */
     uint64_t max;    /* the limit, bytes */
     bool managed;
+    enum mc_last_resort last_resort;
+    uint64_t cooldown_ms;               /* MC_UNKNOWN: the engine's */
     bool dedupe;                        /* its memory may be read to find equal pages */
     char trust_domain[MC_SETTING_TEXT]; /* guests of one domain may share pages; or MC_TRUST_OWN */
 };
 
-/* The key as people write it: "shares", "min", "max", "managed", "dedupe", "trust-domain". */
+#define MC_COOLDOWN_MOST_MS UINT64_C(3600000)
+
+/* The key as people write it: "shares", "last-resort". */
 MC_PUBLIC const char *mc_setting_name(enum mc_setting which);
+
+/* "none", "suspend", "save" */
+MC_PUBLIC const char *mc_last_resort_name(enum mc_last_resort last_resort);
 
 /*
  * Say one thing. An empty value takes the setting back. -EINVAL or -ERANGE with a sentence that
@@ -84,8 +103,11 @@ MC_PUBLIC const char *mc_settings_text(const struct mc_settings *settings, enum 
 /* Everything that `over` says, put over `settings`. */
 MC_PUBLIC void mc_settings_merge(struct mc_settings *settings, const struct mc_settings *over);
 
-/* What holds where nobody said anything: shares 1000, min 25 %, max all of it, managed,
- * dedupe, and alone in its trust domain. */
+/*
+ * What holds where nobody said anything: shares 1000, min 25 %, max all of it, managed, no last
+ * resort, dedupe, and alone in its trust domain. It says nothing of the cooldown, which is the
+ * engine's then.
+ */
 MC_PUBLIC struct mc_settings mc_settings_default(void);
 
 /*

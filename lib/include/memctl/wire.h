@@ -22,8 +22,8 @@
 
 #define MC_SOCKET_DEFAULT "/run/memctl/memctld.sock"
 
-/* Errors travel as words: "invalid", "not-found", "denied", "busy", "timeout", "protocol",
- * "failed". */
+/* Errors travel as words: "invalid", "not-found", "denied", "no-room", "busy", "timeout",
+ * "protocol", "failed". */
 MC_PUBLIC const char *mc_wire_code(int negative_errno);
 MC_PUBLIC int mc_wire_errno(const char *code);
 

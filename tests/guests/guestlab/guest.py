@@ -124,13 +124,16 @@ class Hog:
         """Gives memory back, from the end; all of it without a size. Returns bytes still held."""
         return self.call("free" + (f" {parse_size(size)}" if size is not None else ""))["held"]
 
-    def hot(self, size, period_ms=100, write=False):
-        """Keeps touching the first `size` bytes of what is held, once every period."""
-        self.call(f"hot {parse_size(size)} {period_ms}" + (" write" if write else ""))
+    def hot(self, size, period_ms=100, write=False, scattered=False):
+        """Keeps touching `size` bytes of what is held, once every period: the first ones, or pages
+        scattered over all of it."""
+        self.call(f"hot {parse_size(size)} {period_ms}" + (" write" if write else "")
+                  + (" scattered" if scattered else ""))
 
-    def cache(self, size, period_ms=1000):
-        """Keeps reading that much page cache; 0 drops it."""
-        self.call(f"cache {parse_size(size)} {period_ms}")
+    def cache(self, size, period_ms=1000, mapped=False):
+        """Keeps reading that much page cache, by read() or mapped; a smaller size later keeps the
+        rest of it idle, 0 drops it."""
+        self.call(f"cache {parse_size(size)} {period_ms}" + (" mapped" if mapped else ""))
 
     def zram(self, size):
         """Adds a swap device in compressed memory."""

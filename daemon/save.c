@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "store.h"
+#include "save.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ static int read_changes(const json_t *changes, struct mc_settings *settings, str
     json_t *value;
 
     if (!json_is_object(changes) || json_object_size(changes) == 0)
-        return mc_error_set(err, -EINVAL, "nothing to set; give shares=N, min=SIZE or max=SIZE");
+        return mc_error_set(err, -EINVAL, "nothing to set; give KEY=VALUE, as in shares=2000");
     json_object_foreach ((json_t *)changes, key, value) {
         int rc;
 
@@ -153,8 +153,8 @@ static struct save *save_new(struct request *request, struct daemon *daemon,
     return save;
 }
 
-void store_settings(struct request *request, struct daemon *daemon, struct mc_guest *guest,
-                    const json_t *args)
+void save_settings(struct request *request, struct daemon *daemon, struct mc_guest *guest,
+                   const json_t *args)
 {
     struct mc_settings settings = guest->own;
     char line[MC_NAME_TEXT + 32];

@@ -12,7 +12,7 @@ struct matrix *matrix_new(const json_t *report);
 void matrix_free(struct matrix *matrix);
 void matrix_print(const struct matrix *matrix);
 /* Returns an exit code. */
-int matrix_plot(const struct matrix *matrix, const char *file);
+int matrix_plot(const struct matrix *matrix, const char *path);
 
 /* dedupe_sketch.c */
 int sketch_save(const struct cli *cli, const char *file, const char *guest);

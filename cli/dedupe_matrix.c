@@ -195,14 +195,14 @@ static void plot_cells(FILE *file, const struct matrix *matrix)
     }
 }
 
-int matrix_plot(const struct matrix *matrix, const char *name)
+int matrix_plot(const struct matrix *matrix, const char *path)
 {
     size_t side = 2 * MARGIN + LABELS + matrix->count * CELL;
-    FILE *file = fopen(name, "we");
+    FILE *file = fopen(path, "we");
     struct mc_error err;
 
     if (!file) {
-        mc_error_set(&err, -errno, "%s cannot be written: %s", name, strerror(errno));
+        mc_error_set(&err, -errno, "%s cannot be written: %s", path, strerror(errno));
         return cli_fail(&err);
     }
     fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\">\n%s",
@@ -216,7 +216,7 @@ int matrix_plot(const struct matrix *matrix, const char *name)
     plot_cells(file, matrix);
     fputs("</svg>\n", file);
     if (ferror(file) | (fclose(file) != 0)) {
-        mc_error_set(&err, -EIO, "%s could not be written whole", name);
+        mc_error_set(&err, -EIO, "%s could not be written whole", path);
         return cli_fail(&err);
     }
     return EXIT_OK;

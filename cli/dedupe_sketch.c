@@ -119,8 +119,12 @@ int sketch_overlap(const struct cli *cli, int count, char **files)
 {
     struct sketched *sketched = calloc((size_t)count, sizeof(*sketched));
     struct mc_error err = {0};
-    int rc = sketched ? 0 : mc_error_set(&err, -ENOMEM, "out of memory");
+    int rc = 0;
 
+    if (!sketched) {
+        mc_error_set(&err, -ENOMEM, "out of memory");
+        return cli_fail(&err);
+    }
     for (int i = 0; rc == 0 && i < count; i++)
         rc = load(files[i], &sketched[i], &err);
     rc = rc < 0 ? cli_fail(&err) : print_overlaps(cli, sketched, (size_t)count);

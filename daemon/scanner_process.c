@@ -125,8 +125,8 @@ static int spawn(int theirs, pid_t *pid)
 
 static void start(struct scanner_process *process)
 {
-    int fds[2];
-    pid_t pid;
+    int fds[2] = {-1, -1};
+    pid_t pid = 0;
     int rc;
 
     process->start_at_ms = clock_now_ms() + PAUSE_MOST_MS; /* unless it starts */

@@ -149,8 +149,7 @@ static bool take_text(const json_t *object, const char *key, char *text, size_t 
 
     if (!value || strlen(value) >= size)
         return false;
-    memset(text, 0, size);
-    memcpy(text, value, strlen(value));
+    memcpy(text, value, strlen(value) + 1);
     return true;
 }
 

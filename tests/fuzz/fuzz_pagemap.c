@@ -2,6 +2,7 @@
 /* Entries of /proc/PID/pagemap: the ranges are in order, hold what is there, and nothing else. */
 #include "fuzz.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ const char *const fuzz_seeds[] = {
     NULL,
 };
 
-static void demand(int holds)
+static void demand(bool holds)
 {
     if (!holds)
         abort();

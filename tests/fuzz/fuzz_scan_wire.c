@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ const char *const fuzz_seeds[] = {
     NULL,
 };
 
-static void demand(int holds)
+static void demand(bool holds)
 {
     if (!holds)
         abort();

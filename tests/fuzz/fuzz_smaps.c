@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <memctl/units.h>
@@ -25,7 +26,7 @@ const char *const fuzz_seeds[] = {
     NULL,
 };
 
-static void demand(int holds)
+static void demand(bool holds)
 {
     if (!holds)
         abort();

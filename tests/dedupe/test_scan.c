@@ -360,7 +360,7 @@ static void a_small_table_samples_with_an_honest_error(void **state)
     (void)state;
     for (uint64_t i = 0; i < 8; i++) { /* 10240, 5120, ... copies */
         victim_fill(&web, truth, 10240 >> i, SERIES(100 + i), 0);
-        truth += 10240 >> i;
+        truth += UINT64_C(10240) >> i;
     }
     victim_fill(&web, truth, 20000, SERIES(1), 1);
     victim_fill(&db, 0, 20000, SERIES(1), 1);

@@ -47,7 +47,7 @@ class World:
                 "[dedupe]\nmode = scan\ncpu = 50%\ninterval = 1s\n"
                 f"sketch-key = {self.folder}/key\n"
                 "[guests]\ntrust-domain = lab\nmanaged = no\n")))
-            wait_for("all guests to be read", lambda: len(self.scanned()) == 3, 60)
+            wait_for("all guests to be read", lambda: len(self.scanned()) == 3, 180)
             self.parts = stack.pop_all()
 
     def close(self):
@@ -63,7 +63,7 @@ class World:
     def passes(self, count=3):
         """The report after so many more passes."""
         goal = self.report()["pass"] + count
-        wait_for("passes", lambda: self.report()["pass"] >= goal, 60)
+        wait_for("passes", lambda: self.report()["pass"] >= goal, 180)
         return self.report()
 
 
@@ -267,17 +267,17 @@ def off_is_off(world):
         assert not any("name=off" in line or "'off'" in line for line in tainted), tainted
     world.memctld.json("set", "b", "dedupe=no")
     wait_for("b to be left alone",
-             lambda: by_name(world.report())["b"]["state"] == "off", 60)
+             lambda: by_name(world.report())["b"]["state"] == "off", 180)
     report = world.passes(1)
     assert pair(report, "a", "b") == 0
     world.memctld.json("set", "b", "dedupe=yes")
-    wait_for("b to be read again", lambda: "b" in world.scanned(), 60)
+    wait_for("b to be read again", lambda: "b" in world.scanned(), 180)
 
 
 def trust_domains_part_the_saving(world):
     world.memctld.json("set", "memfd", "trust-domain=other")
     wait_for("another domain", lambda: any(
-        domain["name"] == "other" for domain in world.report()["domains"]), 60)
+        domain["name"] == "other" for domain in world.report()["domains"]), 180)
     report = world.passes(1)
     assert pair(report, "a", "memfd") > 0
     domains = {domain["name"]: domain for domain in report["domains"]}
@@ -319,9 +319,9 @@ def starts_again_when_it_is_killed(world):
     pid = subprocess.run(["pgrep", "-P", str(world.memctld.process.pid), "memctl-scan"],
                          capture_output=True, text=True, check=True).stdout.split()[0]
     subprocess.run(["kill", "-9", pid], check=True)
-    wait_for("another one", lambda: world.memctld.json("dedupe")["scanner"]["starts"] >= 2, 60)
+    wait_for("another one", lambda: world.memctld.json("dedupe")["scanner"]["starts"] >= 2, 180)
     wait_for("its first report", lambda: len(world.scanned()) == 3 and world.report()["pass"] < 10,
-             60)
+             180)
 
 
 def main():

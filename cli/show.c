@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void print_setting(const json_t *guest, const char *key, const char *value)
 {
@@ -51,6 +52,8 @@ static void print_memory(const json_t *guest)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         printf("  %-14s %-8s %s\n", rows[i].key, cli_size(guest, rows[i].key), rows[i].meaning);
+    printf("  %-14s %-8s source of what it works with\n", "source",
+           json_text(guest, "active_source"));
     if (!json_is_true(json_object_get(guest, "fresh")))
         puts("  its statistics are old or missing: it is not shrunk");
 }
@@ -67,6 +70,22 @@ static void print_plan(const json_t *plan)
     printf("target\n  %-20s %s\n", "policy", cli_size(plan, "wish"));
     json_array_foreach (changes, i, change)
         printf("  %-20s %s\n", json_text(change, "rule"), cli_size(change, "to"));
+    if (json_size(plan, "host_reclaim"))
+        printf("  %-20s %s of its idle memory\n", "host-reclaim", cli_size(plan, "host_reclaim"));
+    if (strcmp(json_text(plan, "last_resort"), "none") != 0)
+        printf("  %-20s %s\n", "last-resort", json_text(plan, "last_resort"));
+}
+
+static void print_working_set(const json_t *set)
+{
+    if (!json_is_object(set))
+        return;
+    printf(
+        "  by %s, within %.0f s: %s touched, %s of page cache read, %s the kernel's; %d%% sure\n",
+        json_text(set, "method"),
+        (double)json_integer_value(json_object_get(set, "window_ms")) / 1000,
+        cli_size(set, "active"), cli_size(set, "read_cache"), cli_size(set, "kernel"),
+        (int)json_integer_value(json_object_get(set, "confidence")));
 }
 
 static void print_agent(const json_t *agent)
@@ -82,10 +101,26 @@ static void print_agent(const json_t *agent)
     if (stall_us != MC_UNKNOWN)
         printf(", waits for memory %.1f%% of the time", (double)stall_us / 10000);
     putchar('\n');
+    print_working_set(json_object_get(agent, "working_set"));
+}
+
+static void print_stop(const json_t *guest)
+{
+    const json_t *stopped = json_object_get(guest, "stopped");
+    time_t at = (time_t)json_integer_value(json_object_get(stopped, "at_s"));
+    char when[32];
+    struct tm local;
+
+    if (!json_is_object(stopped))
+        return;
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&at, &local));
+    printf("stopped by memctl as a last resort (%s) at %s, with %s resident\n",
+           json_text(stopped, "how"), when, cli_size(stopped, "size"));
 }
 
 static void print_running(const json_t *guest)
 {
+    print_stop(guest);
     if (strcmp(json_text(guest, "exempt"), "no") != 0)
         printf("left alone: %s\n", json_text(guest, "exempt"));
     puts("settings");
@@ -98,6 +133,7 @@ static void print_running(const json_t *guest)
 
 static void print_stopped(const json_t *guest)
 {
+    print_stop(guest);
     puts("it does not run\nsettings from its next start on");
     print_terms(guest);
     printf("memory\n  %-14s %-8s what it is configured with\n", "memory",

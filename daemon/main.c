@@ -19,6 +19,7 @@
 #include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
+#include "resort.h"
 
 #define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
 
@@ -307,10 +308,12 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
+    daemon->reclaims = reclaims_new();
+    daemon->resort = resort_new();
     daemon->dedupe = dedupe_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events ||
-        !daemon->dedupe || start_watching_stalls(daemon) < 0)
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
+        !daemon->agents || !daemon->events || !daemon->dedupe || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -321,12 +324,17 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     record_begin(daemon);
+    record_lessons(daemon);
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
+    daemon->trend = trend_new();
+    if (!daemon->trend)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    daemon->trends = trend_source(daemon->trend);
     if (*daemon->config.metrics) {
-        daemon->metrics = metrics_start(daemon, err);
-        if (!daemon->metrics)
+        daemon->http = http_start(daemon, err);
+        if (!daemon->http)
             return err->code;
     }
     events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
@@ -338,6 +346,8 @@ static int start(struct daemon *daemon, struct mc_error *err)
 static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
+    if (daemon->resort)
+        resort_tell_stopped(daemon);
     agents_free(daemon->agents);
     dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
@@ -345,7 +355,8 @@ static void stop(struct daemon *daemon)
     admissions_free(&daemon->admissions);
     control_stop(daemon->control);
     librarian_free(daemon->librarian);
-    metrics_stop(daemon->metrics);
+    http_stop(daemon->http);
+    trend_free(daemon->trend);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -358,6 +369,8 @@ static void stop(struct daemon *daemon)
         event_free(daemon->stalled);
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
+    reclaims_free(daemon->reclaims);
+    resort_free(daemon->resort);
     events_free(daemon->events);
     keeper_close(daemon->keeper);
     recorder_close(daemon->recorder);

@@ -10,6 +10,7 @@
 
 #include <ini.h>
 
+#include <memctl/scan.h>
 #include <memctl/units.h>
 #include <memctl/wire.h>
 
@@ -34,6 +35,10 @@ struct config config_default(void)
         .page = true,
         .policy = "idle-tax",
         .engine = mc_engine_config_default(),
+        .dedupe = {.cpu_percent = 2,
+                   .busy_cpu_percent = 10,
+                   .interval_ms = 60000,
+                   .table_share = mc_scanner_config_default().table_share},
         .history = mc_store_config_default(),
         .defaults = mc_settings_default(),
     };
@@ -332,6 +337,61 @@ static int read_calm(struct config *config, const char *value, struct mc_error *
     return mc_size_parse(value, 0, &config->engine.calm_bytes, err);
 }
 
+static int read_dedupe_mode(struct config *config, const char *value, struct mc_error *err)
+{
+    config->dedupe.scan = strcmp(value, "scan") == 0;
+    if (!config->dedupe.scan && strcmp(value, "off") != 0)
+        return mc_error_set(err, -EINVAL, "'%s' is neither off nor scan", value);
+    return 0;
+}
+
+/* Whole percents: "2%", or 2. */
+static int read_cpu(const char *value, unsigned *percent, struct mc_error *err)
+{
+    char *end;
+    unsigned long number = strtoul(value, &end, 10);
+
+    if (end == value || *value == '-' || (*end == '%' ? end[1] : *end) || !number || number > 100)
+        return mc_error_set(err, -ERANGE, "'%s' is not from 1%% to 100%% of a processor", value);
+    *percent = (unsigned)number;
+    return 0;
+}
+
+static int read_dedupe_cpu(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_cpu(value, &config->dedupe.cpu_percent, err);
+}
+
+static int read_dedupe_busy_cpu(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_cpu(value, &config->dedupe.busy_cpu_percent, err);
+}
+
+static int read_dedupe_interval(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 86400000, "24h", &config->dedupe.interval_ms, err);
+}
+
+static int read_dedupe_table(struct config *config, const char *value, struct mc_error *err)
+{
+    struct mc_amount said;
+    int rc = mc_amount_parse(value, &said, err);
+
+    if (rc < 0)
+        return rc;
+    if (!said.percent || !said.value || said.value > MC_AMOUNT_WHOLE / 20)
+        return mc_error_set(err, -ERANGE, "'%s' is not from 0.01%% to 5%%", value);
+    config->dedupe.table_share = (unsigned)said.value;
+    return 0;
+}
+
+static int read_sketch_key(struct config *config, const char *value, struct mc_error *err)
+{
+    if (*value && *value != '/')
+        return mc_error_set(err, -EINVAL, "'%s' is not an absolute path", value);
+    return read_text(config->dedupe.sketch_key, sizeof(config->dedupe.sketch_key), value, err);
+}
+
 static const struct {
     const char *section, *name;
     int (*read)(struct config *config, const char *value, struct mc_error *err);
@@ -357,6 +417,12 @@ static const struct {
     {"governor", "floor-margin", read_margin},
     {"governor", "calm", read_calm},
     {"budget", "distress-reserve", read_distress_reserve},
+    {"dedupe", "mode", read_dedupe_mode},
+    {"dedupe", "cpu", read_dedupe_cpu},
+    {"dedupe", "cpu-when-short", read_dedupe_busy_cpu},
+    {"dedupe", "interval", read_dedupe_interval},
+    {"dedupe", "table", read_dedupe_table},
+    {"dedupe", "sketch-key", read_sketch_key},
     {"governor", "shrink-rate", read_shrink_rate},
     {"governor", "boot-grace", read_boot_grace},
     {"governor", "foreign-hold", read_foreign_hold},
@@ -423,7 +489,7 @@ int config_set(struct config *config, const char *section, const char *name, con
         return mc_error_set(err, -EINVAL, "unknown key; see memctld.conf(5)");
     return mc_error_set(err, -EINVAL,
                         "unknown section; known are memctld, budget, history, policy, "
-                        "governor, guests and guests PATTERN");
+                        "governor, dedupe, guests and guests PATTERN");
 }
 
 static int on_key(void *opaque, const char *section, const char *name, const char *value)

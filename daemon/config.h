@@ -16,6 +16,15 @@ struct guest_rule {
     struct mc_settings settings;
 };
 
+/* Which guests' memory is read for equal pages, and what that may cost. */
+struct dedupe_config {
+    bool scan;                              /* else not one byte of any guest is read */
+    unsigned cpu_percent, busy_cpu_percent; /* of one processor; while the host is short */
+    uint64_t interval_ms;                   /* between the starts of two passes */
+    unsigned table_share;                   /* ten-thousandths of the memory that is scanned */
+    char sketch_key[4096];                  /* the file with the key, "" for no sketches */
+};
+
 struct policy_param {
     char name[64], value[64];
 };
@@ -36,6 +45,7 @@ struct config {
     struct policy_param policy_params[8];
     size_t policy_param_count;
     struct mc_engine_config engine;
+    struct dedupe_config dedupe;
     struct mc_settings defaults;
     struct guest_rule *rules;
     size_t rule_count;

@@ -35,6 +35,10 @@ bool request_is_alive(const struct request *request);
 /* verbs.c: a running guest of the snapshot with its plan. */
 json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest);
 
+/* dedupe_verb.c */
+void handle_dedupe(struct request *request, struct daemon *daemon, const json_t *args);
+void handle_dedupe_sketch(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* agent_verb.c */
 void handle_agent_enable(struct request *request, struct daemon *daemon, const json_t *args);
 

@@ -15,8 +15,9 @@
  *
  * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
  * and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page
- * for people), agents.c (the host's ends of the channels to the agents in the guests). Everything
- * here runs on the main loop; only jobs on lanes run elsewhere.
+ * for people), agents.c (the host's ends of the channels to the agents in the guests), dedupe.c
+ * with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/).
+ * Everything here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -43,6 +44,7 @@
 #include "watch.h"
 
 struct agents;
+struct dedupe;
 struct librarian;
 struct follower;
 struct observation;
@@ -135,6 +137,7 @@ struct daemon {
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, save.c */
+    struct dedupe *dedupe;
     struct http *http;
     struct trend *trend;
     struct trend_source trends; /* what the page's charts show */

@@ -15,6 +15,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agents.h"
+#include "dedupe.h"
 #include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
@@ -309,9 +310,10 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->act = act_new();
     daemon->reclaims = reclaims_new();
     daemon->resort = resort_new();
+    daemon->dedupe = dedupe_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || start_watching_stalls(daemon) < 0)
+        !daemon->agents || !daemon->events || !daemon->dedupe || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -347,6 +349,7 @@ static void stop(struct daemon *daemon)
     if (daemon->resort)
         resort_tell_stopped(daemon);
     agents_free(daemon->agents);
+    dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
     admissions_free(&daemon->admissions);
@@ -365,6 +368,7 @@ static void stop(struct daemon *daemon)
     if (daemon->stalled)
         event_free(daemon->stalled);
     act_free(daemon->act);
+    dedupe_free(daemon->dedupe);
     reclaims_free(daemon->reclaims);
     resort_free(daemon->resort);
     events_free(daemon->events);

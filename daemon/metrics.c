@@ -300,6 +300,7 @@ void answer_metrics(struct exchange *exchange, const struct daemon *daemon)
     add_agents(&out, daemon);
     add_clients(&out, daemon);
     add_history(&out, daemon);
+    add_dedupe(&out, daemon);
     add_process(&out);
     /* Old numbers would look like present ones. */
     if (daemon->has_plan && daemon->link.up)

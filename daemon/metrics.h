@@ -33,4 +33,7 @@ void add_guests(struct exposition *out, const struct daemon *daemon);
 /* metrics_process.c: the process itself, as the client libraries name it. */
 void add_process(struct exposition *out);
 
+/* metrics_dedupe.c */
+void add_dedupe(struct exposition *out, const struct daemon *daemon);
+
 #endif

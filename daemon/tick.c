@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "agents.h"
+#include "dedupe.h"
 #include "log.h"
 #include "resort.h"
 
@@ -82,6 +83,7 @@ static void decide_and_act(struct daemon *daemon)
     reclaims_mark(daemon);
     resort_mark(daemon);
     act_mark_busy(daemon->act, &daemon->snapshot);
+    dedupe_follow(daemon->dedupe);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
             log_error("no plan, all guests stay as they are: %s", err.text);

@@ -202,6 +202,8 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 static const struct verb verbs[] = {
     {"admit", true, handle_admit},
     {"agent-enable", true, handle_agent_enable},
+    {"dedupe", false, handle_dedupe},
+    {"dedupe-sketch", true, handle_dedupe_sketch},
     {"events", false, handle_events},
     {"explain", false, handle_explain},
     {"history", false, handle_history},

@@ -43,7 +43,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket= | --plot | --plot= | --store | --store= | --root | --root=)
+    --socket | --socket= | --plot | --plot= | --sketch | --sketch= | --store | --store= | --root | --root=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -126,6 +126,13 @@ _memctl() {
         )
         return
     fi
+    if [[ $cur == -* && ${words[0]-} == dedupe ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--matrix\n--plot\n--sketch\n--overlap\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == simulate ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--policy\n--param\n--compare\n--interval\n--plot\n--series\n--json\n--help' \
@@ -143,7 +150,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndedupe\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     agent:1)
@@ -171,7 +178,7 @@ _memctl() {
             fi
         done < <(_memctl_guests "${memctl[@]}")
         ;;
-    simulate:*)
+    simulate:* | dedupe:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames 2>/dev/null
         ;;

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter --until --tier --store --add --like --use --remove --host-memory --budget --connect --root
+        else if contains -- $word --socket --policy --param --compare --interval --plot --sketch --series --since --guest --sort --filter --until --tier --store --add --like --use --remove --host-memory --budget --connect --root
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -62,6 +62,11 @@ end
 function __memctl_admitting
     set -l words (__memctl_words)
     test "$words[1]" = admit
+end
+
+function __memctl_deduping
+    set -l words (__memctl_words)
+    test "$words[1]" = dedupe
 end
 
 function __memctl_setting_wanted
@@ -123,6 +128,12 @@ complete -c memctl -n '__memctl_at 0' -a doctor -d 'find what is wrong with host
 complete -c memctl -n __memctl_examining -l all -d 'also what is well'
 complete -c memctl -n __memctl_examining -l connect -x -d 'where libvirt is'
 complete -c memctl -n __memctl_examining -l root -rF -d 'a copy of a host'
+complete -c memctl -n '__memctl_at 0' -a dedupe -d 'show which guests have equal pages'
+complete -c memctl -n __memctl_deduping -F
+complete -c memctl -n __memctl_deduping -l matrix -d 'who shares with whom'
+complete -c memctl -n __memctl_deduping -l plot -rF -d 'the same as a picture'
+complete -c memctl -n __memctl_deduping -l sketch -rF -d 'write a sketch'
+complete -c memctl -n __memctl_deduping -l overlap -d 'compare sketches'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before it starts'
 complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'

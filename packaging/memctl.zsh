@@ -45,6 +45,7 @@ _memctl() {
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
+        'dedupe:show which guests have equal pages'
         'agent:what agents say and what is missing; add a channel'
         'history:show how a guest, or the host, fared'
         'doctor:find what is wrong with host and guests'
@@ -82,6 +83,9 @@ _memctl() {
         '--host-memory[plan: memory of the host]:size:' \
         '--budget[plan: budget of all guests]:size:' \
         '--guest[events: about this guest]:guest:_memctl_guests' \
+        '--matrix[dedupe: who shares with whom]' \
+        '--sketch[dedupe: write a sketch]:file:_files' \
+        '--overlap[dedupe: compare sketches]' \
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
         '--compare[simulate: policies with commas between them]:policies:' \
@@ -109,7 +113,7 @@ _memctl() {
         show | explain | history | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
         agent) compadd status enable ;;
-        replay | simulate) _files ;;
+        replay | simulate | dedupe) _files ;;
         esac
         ;;
     setting)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@
 
 #include "confine.h"
 #include "dedupe/pace.h"
-#include "dedupe/scan_wire.h"
+#include "wire.h"
 
 #define SOCKET_FD 3
 
@@ -30,7 +31,7 @@
 
 struct scan {
     struct mc_scanner *scanner;
-    struct mc_scan_orders orders;
+    struct scan_orders orders;
     struct mc_pace pace;
     uint64_t pass_began_ms;
     uint64_t alive_ms;
@@ -47,17 +48,17 @@ static uint64_t now_us(clockid_t clock)
 
 /* ---- what memctld says ---- */
 
-static int on_guest(struct scan *scan, struct mc_scan_packet *packet)
+static int on_guest(struct scan *scan, struct scan_packet *packet)
 {
     struct mc_scan_guest guest;
-    int rc = mc_scan_take_guest(packet, &guest);
+    int rc = scan_take_guest(packet, &guest);
 
     if (rc == 0)
         mc_scanner_put(scan->scanner, &guest); /* beyond the most there can be: left out */
     return rc;
 }
 
-static int on_remove(struct scan *scan, struct mc_scan_packet *packet)
+static int on_remove(struct scan *scan, struct scan_packet *packet)
 {
     const char *uuid = json_string_value(json_object_get(packet->message, "uuid"));
 
@@ -67,10 +68,10 @@ static int on_remove(struct scan *scan, struct mc_scan_packet *packet)
     return 0;
 }
 
-static int on_config(struct scan *scan, struct mc_scan_packet *packet)
+static int on_config(struct scan *scan, struct scan_packet *packet)
 {
-    struct mc_scan_orders orders = {0};
-    int rc = mc_scan_take_orders(packet->message, &orders);
+    struct scan_orders orders = {0};
+    int rc = scan_take_orders(packet->message, &orders);
 
     if (rc < 0)
         return rc;
@@ -82,11 +83,11 @@ static int on_config(struct scan *scan, struct mc_scan_packet *packet)
     return 0;
 }
 
-static int handle(struct scan *scan, struct mc_scan_packet *packet)
+static int handle(struct scan *scan, struct scan_packet *packet)
 {
     static const struct {
         const char *type;
-        int (*handle)(struct scan *scan, struct mc_scan_packet *packet);
+        int (*handle)(struct scan *scan, struct scan_packet *packet);
     } table[] = {{"guest", on_guest}, {"remove", on_remove}, {"config", on_config}};
     const char *type = json_string_value(json_object_get(packet->message, "type"));
 
@@ -99,13 +100,13 @@ static int handle(struct scan *scan, struct mc_scan_packet *packet)
 static int listen_to_all(struct scan *scan)
 {
     for (;;) {
-        struct mc_scan_packet packet;
-        int rc = mc_scan_receive(SOCKET_FD, &packet);
+        struct scan_packet packet;
+        int rc = scan_receive(SOCKET_FD, &packet);
 
         if (rc < 0)
             return rc == -EAGAIN || rc == -EINTR ? 0 : rc;
         rc = handle(scan, &packet);
-        mc_scan_packet_free(&packet);
+        scan_packet_free(&packet);
         if (rc < 0)
             return rc;
     }
@@ -126,11 +127,11 @@ static int tell_alive(struct scan *scan)
         return 0;
     scan->alive_ms = now_ms;
     mc_scanner_progress(scan->scanner, &met, &all);
-    return mc_scan_send(SOCKET_FD,
-                        json_pack("{s:s, s:I, s:I, s:I}", "type", "alive", "met", (json_int_t)met,
-                                  "all", (json_int_t)all, "cpu_us",
-                                  (json_int_t)now_us(CLOCK_PROCESS_CPUTIME_ID)),
-                        NULL, 0);
+    return scan_send(SOCKET_FD,
+                     json_pack("{s:s, s:I, s:I, s:I}", "type", "alive", "met", (json_int_t)met,
+                               "all", (json_int_t)all, "cpu_us",
+                               (json_int_t)now_us(CLOCK_PROCESS_CPUTIME_ID)),
+                     NULL, 0);
 }
 
 /* ---- work ---- */
@@ -158,8 +159,8 @@ static int64_t work(struct scan *scan)
     }
     if (rc == 1) {
         scan->in_pass = false;
-        rc = mc_scan_send_report(SOCKET_FD, mc_scanner_report(scan->scanner), sketch_of,
-                                 scan->scanner);
+        rc =
+            scan_send_report(SOCKET_FD, mc_scanner_report(scan->scanner), sketch_of, scan->scanner);
     }
     if (rc < 0)
         return rc;
@@ -223,6 +224,7 @@ int main(int argc, char **argv)
         fputs("memctl-scan: started by memctld, not by hand; see memctl-scan(8)\n", stderr);
         return 2;
     }
+    close_range(SOCKET_FD + 1, ~0U, 0); /* memctld's, if one is not close-on-exec */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     json_object_seed(0); /* opens /dev/urandom, which is not possible any more in a moment */
     rc = mc_scanner_new(&config, &scan.scanner, &err);
@@ -235,6 +237,7 @@ int main(int argc, char **argv)
     rc = run(&scan);
     if (rc != -EPIPE)
         fprintf(stderr, "memctl-scan: stops: %s\n", strerror(-rc));
-    /* Not through exit(): nothing is buffered, and a sanitizer's goodbye is not in the filter. */
-    _exit(rc == -EPIPE ? 0 : 1);
+    /* Nothing is buffered; and what a sanitizer does at the end is not in the filter. */
+    syscall(SYS_exit_group, rc == -EPIPE ? 0 : 1);
+    return 1;
 }

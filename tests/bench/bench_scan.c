@@ -28,7 +28,7 @@ static double now(clockid_t clock)
 
 /* Four sums at once, or the additions would be waited for instead of the memory. */
 #ifdef __x86_64__
-__attribute__((target("avx2"), optimize("O3")))
+__attribute__((target("avx2")))
 #endif
 static uint64_t
 sum_up(const uint64_t *words, size_t count)

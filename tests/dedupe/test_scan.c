@@ -3,7 +3,7 @@
  */
 #include "testing.h"
 
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,6 +343,53 @@ static void a_guest_that_always_writes_gains_nothing(void **state)
     victim_end(&evil);
 }
 
+/*
+ * A table that is far too small: a few contents make up most of the copies, many contents have two,
+ * and most have one. What is told must hold the truth within its error.
+ */
+static void a_small_table_samples_with_an_honest_error(void **state)
+{
+    struct mc_scanner_config config = {
+        .table_share = 1, .table_least = 128 * 1024, .compare = true};
+    struct victim web = victim_start(VICTIM_PRIVATE, 65536),
+                  db = victim_start(VICTIM_PRIVATE, 65536);
+    struct mc_scanner *scanner = new_scanner(&config);
+    const struct mc_dedupe_report *report;
+    uint64_t truth = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 8; i++) { /* 10240, 5120, ... copies */
+        victim_fill(&web, truth, 10240 >> i, SERIES(100 + i), 0);
+        truth += UINT64_C(10240) >> i;
+    }
+    victim_fill(&web, truth, 20000, SERIES(1), 1);
+    victim_fill(&db, 0, 20000, SERIES(1), 1);
+    victim_fill(&db, 20000, 30000, SERIES(2), 1);
+    truth = truth - 8 + 20000; /* all copies of the heavy ones but one; one of each pair */
+    put(scanner, &web, "web", "red");
+    put(scanner, &db, "db", "red");
+    for (unsigned n = 0; n < 2; n++) {
+        const struct mc_dedupe_domain *red;
+        uint64_t saving, error;
+
+        report = pass(scanner);
+        red = mc_dedupe_report_domain(report, "red");
+        saving = red->saving / MC_PAGE;
+        error = red->error / MC_PAGE;
+        print_message("# one of %u contents: saving %" PRIu64 " +- %" PRIu64 ", truth %" PRIu64
+                      "; shared %" PRIu64 "\n",
+                      report->sample, saving, error, truth, pair_of(report, "web", "db"));
+        assert_true(report->sample > 1);
+        assert_true(report->table_bytes <= 128 * 1024);
+        assert_true(error > 0 && error < truth / 4);
+        /* One time of twenty it may be outside, but never far. */
+        assert_true(saving + 3 * error >= truth && saving <= truth + 3 * error);
+    }
+    mc_scanner_free(scanner);
+    victim_end(&web);
+    victim_end(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_guest_that_ends_does_not_stop_the_others),
         cmocka_unit_test(off_is_not_read),
         cmocka_unit_test(a_guest_that_always_writes_gains_nothing),
+        cmocka_unit_test(a_small_table_samples_with_an_honest_error),
     };
 
     return cmocka_run_group_tests_name("scan", tests, NULL, NULL);

@@ -57,7 +57,8 @@ class Memctld:
                           "--socket", str(self.socket), "--metrics", f"127.0.0.1:{self.port}"]
         for name, value in options.items():
             self.arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
-        self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"))
+        self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"),
+                                MEMCTL_SCAN=str(self.build / "daemon" / "scanner" / "memctl-scan"))
         if preload:
             self.environment["LD_PRELOAD"] = str(preload)
         self.process = None

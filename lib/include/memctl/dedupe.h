@@ -87,6 +87,17 @@ struct mc_sketch {
     uint64_t hashes[MC_SKETCH_SIZE];
 };
 
+/* How many different contents there are, zero pages apart; exact below MC_SKETCH_SIZE. */
+MC_PUBLIC double mc_sketch_contents(const struct mc_sketch *sketch);
+/* Add what `from` contains; `into` may be {0}. */
+MC_PUBLIC void mc_sketch_union(struct mc_sketch *into, const struct mc_sketch *from);
+/*
+ * How many contents are in both; the truth is within +- error, 19 times of 20. Sketches of
+ * different keys have nothing in common.
+ */
+MC_PUBLIC double mc_sketch_shared(const struct mc_sketch *a, const struct mc_sketch *b,
+                                  double *error);
+
 struct mc_dedupe_report {
     uint64_t pass;        /* how many were finished; 0: the rest says nothing yet */
     int64_t wall_s;       /* when the last one was, real-time clock */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "dedupe/scan_wire.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,20 +39,20 @@ static int send_text(int fd, char *text, size_t length, const int *fds, size_t c
     return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
-int mc_scan_send(int fd, json_t *message, const int *fds, size_t count)
+int scan_send(int fd, json_t *message, const int *fds, size_t count)
 {
     char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
     size_t length = text ? strlen(text) : 0;
     int rc = -ENOMEM;
 
     if (text)
-        rc = length > MC_SCAN_PACKET_MAX ? -EMSGSIZE : send_text(fd, text, length, fds, count);
+        rc = length > SCAN_PACKET_MAX ? -EMSGSIZE : send_text(fd, text, length, fds, count);
     free(text);
     json_decref(message);
     return rc;
 }
 
-static void take_fds(struct msghdr *header, struct mc_scan_packet *packet)
+static void take_fds(struct msghdr *header, struct scan_packet *packet)
 {
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
          control = CMSG_NXTHDR(header, control)) {
@@ -72,11 +72,11 @@ static void take_fds(struct msghdr *header, struct mc_scan_packet *packet)
     }
 }
 
-int mc_scan_receive(int fd, struct mc_scan_packet *packet)
+int scan_receive(int fd, struct scan_packet *packet)
 {
-    char *text = malloc(MC_SCAN_PACKET_MAX);
+    char *text = malloc(SCAN_PACKET_MAX);
     union fds_space space;
-    struct iovec piece = {text, MC_SCAN_PACKET_MAX};
+    struct iovec piece = {text, SCAN_PACKET_MAX};
     struct msghdr header = {.msg_iov = &piece,
                             .msg_iovlen = 1,
                             .msg_control = space.bytes,
@@ -84,7 +84,7 @@ int mc_scan_receive(int fd, struct mc_scan_packet *packet)
     ssize_t got;
     int rc = 0;
 
-    *packet = (struct mc_scan_packet){0};
+    *packet = (struct scan_packet){0};
     if (!text)
         return -ENOMEM;
     got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
@@ -100,22 +100,22 @@ int mc_scan_receive(int fd, struct mc_scan_packet *packet)
         rc = -EPROTO;
     free(text);
     if (rc < 0)
-        mc_scan_packet_free(packet);
+        scan_packet_free(packet);
     return rc;
 }
 
-void mc_scan_packet_free(struct mc_scan_packet *packet)
+void scan_packet_free(struct scan_packet *packet)
 {
     json_decref(packet->message);
     for (size_t i = 0; i < packet->fd_count; i++)
         if (packet->fds[i] >= 0)
             close(packet->fds[i]);
-    *packet = (struct mc_scan_packet){0};
+    *packet = (struct scan_packet){0};
 }
 
 /* ---- guests ---- */
 
-int mc_scan_send_guest(int fd, const struct mc_scan_guest *guest)
+int scan_send_guest(int fd, const struct mc_scan_guest *guest)
 {
     int fds[MC_SCAN_REGIONS_MAX + 1];
     json_t *regions = json_array();
@@ -133,13 +133,13 @@ int mc_scan_send_guest(int fd, const struct mc_scan_guest *guest)
                                "size", (json_int_t)region->size, "offset",
                                (json_int_t)region->offset, "shared", region->fd >= 0));
     }
-    return mc_scan_send(fd,
-                        json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:i, s:b, s:o}", "type",
-                                  "guest", "uuid", guest->uuid, "name", guest->name, "domain",
-                                  guest->domain, "state", (int)guest->state, "why", guest->why,
-                                  "mergeable", guest->mergeable, "pid", (int)guest->pid, "read",
-                                  guest->pagemap >= 0, "regions", regions),
-                        fds, count);
+    return scan_send(fd,
+                     json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:i, s:b, s:o}", "type",
+                               "guest", "uuid", guest->uuid, "name", guest->name, "domain",
+                               guest->domain, "state", (int)guest->state, "why", guest->why,
+                               "mergeable", guest->mergeable, "pid", (int)guest->pid, "read",
+                               guest->pagemap >= 0, "regions", regions),
+                     fds, count);
 }
 
 /* A text that fits; else the field stays as it was. */
@@ -149,8 +149,7 @@ static bool take_text(const json_t *object, const char *key, char *text, size_t 
 
     if (!value || strlen(value) >= size)
         return false;
-    memset(text, 0, size);
-    memcpy(text, value, strlen(value));
+    memcpy(text, value, strlen(value) + 1);
     return true;
 }
 
@@ -174,7 +173,7 @@ static bool take_region(const json_t *object, struct mc_scan_region *region)
            region->size % MC_PAGE == 0 && region->address % MC_PAGE == 0;
 }
 
-static int next_fd(struct mc_scan_packet *packet, size_t *used)
+static int next_fd(struct scan_packet *packet, size_t *used)
 {
     int fd = *used < packet->fd_count ? packet->fds[*used] : -1;
 
@@ -183,7 +182,7 @@ static int next_fd(struct mc_scan_packet *packet, size_t *used)
     return fd;
 }
 
-static bool take_regions(struct mc_scan_packet *packet, struct mc_scan_guest *guest)
+static bool take_regions(struct scan_packet *packet, struct mc_scan_guest *guest)
 {
     const json_t *regions = json_object_get(packet->message, "regions");
     uint64_t pages = 0;
@@ -210,7 +209,7 @@ static bool take_regions(struct mc_scan_packet *packet, struct mc_scan_guest *gu
     return pages <= UINT32_MAX && used == packet->fd_count;
 }
 
-int mc_scan_take_guest(struct mc_scan_packet *packet, struct mc_scan_guest *guest)
+int scan_take_guest(struct scan_packet *packet, struct mc_scan_guest *guest)
 {
     const json_t *message = packet->message;
     uint64_t state, pid;
@@ -234,23 +233,23 @@ int mc_scan_take_guest(struct mc_scan_packet *packet, struct mc_scan_guest *gues
 
 /* ---- orders ---- */
 
-int mc_scan_send_orders(int fd, const struct mc_scan_orders *orders)
+int scan_send_orders(int fd, const struct scan_orders *orders)
 {
     json_t *key = json_array();
 
     for (size_t i = 0; i < orders->key_size; i++)
         json_array_append_new(key, json_integer(orders->key[i]));
-    return mc_scan_send(fd,
-                        json_pack("{s:s, s:i, s:I, s:i, s:I, s:b, s:o}", "type", "config", "cpu",
-                                  (int)orders->cpu_percent, "interval",
-                                  (json_int_t)orders->interval_ms, "table_share",
-                                  (int)orders->scanner.table_share, "table_least",
-                                  (json_int_t)orders->scanner.table_least, "compare",
-                                  orders->scanner.compare, "key", key),
-                        NULL, 0);
+    return scan_send(fd,
+                     json_pack("{s:s, s:i, s:I, s:i, s:I, s:b, s:o}", "type", "config", "cpu",
+                               (int)orders->cpu_percent, "interval",
+                               (json_int_t)orders->interval_ms, "table_share",
+                               (int)orders->scanner.table_share, "table_least",
+                               (json_int_t)orders->scanner.table_least, "compare",
+                               orders->scanner.compare, "key", key),
+                     NULL, 0);
 }
 
-int mc_scan_take_orders(const json_t *message, struct mc_scan_orders *orders)
+int scan_take_orders(const json_t *message, struct scan_orders *orders)
 {
     const json_t *key = json_object_get(message, "key");
     uint64_t cpu, share;
@@ -259,7 +258,7 @@ int mc_scan_take_orders(const json_t *message, struct mc_scan_orders *orders)
         !take_number(message, "interval", UINT64_C(86400000), &orders->interval_ms) ||
         !take_number(message, "table_share", 10000, &share) ||
         !take_number(message, "table_least", MC_SIZE_MAX, &orders->scanner.table_least) ||
-        json_array_size(key) > MC_SCAN_KEY_MAX)
+        json_array_size(key) > SCAN_KEY_MAX)
         return -EPROTO;
     orders->cpu_percent = (unsigned)cpu;
     orders->scanner.table_share = (unsigned)share;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dedupe/scan_wire.h"
+#include "wire.h"
 
 /* Pairs in one packet; each is four numbers. */
 #define PAIRS 512
@@ -137,44 +137,44 @@ static json_t *sketch_message(const char *uuid, const struct mc_sketch *sketch)
     return json_pack("{s:s, s:s, s:o}", "type", "sketch", "uuid", uuid, "hashes", hashes);
 }
 
-int mc_scan_send_report(int fd, const struct mc_dedupe_report *report,
-                        const struct mc_sketch *(*sketch)(const void *opaque, const char *uuid),
-                        const void *opaque)
+int scan_send_report(int fd, const struct mc_dedupe_report *report,
+                     const struct mc_sketch *(*sketch)(const void *opaque, const char *uuid),
+                     const void *opaque)
 {
-    int rc = mc_scan_send(fd, head_message(report), NULL, 0);
+    int rc = scan_send(fd, head_message(report), NULL, 0);
 
     for (size_t i = 0; rc == 0 && i < report->guest_count; i++)
-        rc = mc_scan_send(fd, guest_message(&report->guests[i]), NULL, 0);
+        rc = scan_send(fd, guest_message(&report->guests[i]), NULL, 0);
     for (size_t i = 0; rc == 0 && i < report->domain_count; i++)
-        rc = mc_scan_send(fd, domain_message(&report->domains[i]), NULL, 0);
+        rc = scan_send(fd, domain_message(&report->domains[i]), NULL, 0);
     for (size_t i = 0; rc == 0 && i < report->pair_count; i += PAIRS)
-        rc = mc_scan_send(
-            fd, pairs_message(&report->pairs[i], mc_min_u64(PAIRS, report->pair_count - i)), NULL,
-            0);
+        rc = scan_send(fd,
+                       pairs_message(&report->pairs[i], mc_min_u64(PAIRS, report->pair_count - i)),
+                       NULL, 0);
     for (size_t i = 0; rc == 0 && sketch && i < report->guest_count; i++) {
         const struct mc_sketch *taken = sketch(opaque, report->guests[i].uuid);
 
         if (taken)
-            rc = mc_scan_send(fd, sketch_message(report->guests[i].uuid, taken), NULL, 0);
+            rc = scan_send(fd, sketch_message(report->guests[i].uuid, taken), NULL, 0);
     }
-    return rc < 0 ? rc : mc_scan_send(fd, json_pack("{s:s}", "type", "end"), NULL, 0);
+    return rc < 0 ? rc : scan_send(fd, json_pack("{s:s}", "type", "end"), NULL, 0);
 }
 
 /* ---- taking ---- */
 
-void mc_scan_inbox_free(struct mc_scan_inbox *inbox)
+void scan_inbox_free(struct scan_inbox *inbox)
 {
     mc_dedupe_report_free(&inbox->report);
     free(inbox->sketches);
-    *inbox = (struct mc_scan_inbox){0};
+    *inbox = (struct scan_inbox){0};
 }
 
-static int take_head(struct mc_scan_inbox *inbox, const json_t *message)
+static int take_head(struct scan_inbox *inbox, const json_t *message)
 {
     struct mc_dedupe_report *report = &inbox->report;
     uint64_t guests, domains, wall_s, sample;
 
-    mc_scan_inbox_free(inbox);
+    scan_inbox_free(inbox);
     if (!take_numbers(message, heads, LENGTH(heads), report) ||
         !take_number(message, "guests", MC_DEDUPE_GUESTS_MAX, &guests) ||
         !take_number(message, "domains", guests, &domains) ||
@@ -195,7 +195,7 @@ static int take_head(struct mc_scan_inbox *inbox, const json_t *message)
     return 0;
 }
 
-static int take_guest(struct mc_scan_inbox *inbox, const json_t *message)
+static int take_guest(struct scan_inbox *inbox, const json_t *message)
 {
     struct mc_dedupe_guest *guest = &inbox->report.guests[inbox->report.guest_count];
     uint64_t state;
@@ -215,7 +215,7 @@ static int take_guest(struct mc_scan_inbox *inbox, const json_t *message)
     return 0;
 }
 
-static int take_domain(struct mc_scan_inbox *inbox, const json_t *message)
+static int take_domain(struct scan_inbox *inbox, const json_t *message)
 {
     struct mc_dedupe_domain *domain = &inbox->report.domains[inbox->report.domain_count];
     uint64_t guests;
@@ -233,7 +233,7 @@ static int take_domain(struct mc_scan_inbox *inbox, const json_t *message)
     return 0;
 }
 
-static int take_pair(const struct mc_scan_inbox *inbox, const json_t *item,
+static int take_pair(const struct scan_inbox *inbox, const json_t *item,
                      struct mc_dedupe_pair *pair)
 {
     json_int_t a, b, shared, error;
@@ -245,7 +245,7 @@ static int take_pair(const struct mc_scan_inbox *inbox, const json_t *item,
     return 0;
 }
 
-static int take_pairs(struct mc_scan_inbox *inbox, const json_t *message)
+static int take_pairs(struct scan_inbox *inbox, const json_t *message)
 {
     const json_t *list = json_object_get(message, "pairs");
     struct mc_dedupe_report *report = &inbox->report;
@@ -268,7 +268,7 @@ static int take_pairs(struct mc_scan_inbox *inbox, const json_t *message)
     return 0;
 }
 
-static int take_sketch(struct mc_scan_inbox *inbox, const json_t *message)
+static int take_sketch(struct scan_inbox *inbox, const json_t *message)
 {
     const json_t *hashes = json_object_get(message, "hashes");
     const char *uuid = json_string_value(json_object_get(message, "uuid"));
@@ -287,7 +287,7 @@ static int take_sketch(struct mc_scan_inbox *inbox, const json_t *message)
     return 0;
 }
 
-static int take_end(struct mc_scan_inbox *inbox, const json_t *message)
+static int take_end(struct scan_inbox *inbox, const json_t *message)
 {
     (void)message;
     return inbox->report.guest_count == inbox->guest_room &&
@@ -296,11 +296,11 @@ static int take_end(struct mc_scan_inbox *inbox, const json_t *message)
                : -EPROTO;
 }
 
-int mc_scan_take_part(struct mc_scan_inbox *inbox, const json_t *message)
+int scan_take_part(struct scan_inbox *inbox, const json_t *message)
 {
     static const struct {
         const char *type;
-        int (*take)(struct mc_scan_inbox *inbox, const json_t *message);
+        int (*take)(struct scan_inbox *inbox, const json_t *message);
     } parts[] = {
         {"report", take_head}, {"guest", take_guest},   {"domain", take_domain},
         {"pairs", take_pairs}, {"sketch", take_sketch}, {"end", take_end},

@@ -11,60 +11,60 @@
  *
  * Neither side believes what the other one says: everything has bounds.
  */
-#ifndef MEMCTL_SCAN_WIRE_H
-#define MEMCTL_SCAN_WIRE_H
+#ifndef MEMCTLD_SCAN_WIRE_H
+#define MEMCTLD_SCAN_WIRE_H
 
 #include <jansson.h>
 
 #include <memctl/scan.h>
 
 /* Of one packet. A socket's buffer takes twice as much without being asked. */
-#define MC_SCAN_PACKET_MAX ((size_t)96 * 1024)
-#define MC_SCAN_KEY_MAX 64
+#define SCAN_PACKET_MAX ((size_t)96 * 1024)
+#define SCAN_KEY_MAX 64
 
-struct mc_scan_packet {
+struct scan_packet {
     json_t *message;
     int fds[MC_SCAN_REGIONS_MAX + 1];
     size_t fd_count;
 };
 
 /* Takes over the message. -EPIPE when nobody is there any more, -EAGAIN, -ENOMEM, -EMSGSIZE. */
-int mc_scan_send(int fd, json_t *message, const int *fds, size_t count);
+int scan_send(int fd, json_t *message, const int *fds, size_t count);
 /* The next packet. -EAGAIN, -EPIPE, -EPROTO (no JSON object; descriptors are closed). */
-int mc_scan_receive(int fd, struct mc_scan_packet *packet);
+int scan_receive(int fd, struct scan_packet *packet);
 /* Drops the message, and closes the descriptors that nobody took. */
-void mc_scan_packet_free(struct mc_scan_packet *packet);
+void scan_packet_free(struct scan_packet *packet);
 
 /* The descriptors stay the caller's. */
-int mc_scan_send_guest(int fd, const struct mc_scan_guest *guest);
+int scan_send_guest(int fd, const struct mc_scan_guest *guest);
 /* Takes the descriptors over if they are what the message says. -EPROTO. */
-int mc_scan_take_guest(struct mc_scan_packet *packet, struct mc_scan_guest *guest);
+int scan_take_guest(struct scan_packet *packet, struct mc_scan_guest *guest);
 
 /* What memctld wants of the scanner. */
-struct mc_scan_orders {
+struct scan_orders {
     struct mc_scanner_config scanner;
     unsigned cpu_percent; /* of one processor, 1 to 100 */
     uint64_t interval_ms; /* between the starts of two passes, at least */
-    unsigned char key[MC_SCAN_KEY_MAX];
+    unsigned char key[SCAN_KEY_MAX];
     size_t key_size; /* for sketches; 0: none */
 };
-int mc_scan_send_orders(int fd, const struct mc_scan_orders *orders);
-int mc_scan_take_orders(const json_t *message, struct mc_scan_orders *orders);
+int scan_send_orders(int fd, const struct scan_orders *orders);
+int scan_take_orders(const json_t *message, struct scan_orders *orders);
 
 /* A report in as many packets as it takes; sketches are asked for guest by guest, may be NULL. */
-int mc_scan_send_report(int fd, const struct mc_dedupe_report *report,
-                        const struct mc_sketch *(*sketch)(const void *opaque, const char *uuid),
-                        const void *opaque);
+int scan_send_report(int fd, const struct mc_dedupe_report *report,
+                     const struct mc_sketch *(*sketch)(const void *opaque, const char *uuid),
+                     const void *opaque);
 
 /* A report that arrives. Start from {0}. */
-struct mc_scan_inbox {
+struct scan_inbox {
     struct mc_dedupe_report report; /* begun */
     struct mc_sketch *sketches;     /* by guest; count 0 where there is none */
     size_t guest_room, domain_room, pair_room;
     bool begun;
 };
 /* Add a message of a report. 1: it is complete, take it out of the inbox; -EPROTO, -ENOMEM. */
-int mc_scan_take_part(struct mc_scan_inbox *inbox, const json_t *message);
-void mc_scan_inbox_free(struct mc_scan_inbox *inbox);
+int scan_take_part(struct scan_inbox *inbox, const json_t *message);
+void scan_inbox_free(struct scan_inbox *inbox);
 
 #endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between the files of memctl dedupe. */
+#ifndef MEMCTL_CLI_DEDUPE_H
+#define MEMCTL_CLI_DEDUPE_H
+
+#include "cli.h"
+
+/* dedupe_matrix.c: who shares with whom, of the verb's report. */
+struct matrix;
+/* NULL when out of memory. */
+struct matrix *matrix_new(const json_t *report);
+void matrix_free(struct matrix *matrix);
+void matrix_print(const struct matrix *matrix);
+/* Returns an exit code. */
+int matrix_plot(const struct matrix *matrix, const char *path);
+
+/* dedupe_sketch.c */
+int sketch_save(const struct cli *cli, const char *file, const char *guest);
+int sketch_overlap(const struct cli *cli, int count, char **files);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The metrics of the page-dedupe scanner; guests and trust domains as in its last pass. */
+#include "metrics.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "dedupe.h"
+
+#define FIGURE(field, help)                                                                        \
+    {                                                                                              \
+        "memctl_dedupe_guest_" #field "_bytes", help, offsetof(struct mc_dedupe_figures, field)    \
+    }
+
+static const struct {
+    const char *name, *help;
+    size_t offset;
+} figures[] = {
+    FIGURE(scanned, "Memory that was read for equal pages."),
+    FIGURE(merged, "Memory that the kernel shares already."),
+    FIGURE(zero, "Pages of zeros."),
+    FIGURE(inside, "Copies of pages that the guest has itself."),
+    FIGURE(across, "Contents that another guest has as well."),
+    FIGURE(changing, "Contents that were written since the last pass."),
+    FIGURE(unique, "Contents that nobody else has."),
+    FIGURE(saving, "The guest's part of what merging in its trust domain would save."),
+};
+
+static void add_guest(struct exposition *out, size_t figure, const struct mc_dedupe_guest *guest)
+{
+    char labels[1024];
+    size_t length = exposition_label(labels, sizeof(labels), 0, "domain", guest->name);
+    uint64_t value;
+
+    exposition_label(labels, sizeof(labels), length, "uuid", guest->uuid);
+    memcpy(&value, (const char *)&guest->figures + figures[figure].offset, sizeof(value));
+    exposition_count(out, figures[figure].name, labels, value);
+}
+
+void add_dedupe(struct exposition *out, const struct daemon *daemon)
+{
+    const struct mc_dedupe_report *report = dedupe_report(daemon->dedupe);
+    const struct scanner_state *scanner = dedupe_scanner(daemon->dedupe);
+    char labels[256];
+
+    exposition_family(out, "memctl_dedupe_scanner_up", METRIC_GAUGE,
+                      "1 while the page scanner runs.");
+    exposition_count(out, "memctl_dedupe_scanner_up", "", scanner->running);
+    exposition_family(out, "memctl_dedupe_scanner_kills_total", METRIC_COUNTER,
+                      "Times the page scanner was ended because it misbehaved.");
+    exposition_count(out, "memctl_dedupe_scanner_kills_total", "", scanner->kills);
+    exposition_family(out, "memctl_dedupe_scanner_cpu_seconds_total", METRIC_COUNTER,
+                      "Processor time of the page scanner.");
+    exposition_number(out, "memctl_dedupe_scanner_cpu_seconds_total", "",
+                      (double)scanner->cpu_us / 1e6);
+    exposition_family(out, "memctl_dedupe_passes_total", METRIC_COUNTER, "Passes over all guests.");
+    exposition_count(out, "memctl_dedupe_passes_total", "", report->pass);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++) {
+        exposition_family(out, figures[i].name, METRIC_GAUGE, figures[i].help);
+        for (size_t j = 0; j < report->guest_count; j++)
+            if (report->guests[j].state == MC_DEDUPE_SCANNED)
+                add_guest(out, i, &report->guests[j]);
+    }
+    exposition_family(out, "memctl_dedupe_saving_bytes", METRIC_GAUGE,
+                      "What merging a trust domain's guests would save, zero pages apart.");
+    for (size_t i = 0; i < report->domain_count; i++) {
+        exposition_label(labels, sizeof(labels), 0, "trust_domain", report->domains[i].name);
+        exposition_count(out, "memctl_dedupe_saving_bytes", labels, report->domains[i].saving);
+    }
+}

@@ -30,7 +30,7 @@ _memctl() {
                 memctl[2]=${COMP_WORDS[++i]}
             fi
             ;;
-        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter | --since | --until | --tier | --store | --add | --like | --use | --remove | --host-memory | --budget)
+        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter | --since | --until | --tier | --store | --add | --like | --use | --remove | --host-memory | --budget | --connect | --root)
             ((++i))
             if [[ ${COMP_WORDS[i]} == = ]]; then
                 ((++i))
@@ -43,7 +43,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket= | --plot | --plot= | --store | --store=)
+    --socket | --socket= | --plot | --plot= | --store | --store= | --root | --root=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -61,7 +61,7 @@ _memctl() {
         )
         return
         ;;
-    --policy | --param | --compare | --interval | --series | --since | --filter) return ;;
+    --policy | --param | --compare | --interval | --series | --since | --filter | --connect) return ;;
     --guest | --guest= | --like | --remove) ;;
     --tier)
         mapfile -t COMPREPLY < <(compgen -W $'raw\nminute\nhour' -- "$cur")
@@ -114,6 +114,12 @@ _memctl() {
         )
         return
     fi
+    if [[ $cur == -* && ${words[0]-} == doctor ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--all\n--connect\n--root\n--json\n--socket\n--help' -- "$cur"
+        )
+        return
+    fi
     if [[ $cur == -* && ${words[0]-} == top ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W $'--once\n--interval\n--sort\n--filter\n--socket\n--help' -- "$cur"
@@ -137,7 +143,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nhistory\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     policy:1)

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter --until --tier --store --add --like --use --remove --host-memory --budget
+        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter --until --tier --store --add --like --use --remove --host-memory --budget --connect --root
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -31,6 +31,11 @@ end
 function __memctl_listing
     set -l words (__memctl_words)
     test "$words[1]" = list
+end
+
+function __memctl_examining
+    set -l words (__memctl_words)
+    test "$words[1]" = doctor
 end
 
 function __memctl_watching
@@ -111,6 +116,10 @@ complete -c memctl -n '__memctl_command_is plan' -l use -x -d 'the part of their
 complete -c memctl -n '__memctl_command_is plan' -l remove -x -a '(__memctl_guests)' -d 'without this guest'
 complete -c memctl -n '__memctl_command_is plan' -l host-memory -x -d 'memory of the host'
 complete -c memctl -n '__memctl_command_is plan' -l budget -x -d 'budget of all guests'
+complete -c memctl -n '__memctl_at 0' -a doctor -d 'find what is wrong with host and guests'
+complete -c memctl -n __memctl_examining -l all -d 'also what is well'
+complete -c memctl -n __memctl_examining -l connect -x -d 'where libvirt is'
+complete -c memctl -n __memctl_examining -l root -rF -d 'a copy of a host'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before it starts'
 complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'

@@ -46,6 +46,7 @@ _memctl() {
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
         'history:show how a guest, or the host, fared'
+        'doctor:find what is wrong with host and guests'
         "set:change a guest's settings"
         'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
@@ -62,7 +63,7 @@ _memctl() {
 
     _arguments -C \
         '--json[print JSON for programs]' \
-        '--all[list guests that do not run as well]' \
+        '--all[list: guests that do not run as well; doctor: also what is well]' \
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
@@ -90,6 +91,8 @@ _memctl() {
         '--hold[admit: keep the room so long]:time:' \
         '--force[admit: say yes in the end]' \
         '--interval[simulate, top: time between two looks]:time:' \
+        '--connect[doctor: where libvirt is]:URI:' \
+        '--root[doctor: a copy of a host]:folder:_files -/' \
         '--once[top: print one picture]' \
         '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \
         '--filter[top: only guests with this in name or reason]:text:' \

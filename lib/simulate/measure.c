@@ -183,7 +183,11 @@ static void watch_shortage(struct mc_meter *meter, const struct mc_sim_guest *gu
 {
     uint64_t need = needed(guest);
 
-    meter->shortage = mc_less_u64(need, guest->actual);
+    /* What the host has swapped out is missing as well; and one that is stopped misses all. */
+    meter->shortage = mc_less_u64(need, guest->actual) +
+                      mc_less_u64(mc_min_u64(need, guest->actual), guest->held);
+    if (guest->suspended || guest->saved)
+        meter->shortage = need;
     meter->unmet += (unsigned __int128)meter->shortage * MC_SIM_STEP_MS;
     meter->is_short = meter->shortage > least_or_percent(SHORT_LEAST, SHORT_PERCENT, need);
     if (meter->is_short) {
@@ -193,12 +197,18 @@ static void watch_shortage(struct mc_meter *meter, const struct mc_sim_guest *gu
     }
 }
 
+/* A guest that memctl has saved has not gone. */
+static bool is_there(const struct mc_sim_guest *guest)
+{
+    return guest->running || guest->saved;
+}
+
 /* A new run of the guest begins, or it has ended. */
 static int begin_run(struct mc_meter *meter, const struct mc_sim_guest *guest)
 {
     int rc = meter->rising ? close_rise(meter, !meter->is_short) : 0;
 
-    meter->run_id = guest->running ? guest->run_id : 0;
+    meter->run_id = is_there(guest) ? guest->run_id : 0;
     meter->is_short = false;
     meter->shortage = 0;
     meter->direction = 0;
@@ -212,9 +222,9 @@ static int step_meter(struct mc_meter *meter, const struct mc_sim_guest *guest, 
 {
     int rc = 0;
 
-    if (meter->run_id != (guest->running ? guest->run_id : 0))
+    if (meter->run_id != (is_there(guest) ? guest->run_id : 0))
         rc = begin_run(meter, guest);
-    if (!guest->running)
+    if (!is_there(guest))
         return rc;
     meter->fare.moved += mc_max_u64(mc_less_u64(guest->actual, meter->actual),
                                     mc_less_u64(meter->actual, guest->actual));

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -128,8 +129,14 @@ class Memctld:
 
     def metrics(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.read().decode()
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=30) as answer:
+                    return answer.read().decode()
+            except urllib.error.HTTPError as error:
+                if error.code != 429:  # to ask less often: under a sanitizer all costs more
+                    raise
+                time.sleep(1)
 
     def request(self, data, shutdown=True):
         """Send bytes to the control socket; returns all that comes back."""

@@ -687,8 +687,9 @@ static void no_damage_does_worse_than_fail(void **state)
         int rc;
 
         for (int i = 0; i < 40; i++) {
-            struct mc_point a = point(GUEST_A, i % 2, BEGIN + i * MINUTE, 1, MC_GIB, 2 * MC_GIB);
-            struct mc_point host = point("", i % 2, BEGIN + i * MINUTE, 1, 1, 1);
+            enum mc_tier tier = i % 2 ? MC_TIER_MINUTE : MC_TIER_RAW;
+            struct mc_point a = point(GUEST_A, tier, BEGIN + i * MINUTE, 1, MC_GIB, 2 * MC_GIB);
+            struct mc_point host = point("", tier, BEGIN + i * MINUTE, 1, 1, 1);
 
             mc_batch_add_point(&batch, &a);
             mc_batch_add_point(&batch, &host);

@@ -251,6 +251,11 @@ static int read_resort_undo(struct config *config, const char *value, struct mc_
     return read_span(value, 86400000, "24h", &config->engine.resort_undo_ms, err);
 }
 
+static int read_active_fade(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
+}
+
 static int read_store(struct config *config, const char *value, struct mc_error *err)
 {
     config->store_said = true;
@@ -360,6 +365,7 @@ static const struct {
     {"governor", "last-resort-after", read_resort_after},
     {"governor", "last-resort-pause", read_resort_pause},
     {"governor", "last-resort-undo", read_resort_undo},
+    {"estimate", "active-fade", read_active_fade},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

@@ -35,6 +35,9 @@ bool request_is_alive(const struct request *request);
 /* verbs.c: a running guest of the snapshot with its plan. */
 json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest);
 
+/* agent_verb.c */
+void handle_agent_enable(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* explain.c */
 void handle_explain(struct request *request, struct daemon *daemon, const json_t *args);
 

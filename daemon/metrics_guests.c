@@ -132,7 +132,7 @@ static void add_stalls(struct exposition *out, const struct guests *guests)
 static void add_info(struct exposition *out, const struct guests *guests)
 {
     const char *name = "memctl_guest_info";
-    char labels[LABELS + 160];
+    char labels[LABELS + 224];
 
     exposition_family(out, name, METRIC_INFO,
                       "The guest's state, why it is not managed, where its active memory comes "
@@ -149,6 +149,9 @@ static void add_info(struct exposition *out, const struct guests *guests)
                                   mc_exempt_name(guest->exempt));
         length = exposition_label(labels, sizeof(labels), length, "active_source",
                                   mc_source_name(guest->active_source));
+        length = exposition_label(
+            labels, sizeof(labels), length, "method",
+            guest->active_source == MC_SOURCE_AGENT ? guest->agent.working_set.method : "");
         exposition_label(labels, sizeof(labels), length, "reason",
                          mc_rule_name(mc_step_reason(step)));
         exposition_count(out, name, labels, 1);

@@ -201,6 +201,7 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 
 static const struct verb verbs[] = {
     {"admit", true, handle_admit},
+    {"agent-enable", true, handle_agent_enable},
     {"events", false, handle_events},
     {"explain", false, handle_explain},
     {"history", false, handle_history},

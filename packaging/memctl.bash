@@ -143,8 +143,11 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
+        ;;
+    agent:1)
+        mapfile -t COMPREPLY < <(compgen -W $'status\nenable' -- "$cur")
         ;;
     policy:1)
         mapfile -t COMPREPLY < <(compgen -W $'list\nshow\nuse\neval' -- "$cur")
@@ -161,7 +164,7 @@ _memctl() {
         esac
         ;;
     replay:1) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    show:1 | explain:1 | history:1 | set:1 | pause:1 | resume:1)
+    show:1 | explain:1 | history:1 | set:1 | pause:1 | resume:1 | agent:2)
         while read -r name; do
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")

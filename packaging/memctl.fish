@@ -26,6 +26,7 @@ end
 function __memctl_guest_wanted
     set -l words (__memctl_words)
     test (count $words) -eq 1; and contains -- $words[1] show explain history set pause resume
+    or test (count $words) -eq 2; and test $words[1] = agent
 end
 
 function __memctl_listing
@@ -100,6 +101,8 @@ complete -c memctl -n '__memctl_at 0' -a events -d 'print and follow what change
 complete -c memctl -n __memctl_following -s f -l follow -d 'go on with what happens'
 complete -c memctl -n __memctl_following -l since -x -d 'from this time on'
 complete -c memctl -n __memctl_following -l guest -x -a '(__memctl_guests)' -d 'about this guest'
+complete -c memctl -n '__memctl_at 0' -a agent -d 'what agents say and what is missing'
+complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = agent' -a 'status enable'
 complete -c memctl -n '__memctl_at 0' -a history -d 'show how a guest, or the host, fared'
 complete -c memctl -n '__memctl_at 0' -a capacity -d 'what could be added at which risk'
 complete -c memctl -n '__memctl_at 0' -a plan -d 'would anyone have been short with a change'

@@ -45,6 +45,7 @@ _memctl() {
         'show:show all about one guest'
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
+        'agent:what agents say and what is missing; add a channel'
         'history:show how a guest, or the host, fared'
         'doctor:find what is wrong with host and guests'
         "set:change a guest's settings"
@@ -107,12 +108,14 @@ _memctl() {
         case $line[1] in
         show | explain | history | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
+        agent) compadd status enable ;;
         replay | simulate) _files ;;
         esac
         ;;
     setting)
         case $line[1] in
         set) _memctl_settings ;;
+        agent) _memctl_guests ;;
         policy) [[ $line[2] == eval ]] && _files || _memctl_policies ;;
         esac
         ;;

@@ -138,6 +138,13 @@ class Memctld:
                     raise
                 time.sleep(1)
 
+    def footprint(self):
+        """Anonymous memory in bytes, open descriptors and threads of the process."""
+        folder = Path("/proc", str(self.process.pid))
+        kib = int(re.search(r"RssAnon:\s+(\d+) kB", (folder / "status").read_text())[1])
+        return {"memory": kib << 10, "descriptors": len(os.listdir(folder / "fd")),
+                "threads": len(os.listdir(folder / "task"))}
+
     def request(self, data, shutdown=True):
         """Send bytes to the control socket; returns all that comes back."""
         with socket.socket(socket.AF_UNIX) as s:

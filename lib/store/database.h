@@ -11,6 +11,7 @@ struct mc_store {
     sqlite3 *db;
     char *file;
     bool to_write;
+    int lock; /* of FILE.lock: one writer at a time; -1 for a reader */
     struct mc_store_config config;
     uint64_t deadline_ms; /* of the monotonic clock, 0 for none */
     struct mc_known_guest {

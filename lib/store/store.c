@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,6 +73,28 @@ static int make_file(const char *file, struct mc_error *err)
     return 0;
 }
 
+/*
+ * Two daemons that write the same history would mix it, and each take back what the other has
+ * learned. The lock is on a file of its own: closing any descriptor of a database drops the locks
+ * that SQLite has on it.
+ */
+static int lock(struct mc_store *store, struct mc_error *err)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s.lock", store->file);
+    store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (store->lock < 0)
+        return mc_error_set(err, errno == ENOSPC ? -ENOSPC : -EACCES,
+                            "store %s cannot be locked: %s", store->file, strerror(errno));
+    if (flock(store->lock, LOCK_EX | LOCK_NB) < 0)
+        return mc_error_set(err, -EBUSY,
+                            "store %s: another memctld writes it; choose another 'store' for one "
+                            "of them",
+                            store->file);
+    return 0;
+}
+
 static int open_database(struct mc_store *store, int flags, struct mc_error *err)
 {
     int rc = sqlite3_open_v2(store->file, &store->db,
@@ -110,9 +133,11 @@ static struct mc_store *store_new(const char *file)
 {
     struct mc_store *store = calloc(1, sizeof(*store));
 
-    if (store)
-        store->file = strdup(file);
-    if (store && store->file)
+    if (!store)
+        return NULL;
+    store->lock = -1;
+    store->file = strdup(file);
+    if (store->file)
         return store;
     free(store);
     return NULL;
@@ -129,6 +154,8 @@ int mc_store_open(const char *file, const struct mc_store_config *config, struct
     opened->to_write = true;
     opened->config = *config;
     rc = make_file(file, err);
+    if (rc == 0)
+        rc = lock(opened, err);
     if (rc == 0)
         rc = open_database(opened, SQLITE_OPEN_READWRITE, err);
     if (rc == 0)
@@ -168,6 +195,8 @@ void mc_store_close(struct mc_store *store)
         for (size_t i = 0; i < 2; i++)
             sqlite3_finalize(store->inserts[tier][i]);
     sqlite3_close(store->db);
+    if (store->lock >= 0)
+        close(store->lock);
     free(store->known);
     free(store->file);
     free(store);

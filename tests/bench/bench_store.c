@@ -168,6 +168,17 @@ static void report(struct bench *bench, uint64_t size)
     printf("  a row          %8.1f bytes\n", (double)size / (raw + minutes));
 }
 
+static void remove_all(const char *file)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
+    char path[64];
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+        snprintf(path, sizeof(path), "%s%s", file, suffixes[i]);
+        unlink(path);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct bench bench = {.guests = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000,
@@ -193,6 +204,6 @@ int main(int argc, char **argv)
     mc_digest_free(bench.digest);
     host_close(&bench.host);
     if (argc <= 3)
-        unlink(own);
+        remove_all(own);
     return 0;
 }

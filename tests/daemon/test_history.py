@@ -102,7 +102,8 @@ def a_clean_stop_leaves_one_whole_file(build):
     with simulated(build) as memctld:
         wait_for_rows(memctld, 2)
         assert memctld.stop() == 0
-        assert [p.name for p in memctld.folder.glob("memctl.db*")] == ["memctl.db"]
+        assert {p.name for p in memctld.folder.glob("memctl.db*")} == \
+            {"memctl.db", "memctl.db.lock"}
         db = sqlite3.connect(memctld.store)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}

@@ -40,8 +40,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const suffixes[] = {"",         "-wal",         "-shm",
-                                           ".damaged", ".damaged-wal", ".damaged-shm"};
+    static const char *const suffixes[] = {
+        ".lock", "", "-wal", "-shm", ".damaged", ".damaged-wal", ".damaged-shm"};
     struct scene *scene = *state;
     char path[128];
 
@@ -502,6 +502,19 @@ static void refuses_the_file_of_a_newer_version(void **state)
     assert_non_null(strstr(err.text, "newer memctl"));
 }
 
+static void only_one_writes_at_a_time(void **state)
+{
+    struct scene *scene = *state;
+    struct mc_store_config config = mc_store_config_default();
+    struct mc_store *store = open_store(scene), *second;
+    struct mc_error err;
+
+    assert_int_equal(mc_store_open(scene->file, &config, &second, &err), -EBUSY);
+    assert_non_null(strstr(err.text, "another memctld"));
+    mc_store_close(store);
+    mc_store_close(open_store(scene));
+}
+
 static void refuses_the_database_of_another_program(void **state)
 {
     struct scene *scene = *state;
@@ -674,8 +687,9 @@ static void no_damage_does_worse_than_fail(void **state)
         int rc;
 
         for (int i = 0; i < 40; i++) {
-            struct mc_point a = point(GUEST_A, i % 2, BEGIN + i * MINUTE, 1, MC_GIB, 2 * MC_GIB);
-            struct mc_point host = point("", i % 2, BEGIN + i * MINUTE, 1, 1, 1);
+            enum mc_tier tier = i % 2 ? MC_TIER_MINUTE : MC_TIER_RAW;
+            struct mc_point a = point(GUEST_A, tier, BEGIN + i * MINUTE, 1, MC_GIB, 2 * MC_GIB);
+            struct mc_point host = point("", tier, BEGIN + i * MINUTE, 1, 1, 1);
 
             mc_batch_add_point(&batch, &a);
             mc_batch_add_point(&batch, &host);
@@ -808,6 +822,7 @@ int main(void)
         TEST(a_file_that_is_too_large_loses_its_oldest_raw_rows),
         TEST(files_of_every_older_version_are_brought_up_to_date),
         TEST(refuses_the_file_of_a_newer_version),
+        TEST(only_one_writes_at_a_time),
         TEST(refuses_the_database_of_another_program),
         TEST(tells_a_damaged_file_and_begins_anew_beside_it),
         TEST(tells_damage_that_comes_while_it_is_open),

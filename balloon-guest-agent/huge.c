@@ -90,7 +90,7 @@ static uint64_t split_some(const struct search *search, unsigned count, uint64_t
 
     for (unsigned i = 0; i < TRIES * count && kinds.anon_huge + count * HUGE > before; i++)
         if (split_one(search, next_random(seed) % search->pages) < 0 ||
-            kinds_read(search->root, &kinds) < 0)
+            kinds_read(search->root, false, &kinds) < 0)
             break;
     return kinds.anon_huge < before ? before - kinds.anon_huge : 0;
 }
@@ -103,7 +103,7 @@ uint64_t huge_split(const char *root, unsigned count, uint64_t *seed)
 
     search.text = malloc(TEXT_MAX);
     search.ranges = calloc(RANGES_MAX, sizeof(*search.ranges));
-    if (search.text && search.ranges && kinds_read(root, &kinds) == 0)
+    if (search.text && search.ranges && kinds_read(root, false, &kinds) == 0)
         each_process(root, search_process, &search);
     if (search.pages > 0)
         split = split_some(&search, count, kinds.anon_huge, seed);

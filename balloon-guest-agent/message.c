@@ -73,14 +73,26 @@ static size_t finish_report(struct json_text *out, const struct memory *memory)
     return end(out);
 }
 
-static void put_workset(struct json_text *out, const struct workset *workset, uint64_t age_ms)
+static uint64_t min(uint64_t a, uint64_t b)
 {
+    return a < b ? a : b;
+}
+
+/* The balloon may have taken memory since it was found out: no more is worked with than there is.
+ */
+static void put_workset(struct json_text *out, const struct workset *workset, uint64_t total,
+                        uint64_t age_ms)
+{
+    uint64_t active = min(workset->active, total);
+    uint64_t read_cache = min(workset->read_cache, total - active);
+    uint64_t kernel = min(workset->kernel, total - active - read_cache);
+
     json_put(out,
              ",\"working_set\":{\"method\":\"%s\",\"active\":%" PRIu64 ",\"read_cache\":%" PRIu64
              ",\"kernel\":%" PRIu64 ",\"window_ms\":%" PRIu64 ",\"age_ms\":%" PRIu64
              ",\"confidence\":%u,\"cost\":%u}",
-             workset->method, workset->active, workset->read_cache, workset->kernel,
-             workset->window_ms, age_ms, workset->confidence, workset->cost);
+             workset->method, active, read_cache, kernel, workset->window_ms, age_ms,
+             workset->confidence, workset->cost);
 }
 
 size_t message_report(char *text, size_t room, uint64_t seq, const struct memory *memory,
@@ -89,7 +101,7 @@ size_t message_report(char *text, size_t room, uint64_t seq, const struct memory
     struct json_text out = begin(text, room, "report", seq);
 
     if (workset)
-        put_workset(&out, workset, age_ms);
+        put_workset(&out, workset, memory->memory[MEMORY_TOTAL], age_ms);
     return finish_report(&out, memory);
 }
 

@@ -11,16 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t min(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t less(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
 static bool note_one(long pid, void *opaque)
 {
     struct read_cache *cache = opaque;
@@ -89,23 +79,4 @@ uint64_t read_cache_bytes(struct read_cache *cache)
             sum += now->bytes;
     }
     return sum;
-}
-
-int kinds_read(const char *root, struct kinds *kinds)
-{
-    char text[8192];
-    uint64_t total, files;
-
-    if (file_read(root, "/proc/meminfo", text, sizeof(text)) <= 0)
-        return -ENODATA;
-    total = file_value(text, "MemTotal");
-    files = file_value(text, "Cached") + file_value(text, "Buffers");
-    kinds->page_cache = less(less(files, file_value(text, "Shmem")), file_value(text, "Mapped"));
-    /* Pages of files that are in use, mapped ones too; the rest were read once and not again. */
-    kinds->used_twice = min(file_value(text, "Active(file)"), kinds->page_cache);
-    kinds->anon_huge = file_value(text, "AnonHugePages");
-    kinds->kernel =
-        less(total, file_value(text, "MemFree") + files + file_value(text, "AnonPages") +
-                        file_value(text, "SReclaimable") + file_value(text, "SwapCached"));
-    return 0;
 }

@@ -49,7 +49,8 @@ struct work {
     struct round round;
     struct huge huge;
     struct read_cache cache;
-    bool has_lru_gen; /* reclaim works with generations */
+    bool with_balloon; /* meminfo counts it */
+    bool has_lru_gen;  /* reclaim works with generations */
     char lru_gen_was[32];
     uint64_t seed;
     unsigned rounds; /* done, as far as they matter */
@@ -120,6 +121,7 @@ static int work_begin(struct work *work)
         file_read(options->root, LRU_GEN_ENABLED, work->lru_gen_was, sizeof(work->lru_gen_was)) > 0)
         file_write(options->root, LRU_GEN_ENABLED, "y");
     work->has_lru_gen = lru_gen_is_on(options->root);
+    work->with_balloon = balloon_is_counted(options->root);
     return choose_source(work);
 }
 
@@ -178,7 +180,7 @@ static int fill_in(struct work *work, uint64_t touched, unsigned confidence, uin
                    struct workset *workset)
 {
     struct kinds kinds;
-    int rc = kinds_read(work->options.root, &kinds);
+    int rc = kinds_read(work->options.root, work->with_balloon, &kinds);
 
     if (rc < 0)
         return rc;
@@ -221,7 +223,7 @@ static void look_into_huge_pages(struct work *work, uint64_t touched, bool settl
 {
     struct kinds kinds;
 
-    if (kinds_read(work->options.root, &kinds) < 0 ||
+    if (kinds_read(work->options.root, work->with_balloon, &kinds) < 0 ||
         !huge_take(&work->huge, touched, kinds.anon_huge, settled))
         return;
     work->huge.split = huge_split(work->options.root, SPLIT_PAGES, &work->seed);

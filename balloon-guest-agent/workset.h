@@ -4,6 +4,8 @@
  *
  *   lru_gen.c, damon.c, idle_page.c, referenced.c
  *                 the sources, each one way in which a kernel tells which memory was touched
+ *   kinds.c       what kind of memory there is
+ *   files.c       the kernel's small files
  *   read_cache.c  the part of the page cache that is used by read(), which no source sees
  *   huge.c        what a transparent huge page hides: one touch makes all of it look used
  *   round.c       windows, and what two looks at different distances say together
@@ -115,7 +117,9 @@ struct kinds {
     uint64_t kernel;
 };
 
-int kinds_read(const char *root, struct kinds *kinds);
+/* with_balloon: the balloon is counted in meminfo. */
+int kinds_read(const char *root, bool with_balloon, struct kinds *kinds);
+bool balloon_is_counted(const char *root);
 
 /* Split that many huge pages of programs, chosen at random; returns the bytes that were split. */
 uint64_t huge_split(const char *root, unsigned count, uint64_t *seed);

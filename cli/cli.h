@@ -43,7 +43,9 @@ struct command {
 };
 
 extern const struct command command_admit;
+extern const struct command command_agent;
 extern const struct command command_capacity;
+extern const struct command command_doctor;
 extern const struct command command_events;
 extern const struct command command_explain;
 extern const struct command command_history;
@@ -103,6 +105,9 @@ const char *json_text(const json_t *object, const char *key);
 
 /* "512M", or "-" where the member is missing or null; in one of a few rotating buffers. */
 const char *cli_size(const json_t *object, const char *key);
+
+/* The guests of an array as people look for them; to be freed, NULL when memory is out. */
+const json_t **cli_sort_by_name(const json_t *guests);
 
 /* Why the guest's target is what it is, in a word. */
 const char *cli_reason(const json_t *guest);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "paragraph.h"
 #include "sentences.h"
 
 #define LABEL_WIDTH 11
@@ -31,23 +32,11 @@ static void say(struct page *page, const char *label, const char *format, ...)
 {
     char text[1024];
     va_list args;
-    int column;
 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    column = fprintf(page->out, "%-*s", LABEL_WIDTH, label);
-    for (const char *word = text; *word;) {
-        int length = (int)strcspn(word, " ");
-
-        if (column > LABEL_WIDTH && column + 1 + length > page->width)
-            column = fprintf(page->out, "\n%*s", LABEL_WIDTH, "") - 1;
-        else if (column > LABEL_WIDTH)
-            column += fprintf(page->out, " ");
-        column += fprintf(page->out, "%.*s", length, word);
-        word += length + (word[length] == ' ');
-    }
-    fputc('\n', page->out);
+    paragraph_write(page->out, label, LABEL_WIDTH, page->width, text);
 }
 
 #define AGE_TEXT 24
@@ -105,13 +94,24 @@ static void say_measured(struct page *page, const json_t *result, const json_t *
             cli_size(agent, "total"));
 }
 
+/* How what it works with is known. */
+static const char *source_of(const json_t *guest)
+{
+    const json_t *agent = json_object_get(guest, "agent");
+
+    if (strcmp(json_text(guest, "active_source"), "agent") == 0)
+        return json_text(json_object_get(agent, "working_set"), "method");
+    return "";
+}
+
 static void say_estimated(struct page *page, const json_t *guest)
 {
     if (json_size(guest, "used") == MC_UNKNOWN)
         say(page, "estimated", "What it uses is not known, so all that it has counts as in use.");
     else
-        say(page, "estimated", "It cannot give up %s, and works with %s (source: %s).",
-            cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"));
+        say(page, "estimated", "It cannot give up %s, and works with %s (source: %s%s%s).",
+            cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"),
+            *source_of(guest) ? ", by " : "", source_of(guest));
     if (!is_exempt(guest) && !json_is_true(json_object_get(guest, "fresh")))
         say(page, "", "Its statistics are missing, old or impossible: it is not shrunk on them.");
 }

@@ -21,11 +21,12 @@ static void print_guest(const json_t *guest)
 {
     const json_t *plan = json_object_get(guest, "plan");
 
-    printf("%-16s %-8s %7lld %7s %7s %7s %7s %7s  %s%s\n", json_text(guest, "name"),
+    printf("%-16s %-8s %7lld %7s %7s %7s %7s %7s %7s  %-7s  %s%s\n", json_text(guest, "name"),
            json_text(guest, "state"),
            (long long)json_integer_value(json_object_get(guest, "shares")), cli_size(guest, "min"),
            cli_size(guest, "max"), cli_size(guest, "actual"), cli_size(guest, "used"),
-           cli_size(plan, "target"), cli_reason(guest), technique_of(plan));
+           cli_size(guest, "active"), cli_size(plan, "target"), json_text(guest, "active_source"),
+           cli_reason(guest), technique_of(plan));
 }
 
 static int by_name(const void *a, const void *b)
@@ -33,8 +34,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(json_text(*(json_t *const *)a, "name"), json_text(*(json_t *const *)b, "name"));
 }
 
-/* The guests as people look for them; to be freed. */
-static const json_t **sort_by_name(const json_t *guests)
+const json_t **cli_sort_by_name(const json_t *guests)
 {
     size_t count = json_array_size(guests);
     const json_t **sorted = calloc(count + 1, sizeof(*sorted));
@@ -65,9 +65,9 @@ static int run(const struct cli *cli, int argc, char **argv)
         json_decref(result);
         return cli_print_json(guests);
     }
-    sorted = sort_by_name(guests);
-    printf("%-16s %-8s %7s %7s %7s %7s %7s %7s  %s\n", "GUEST", "STATE", "SHARES", "MIN", "MAX",
-           "ACTUAL", "USED", "TARGET", "WHY");
+    sorted = cli_sort_by_name(guests);
+    printf("%-16s %-8s %7s %7s %7s %7s %7s %7s %7s  %-7s  %s\n", "GUEST", "STATE", "SHARES", "MIN",
+           "MAX", "ACTUAL", "USED", "ACTIVE", "TARGET", "SOURCE", "WHY");
     for (size_t i = 0; sorted && i < json_array_size(guests); i++)
         print_guest(sorted[i]);
     free(sorted);
@@ -93,8 +93,9 @@ const struct command command_list = {
     .summary = "list the guests with their memory and why it is what it is",
     .options = options,
     .help =
-        "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, TARGET what\n"
-        "memctl wants it to have now; WHY is the rule that decided the target, or why the guest\n"
+        "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, ACTIVE what it\n"
+        "works with, as SOURCE knows it (agent, balloon), TARGET what memctl wants it to have\n"
+        "now; WHY is the rule that decided the target, or why the guest\n"
         "is left alone. +host-reclaim: the host also takes idle memory of it into swap;\n"
         "+last-resort: it is being suspended or saved.\n"
         "\n"

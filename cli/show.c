@@ -52,6 +52,8 @@ static void print_memory(const json_t *guest)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         printf("  %-14s %-8s %s\n", rows[i].key, cli_size(guest, rows[i].key), rows[i].meaning);
+    printf("  %-14s %-8s source of what it works with\n", "source",
+           json_text(guest, "active_source"));
     if (!json_is_true(json_object_get(guest, "fresh")))
         puts("  its statistics are old or missing: it is not shrunk");
 }
@@ -74,6 +76,18 @@ static void print_plan(const json_t *plan)
         printf("  %-20s %s\n", "last-resort", json_text(plan, "last_resort"));
 }
 
+static void print_working_set(const json_t *set)
+{
+    if (!json_is_object(set))
+        return;
+    printf(
+        "  by %s, within %.0f s: %s touched, %s of page cache read, %s the kernel's; %d%% sure\n",
+        json_text(set, "method"),
+        (double)json_integer_value(json_object_get(set, "window_ms")) / 1000,
+        cli_size(set, "active"), cli_size(set, "read_cache"), cli_size(set, "kernel"),
+        (int)json_integer_value(json_object_get(set, "confidence")));
+}
+
 static void print_agent(const json_t *agent)
 {
     uint64_t stall_us = json_size(agent, "stall_us");
@@ -87,6 +101,7 @@ static void print_agent(const json_t *agent)
     if (stall_us != MC_UNKNOWN)
         printf(", waits for memory %.1f%% of the time", (double)stall_us / 10000);
     putchar('\n');
+    print_working_set(json_object_get(agent, "working_set"));
 }
 
 static void print_stop(const json_t *guest)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void print_uptime(long long seconds)
 {
@@ -105,6 +106,29 @@ static void print_stopped(const json_t *stopped)
     putchar('\n');
 }
 
+static void print_history(const json_t *history)
+{
+    const json_t *oldest = json_object_get(history, "oldest_ms");
+    static const char *const tiers[] = {"hour", "minute", "raw"};
+    time_t since = 0;
+    struct tm local;
+    char text[32];
+
+    if (!json_is_object(history))
+        return;
+    for (size_t i = 0; !since && i < sizeof(tiers) / sizeof(*tiers); i++)
+        since = (time_t)(json_integer_value(json_object_get(oldest, tiers[i])) / 1000);
+    printf("history     %s of %s", cli_size(history, "size"), cli_size(history, "size_max"));
+    if (since && strftime(text, sizeof(text), "%Y-%m-%d", localtime_r(&since, &local)))
+        printf(", since %s", text);
+    if (json_integer_value(json_object_get(history, "dropped")))
+        printf(", %lld rows lost",
+               (long long)json_integer_value(json_object_get(history, "dropped")));
+    putchar('\n');
+    if (!json_is_true(json_object_get(history, "up")))
+        printf("            NOT KEPT for now: %s\n", json_text(history, "error"));
+}
+
 static int run(const struct cli *cli, int argc, char **argv)
 {
     json_t *status, *plan;
@@ -134,6 +158,7 @@ static int run(const struct cli *cli, int argc, char **argv)
                (long long)json_integer_value(json_object_get(status, "guests")),
                (long long)json_integer_value(json_object_get(status, "managed")));
     }
+    print_history(json_object_get(status, "history"));
     json_decref(status);
     return EXIT_OK;
 }

@@ -47,7 +47,9 @@ static int read_capabilities(const json_t *list, unsigned *capabilities)
     static const struct {
         const char *word;
         enum agent_capability capability;
-    } known[] = {{"memory", AGENT_CAN_MEMORY}, {"distress", AGENT_CAN_DISTRESS}};
+    } known[] = {{"memory", AGENT_CAN_MEMORY},
+                 {"distress", AGENT_CAN_DISTRESS},
+                 {"working-set", AGENT_CAN_WORKING_SET}};
     const json_t *word;
     size_t i;
 
@@ -111,11 +113,42 @@ static int read_counters(const json_t *counters, struct agent_report *report)
     return 0;
 }
 
+/* As read_number(), but what is missing has a value. */
+static int read_number_or(const json_t *object, const char *name, uint64_t limit, uint64_t missing,
+                          uint64_t *number)
+{
+    int rc = read_number(object, name, limit, number);
+
+    if (*number == MC_UNKNOWN)
+        *number = missing;
+    return rc;
+}
+
+static int read_working_set(const json_t *object, uint64_t total, struct agent_working_set *set)
+{
+    if (!object)
+        return 0;
+    if (!json_is_object(object) ||
+        read_text(object, "method", set->method, sizeof(set->method)) < 0 || !*set->method ||
+        read_number(object, "active", total, &set->active) < 0 || set->active == MC_UNKNOWN ||
+        read_number_or(object, "read_cache", total - set->active, 0, &set->read_cache) < 0 ||
+        read_number_or(object, "kernel", total - set->active - set->read_cache, 0, &set->kernel) <
+            0 ||
+        read_number_or(object, "window_ms", MC_AGENT_WINDOW_MAX_MS, 0, &set->window_ms) < 0 ||
+        read_number_or(object, "age_ms", MC_AGENT_WINDOW_MAX_MS, 0, &set->age_ms) < 0 ||
+        read_number_or(object, "confidence", 100, 0, &set->confidence) < 0 ||
+        read_number_or(object, "cost", UINT32_MAX, 0, &set->cost) < 0)
+        return -EINVAL;
+    return 0;
+}
+
 static int read_report(const json_t *object, struct agent_message *message)
 {
     struct agent_report *report = &message->report;
 
-    if (read_memory(json_object_get(object, "memory"), report) < 0)
+    if (read_memory(json_object_get(object, "memory"), report) < 0 ||
+        read_working_set(json_object_get(object, "working_set"), report->total,
+                         &report->working_set) < 0)
         return -EINVAL;
     return read_counters(json_object_get(object, "counters"), report);
 }

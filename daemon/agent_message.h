@@ -21,6 +21,7 @@ enum agent_message_type {
 enum agent_capability {
     AGENT_CAN_MEMORY = 1 << 0,
     AGENT_CAN_DISTRESS = 1 << 1,
+    AGENT_CAN_WORKING_SET = 1 << 2,
 };
 
 /* Why a guest is in distress, or that it is no more. */
@@ -47,6 +48,13 @@ struct agent_report {
     uint64_t cached, anon_huge;
     uint64_t swap_total, swap_free; /* both or none */
     uint64_t swap_in, swap_out, major_faults, refault_anon, refault_file, oom_kill, stall_us;
+    struct agent_working_set {
+        char method[MC_AGENT_METHOD_MAX + 1]; /* "": it says nothing of it */
+        uint64_t active, read_cache, kernel;  /* their sum is at most total */
+        uint64_t window_ms, age_ms;           /* each at most MC_AGENT_WINDOW_MAX_MS */
+        uint64_t confidence;                  /* percent */
+        uint64_t cost;                        /* millionths of a processor */
+    } working_set;
     enum agent_reason reason; /* these two in a distress only */
     uint64_t rate;            /* bytes a second that the guest takes */
 };

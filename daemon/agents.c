@@ -182,6 +182,26 @@ static void take_stall(struct peer *peer, uint64_t total_us, uint64_t now)
     peer->stall_ms = now;
 }
 
+/* What a report does not say of it is still as true as it was. */
+static void take_working_set(struct mc_agent_report *said, const struct agent_report *report,
+                             uint64_t now)
+{
+    const struct agent_working_set *set = &report->working_set;
+
+    if (!*set->method)
+        return;
+    said->working_set = (struct mc_working_set){
+        .found_ms = mc_max_u64(mc_less_u64(now, set->age_ms), 1),
+        .active = set->active,
+        .read_cache = set->read_cache,
+        .kernel = set->kernel,
+        .window_ms = set->window_ms,
+        .confidence = (unsigned)set->confidence,
+        .cost = (unsigned)set->cost,
+    };
+    strcpy(said->working_set.method, set->method);
+}
+
 static void take_report(struct peer *peer, const struct agent_message *message)
 {
     const struct agent_report *report = &message->report;
@@ -192,10 +212,13 @@ static void take_report(struct peer *peer, const struct agent_message *message)
         peer->agents->counters.gaps++;
     peer->seq = message->seq;
     take_stall(peer, report->stall_us, now);
+    if (!said->received_ms || report->refault_file != MC_UNKNOWN)
+        said->refaults = report->refault_file;
     said->received_ms = now;
     said->total = report->total;
     said->free = report->free;
     said->available = report->available;
+    take_working_set(said, report, now);
     change_state(peer, PEER_SPEAKING, *said->version ? said->version : "unknown");
 }
 

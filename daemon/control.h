@@ -35,6 +35,9 @@ bool request_is_alive(const struct request *request);
 /* verbs.c: a running guest of the snapshot with its plan. */
 json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest);
 
+/* agent_verb.c */
+void handle_agent_enable(struct request *request, struct daemon *daemon, const json_t *args);
+
 /* explain.c */
 void handle_explain(struct request *request, struct daemon *daemon, const json_t *args);
 
@@ -64,7 +67,12 @@ bool request_is_own(const struct request *request);
 
 unsigned request_uid(const struct request *request);
 
-/* For the audit line of a change. */
-void request_log(const struct request *request, const char *what);
+/* Requests since the start, by how they ended; each is a metric. */
+struct control_counts {
+    uint64_t done, failed, denied;
+    uint64_t delays; /* times that a client had to wait because it asks for too much */
+};
+
+const struct control_counts *control_counts(const struct control *control);
 
 #endif

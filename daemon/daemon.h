@@ -14,9 +14,9 @@
  *   keeper.c    writes the history, on a thread of its own
  *
  * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
- * and save.c (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of
- * the channels to the agents in the guests). Everything here runs on the main loop; only jobs on
- * lanes run elsewhere.
+ * and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page
+ * for people), agents.c (the host's ends of the channels to the agents in the guests). Everything
+ * here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -33,11 +33,13 @@
 #include "clock.h"
 #include "config.h"
 #include "events.h"
+#include "exposition.h"
 #include "keeper.h"
 #include "lanes.h"
 #include "pause.h"
 #include "policies.h"
 #include "recorder.h"
+#include "trend.h"
 #include "watch.h"
 
 struct agents;
@@ -46,7 +48,7 @@ struct follower;
 struct observation;
 struct save;
 struct control;
-struct metrics;
+struct http;
 
 /* Counters since the start; each is a metric. */
 struct counters {
@@ -56,9 +58,10 @@ struct counters {
     uint64_t policy_failures;
     uint64_t commands; /* balloon targets sent */
     uint64_t command_failures;
-    uint64_t bytes_reclaimed; /* sum of all lowered targets */
-    uint64_t bytes_granted;   /* sum of all raised targets */
-    double tick_seconds;      /* spent deciding */
+    uint64_t bytes_reclaimed;             /* sum of all lowered targets */
+    uint64_t bytes_granted;               /* sum of all raised targets */
+    uint64_t rule_changes[MC_RULE_COUNT]; /* of targets, by the governor's rules */
+    struct histogram observe_seconds, decide_seconds;
     uint64_t host_reclaims, host_reclaim_failures;
     uint64_t host_reclaimed;   /* bytes that the host was asked to take from guests */
     uint64_t stops, continues; /* of guests, as a last resort */
@@ -132,7 +135,9 @@ struct daemon {
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, save.c */
-    struct metrics *metrics;
+    struct http *http;
+    struct trend *trend;
+    struct trend_source trends; /* what the page's charts show */
     struct counters counters;
 };
 
@@ -205,11 +210,11 @@ void events_tell_last(struct daemon *daemon);
 struct control *control_start(struct daemon *daemon, struct mc_error *err);
 void control_stop(struct control *control);
 
-/* metrics.c */
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
-void metrics_stop(struct metrics *metrics);
+/* http.c */
+struct http *http_start(struct daemon *daemon, struct mc_error *err);
+void http_stop(struct http *http);
 /* Listen again after running out of descriptors; to be called now and then. */
-void metrics_revive(struct metrics *metrics);
+void http_revive(struct http *http);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

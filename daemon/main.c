@@ -322,12 +322,17 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     record_begin(daemon);
+    record_lessons(daemon);
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
+    daemon->trend = trend_new();
+    if (!daemon->trend)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    daemon->trends = trend_source(daemon->trend);
     if (*daemon->config.metrics) {
-        daemon->metrics = metrics_start(daemon, err);
-        if (!daemon->metrics)
+        daemon->http = http_start(daemon, err);
+        if (!daemon->http)
             return err->code;
     }
     events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
@@ -347,7 +352,8 @@ static void stop(struct daemon *daemon)
     admissions_free(&daemon->admissions);
     control_stop(daemon->control);
     librarian_free(daemon->librarian);
-    metrics_stop(daemon->metrics);
+    http_stop(daemon->http);
+    trend_free(daemon->trend);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);

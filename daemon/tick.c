@@ -72,7 +72,7 @@ static int plan(struct daemon *daemon, struct mc_error *err)
 static void decide_and_act(struct daemon *daemon)
 {
     struct mc_error err;
-    uint64_t began = clock_now_ms();
+    uint64_t began = clock_now_ms(), began_us = clock_now_us();
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
     pauses_apply(&daemon->pauses, &daemon->snapshot);
@@ -97,8 +97,9 @@ static void decide_and_act(struct daemon *daemon)
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
     daemon->tick.owed_ms = 0;
-    daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
+    histogram_add(&daemon->counters.decide_seconds, (double)(clock_now_us() - began_us) / 1e6);
     record_plan(daemon);
+    trend_add(daemon->trend, &daemon->snapshot, &daemon->plan);
     record_history(daemon);
 }
 
@@ -107,6 +108,7 @@ static void note_duration(struct daemon *daemon, const struct job *job)
 {
     uint64_t took = mc_less_u64(clock_now_ms(), job->began_ms);
 
+    histogram_add(&daemon->counters.observe_seconds, (double)took / 1000);
     daemon->tick.within_ms = mc_clamp_u64(3 * took, OBSERVE_LEAST_MS, OBSERVE_MOST_MS);
 }
 
@@ -131,7 +133,7 @@ static void begin(struct daemon *daemon, uint64_t due_ms)
     struct job when = {.within_ms = mc_max_u64(tick->within_ms, OBSERVE_LEAST_MS)};
     struct mc_error err;
 
-    metrics_revive(daemon->metrics);
+    http_revive(daemon->http);
     if (tick->outstanding >= OUTSTANDING_MAX) {
         mc_error_set(&err, -ETIMEDOUT, "%u calls to the hypervisor are not back; waiting for them",
                      tick->outstanding);

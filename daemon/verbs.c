@@ -192,7 +192,6 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
     char by[32];
 
     (void)args;
-    request_log(request, "reloads the configuration");
     snprintf(by, sizeof(by), "uid %u", request_uid(request));
     if (daemon_reload(daemon, by, &err) < 0)
         request_fail(request, &err);
@@ -202,6 +201,7 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
 
 static const struct verb verbs[] = {
     {"admit", true, handle_admit},
+    {"agent-enable", true, handle_agent_enable},
     {"events", false, handle_events},
     {"explain", false, handle_explain},
     {"history", false, handle_history},

@@ -58,6 +58,9 @@ struct watched {
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;
     struct host_took took;
+    /* counted in this run; each is a metric */
+    uint64_t commands, command_failures, bytes_reclaimed, bytes_granted;
+    uint64_t troubles; /* times that it came into distress */
 };
 
 struct watch {

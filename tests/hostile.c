@@ -55,13 +55,16 @@ static size_t say_wrong_types(struct hostile *hostile, char *text, size_t room)
         "\"memory\":{\"total\":10,\"free\":1,\"available\":true}",
         "\"reason\":[],\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
         "\"reason\":\"low\",\"rate\":{},\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
+        "\"working_set\":[],\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
+        "\"working_set\":{\"method\":\"m\",\"active\":9,\"kernel\":2},"
+        "\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
         "\"version\":7,\"kernel\":[],\"capabilities\":{}",
         "\"version\":\"\\u001b[2J\",\"kernel\":\"\\n\",\"capabilities\":[[]]",
     };
     static const char *const types[] = {"report", "distress", "hello", "interval", "\\u0000"};
 
     return message(text, room, types[next_random(hostile) % 5], ++hostile->seq,
-                   fields[next_random(hostile) % 8]);
+                   fields[next_random(hostile) % 10]);
 }
 
 static size_t say_huge_numbers(struct hostile *hostile, char *text, size_t room)

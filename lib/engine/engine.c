@@ -45,6 +45,7 @@ struct mc_engine_config mc_engine_config_default(void)
         .boot_grace_ms = 10000,
         .foreign_hold_ms = 600000,
         .cooldown_ms = 60000,
+        .active_fade_ms = 60000,
         .host_reclaim = true,
         .resort_after_ms = 10000,
         .resort_pause_ms = 30000,
@@ -214,7 +215,7 @@ void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_m
     struct mc_track *track = mc_tracks_find(&engine->tracks, uuid);
 
     if (track)
-        mc_track_lost(track, now_ms);
+        mc_track_refused(track, now_ms);
 }
 
 void mc_engine_withheld(struct mc_engine *engine, const char *uuid)
@@ -254,10 +255,16 @@ size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms, struct
 int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, size_t count,
                     uint64_t now_ms)
 {
-    for (size_t i = 0; i < count; i++)
-        if (lessons[i].learned >= MC_LESSON_LEAST &&
-            mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
+    for (size_t i = 0; i < count; i++) {
+        struct mc_track *track = mc_tracks_find(&engine->tracks, lessons[i].uuid);
+
+        if (lessons[i].learned < MC_LESSON_LEAST)
+            continue;
+        if (track)
+            mc_track_learn(track, &lessons[i], now_ms);
+        else if (mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
             return -ENOMEM;
+    }
     return 0;
 }
 

@@ -19,6 +19,7 @@
  */
 #include "estimate/estimate.h"
 
+#include "estimate/active.h"
 #include "estimate/distress.h"
 
 /* Statistics that did not change for this many intervals are stale. */
@@ -56,16 +57,12 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
 
     guest->fresh = is_fresh(guest, track, now_ms, stale_ms);
     guest->used = MC_UNKNOWN;
-    guest->active = guest->actual;
-    guest->active_source = MC_SOURCE_NONE;
     if (!possible(guest))
         return;
     least = mc_less_u64(track->low, guest->stats.usable);
     most = mc_less_u64(track->high, guest->stats.usable);
     track->used = track->used == MC_UNKNOWN ? most : mc_clamp_u64(track->used, least, most);
     guest->used = track->used;
-    guest->active = mc_min_u64(guest->used, guest->held); /* no claim beyond what the host sees */
-    guest->active_source = MC_SOURCE_BALLOON;
 }
 
 void mc_estimate(const struct mc_engine_config *config, struct mc_snapshot *snapshot,
@@ -79,6 +76,7 @@ void mc_estimate(const struct mc_engine_config *config, struct mc_snapshot *snap
         estimate_guest(guest, &tracks->list[i], snapshot->now_ms, stale_ms);
         if (config->rules_off & (1U << MC_RULE_FRESHNESS))
             guest->fresh = true;
+        mc_active_estimate(config, guest, &tracks->list[i], snapshot->now_ms);
         mc_distress_estimate(config, guest, &tracks->list[i], snapshot->now_ms);
     }
 }

@@ -26,6 +26,8 @@ struct mc_host_track {
     enum mc_host_state by_need;            /* the state, whatever the guests have of the budget */
     uint64_t strict, divided;              /* as in the plan */
     uint64_t cut_ms;                       /* when `divided` fell last */
+    uint64_t rise_after_ms;                /* not before so long after that it rises again */
+    bool rose;                             /* it has, since then */
     uint64_t held, held_ms;                /* in the snapshot before, and when that was */
     uint64_t growth;                       /* bytes a second by which it grows, smoothed */
     bool gives_way;                        /* others than the guests take the host's memory */

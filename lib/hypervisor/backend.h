@@ -25,6 +25,8 @@ struct mc_backend {
                 struct mc_error *err);
     int (*save_settings)(struct mc_session *session, const char *uuid,
                          const struct mc_settings *settings, struct mc_error *err);
+    int (*add_agent)(struct mc_session *session, const char *uuid, bool *added,
+                     struct mc_error *err); /* NULL: its guests have no agents */
     int (*reclaim)(struct mc_session *session, const char *uuid, uint64_t bytes,
                    struct mc_error *err);
     int (*stop)(struct mc_session *session, const char *uuid, const struct mc_stopped *stopped,

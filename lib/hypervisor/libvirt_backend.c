@@ -37,6 +37,7 @@ static const struct mc_backend backend = {
     .locate_memory = mc_libvirt_locate_memory,
     .find = mc_libvirt_find,
     .save_settings = mc_libvirt_save_settings,
+    .add_agent = mc_libvirt_add_agent,
     .reclaim = mc_libvirt_reclaim,
     .stop = mc_libvirt_stop,
     .go_on = mc_libvirt_go_on,

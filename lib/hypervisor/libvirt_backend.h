@@ -4,8 +4,10 @@
  *
  *   libvirt_backend.c   the hypervisor: its URI, and the table of what it can do
  *   libvirt_session.c   a connection, its events, and how its errors are said
- *   libvirt_snapshot.c  from the bulk statistics to a snapshot
+ *   libvirt_records.c   the statistics: of whom they are asked for
+ *   libvirt_snapshot.c  from the statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
+ *   libvirt_agent.c     the channel to an agent
  *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
  *   libvirt_metadata.c  the settings that are kept with a guest
  *   libvirt_memory.c    where its RAM is, by QEMU's monitor; qemu_monitor.c reads the answers
@@ -65,7 +67,16 @@ int mc_libvirt_check_idle(virDomainPtr dom, struct mc_error *err);
 int mc_libvirt_begin(struct mc_session *session, const char *uuid, virDomainPtr *dom,
                      struct mc_error *err);
 
+/* libvirt_records.c */
+/*
+ * The records of the guests that can be asked, to be freed by the caller; the others are added to
+ * the snapshot as they were. How many records; negative: see libvirt's last error.
+ */
+int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records,
+                   struct mc_snapshot *snapshot);
+
 /* libvirt_snapshot.c */
+void mc_libvirt_forget_stats(struct mc_guest *guest);
 int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
                        struct mc_error *err);
 
@@ -99,5 +110,9 @@ int mc_libvirt_find(struct mc_session *session, const char *name, struct mc_snap
                     struct mc_error *err);
 int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err);
+
+/* libvirt_agent.c */
+int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, bool *added,
+                         struct mc_error *err);
 
 #endif

@@ -55,6 +55,17 @@ static const struct field agent_fields[] = {
     FIELD(struct mc_agent_report, stall_us, FIELD_U64),
     FIELD(struct mc_agent_report, distress_ms, FIELD_U64),
     FIELD(struct mc_agent_report, distress_rate, FIELD_U64),
+    FIELD_NEWER(struct mc_agent_report, refaults, FIELD_U64, 0),
+};
+
+static const struct field working_set_fields[] = {
+    FIELD(struct mc_working_set, found_ms, FIELD_U64),
+    FIELD(struct mc_working_set, method, FIELD_TEXT),
+    FIELD(struct mc_working_set, active, FIELD_U64),
+    FIELD(struct mc_working_set, read_cache, FIELD_U64),
+    FIELD(struct mc_working_set, kernel, FIELD_U64),
+    FIELD(struct mc_working_set, window_ms, FIELD_U64),
+    FIELD(struct mc_working_set, confidence, FIELD_UNSIGNED),
 };
 
 static const struct field stopped_fields[] = {
@@ -106,6 +117,7 @@ static const struct field config_fields[] = {
     FIELD(struct mc_engine_config, boot_grace_ms, FIELD_U64),
     FIELD(struct mc_engine_config, foreign_hold_ms, FIELD_U64),
     FIELD(struct mc_engine_config, cooldown_ms, FIELD_U64),
+    FIELD_NEWER(struct mc_engine_config, active_fade_ms, FIELD_U64, 0),
     FIELD_NEWER(struct mc_engine_config, host_reclaim, FIELD_BOOL, 0),
     FIELD_NEWER(struct mc_engine_config, resort_after_ms, FIELD_U64, 0),
     FIELD_NEWER(struct mc_engine_config, resort_pause_ms, FIELD_U64, 0),
@@ -178,6 +190,8 @@ static json_t *guest_to_json(const struct mc_guest *guest)
 
     json_object_set_new(object, "stats", TO_JSON(stats_fields, &guest->stats));
     json_object_set_new(object, "agent", TO_JSON(agent_fields, &guest->agent));
+    json_object_set_new(object, "working_set",
+                        TO_JSON(working_set_fields, &guest->agent.working_set));
     json_object_set_new(object, "terms", TO_JSON(terms_fields, &guest->terms));
     json_object_set_new(object, "stopped", TO_JSON(stopped_fields, &guest->stopped));
     return object;
@@ -320,10 +334,14 @@ int mc_recording_read_policy(const json_t *begin, struct mc_policy_run **policy,
 static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_error *err)
 {
     guest->terms.cooldown_ms = MC_UNKNOWN;
+    guest->agent.refaults = MC_UNKNOWN;
     if (FROM_JSON(guest_fields, object, guest, err) < 0 ||
         READ_PART(object, "stats", stats_fields, &guest->stats, err) < 0 ||
         READ_PART(object, "agent", agent_fields, &guest->agent, err) < 0 ||
         READ_PART(object, "terms", terms_fields, &guest->terms, err) < 0)
+        return -EINVAL;
+    if (json_object_get(object, "working_set") &&
+        READ_PART(object, "working_set", working_set_fields, &guest->agent.working_set, err) < 0)
         return -EINVAL;
     if (json_object_get(object, "stopped"))
         return READ_PART(object, "stopped", stopped_fields, &guest->stopped, err);

@@ -4,7 +4,7 @@
  * ticks, in the daemon's rhythm, and the commands, one step after the tick that sent them. Nothing
  * here looks at a clock or draws lots, so a run can be repeated to the bit.
  */
-#include <memctl/simulate.h>
+#include "simulate/simulate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,6 +56,7 @@ struct run {
     size_t command_count, command_room;
     uint64_t next_tick_ms;
     uint64_t running; /* changes whenever a guest comes or goes */
+    uint64_t warm_up_ms;
     struct mc_measure measure;
     struct mc_promises promises;
     struct mc_record record;
@@ -94,24 +95,30 @@ static int load_policy(struct run *run, struct mc_error *err)
     return rc;
 }
 
-static int load_scenario(struct run *run, const char *scenario, struct mc_error *err)
+static int load_scenario(const char *scenario, struct mc_sim *sim, struct mc_error *err)
 {
-    struct mc_sim sim;
-    int rc = mc_sim_load(scenario, &sim, err);
+    int rc = mc_sim_load(scenario, sim, err);
 
     if (rc < 0)
         return rc;
-    if (!sim.duration_ms)
-        sim.duration_ms = mc_sim_last_event(&sim) + AFTERWARDS_MS;
-    if (sim.duration_ms > DURATION_MOST_MS) {
-        mc_sim_free(&sim);
+    if (!sim->duration_ms)
+        sim->duration_ms = mc_sim_last_event(sim) + AFTERWARDS_MS;
+    if (sim->duration_ms > DURATION_MOST_MS) {
+        mc_sim_free(sim);
         mc_error_set(err, -ERANGE,
                      "scenario %s: duration: is more than 31 days; choose a shorter one", scenario);
         return -ERANGE;
     }
-    rc = mc_sim_adopt(&sim, &run->hypervisor);
+    return 0;
+}
+
+/* The run takes the simulation over, or it is freed. */
+static int adopt(struct run *run, struct mc_sim *sim, struct mc_error *err)
+{
+    int rc = mc_sim_adopt(sim, &run->hypervisor);
+
     if (rc < 0) {
-        mc_sim_free(&sim);
+        mc_sim_free(sim);
         mc_error_set(err, rc, "out of memory");
         return rc;
     }
@@ -119,15 +126,16 @@ static int load_scenario(struct run *run, const char *scenario, struct mc_error 
     return mc_session_open(run->hypervisor, false, &run->session, err);
 }
 
-static int open_run(struct run *run, const char *scenario, const struct mc_simulate_config *config,
-                    struct mc_error *err)
+static int open_run(struct run *run, struct mc_sim *sim, const struct mc_engine_config *engine,
+                    const struct mc_simulate_config *config, struct mc_error *err)
 {
     int rc;
 
-    *run = (struct run){.config = config, .engine_config = mc_engine_config_default()};
+    *run = (struct run){.config = config,
+                        .engine_config = engine ? *engine : mc_engine_config_default()};
     if (config->interval_ms)
         run->engine_config.interval_ms = config->interval_ms;
-    rc = load_scenario(run, scenario, err);
+    rc = adopt(run, sim, err);
     if (rc == 0 && run->sim->overcommit_percent)
         run->engine_config.overcommit_percent = run->sim->overcommit_percent;
     if (rc == 0)
@@ -348,9 +356,11 @@ static int step(struct run *run, struct mc_error *err)
         if (rc < 0)
             return rc;
     }
+    if (run->sim->now_ms < run->warm_up_ms)
+        return 0;
     if (mc_measure_step(&run->measure, run->sim, run->plan.budget) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
-    mc_record_step(&run->record, run->sim, run->plan.budget);
+    mc_record_step(&run->record, run->sim, run->plan.budget, run->warm_up_ms);
     return 0;
 }
 
@@ -389,7 +399,7 @@ static struct mc_simulation *begin_result(const struct run *run)
         return NULL;
     memcpy(result->title, run->sim->title, sizeof(run->sim->title));
     name_policy(result, run);
-    result->duration_ms = run->sim->duration_ms;
+    result->duration_ms = run->sim->duration_ms - run->warm_up_ms;
     result->interval_ms = run->engine_config.interval_ms;
     result->host_memory = run->sim->host_memory;
     result->count = run->sim->count;
@@ -412,19 +422,21 @@ static int run_to_end(struct run *run, struct mc_simulation *result, struct mc_e
     if (rc < 0)
         return rc;
     result->broken_promises = run->promises.broken;
-    if (mc_measure_end(&run->measure, result) < 0)
+    if (mc_measure_end(&run->measure, run->warm_up_ms, result) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     return 0;
 }
 
-int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
-                struct mc_simulation **result, struct mc_error *err)
+int mc_simulate_sim(struct mc_sim *sim, const struct mc_engine_config *engine, uint64_t warm_up_ms,
+                    const struct mc_simulate_config *config, struct mc_simulation **result,
+                    struct mc_error *err)
 {
     struct mc_simulation *made = NULL;
     struct run run;
-    int rc = open_run(&run, scenario, config, err);
+    int rc = open_run(&run, sim, engine, config, err);
 
     if (rc == 0) {
+        run.warm_up_ms = warm_up_ms;
         made = begin_result(&run);
         rc = run_to_end(&run, made, err);
     }
@@ -434,6 +446,15 @@ int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
     else
         *result = made;
     return rc;
+}
+
+int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
+                struct mc_simulation **result, struct mc_error *err)
+{
+    struct mc_sim sim;
+    int rc = load_scenario(scenario, &sim, err);
+
+    return rc < 0 ? rc : mc_simulate_sim(&sim, NULL, 0, config, result, err);
 }
 
 void mc_simulation_free(struct mc_simulation *simulation)

@@ -30,13 +30,25 @@ static json_t *stats_to_json(const struct mc_balloon_stats *stats)
                      "last_update", number(stats->last_update));
 }
 
+/* What the guest said about its working set; null if it said nothing. */
+static json_t *working_set_to_json(const struct mc_working_set *set)
+{
+    if (!set->found_ms)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:i, s:f}", "method", set->method, "active",
+                     number(set->active), "read_cache", number(set->read_cache), "kernel",
+                     number(set->kernel), "window_ms", number(set->window_ms), "confidence",
+                     (int)set->confidence, "cost", set->cost / 1e6);
+}
+
 static json_t *agent_to_json(const struct mc_agent_report *agent)
 {
     if (!agent->present)
         return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "version", agent->version, "total",
-                     number(agent->total), "free", number(agent->free), "available",
-                     number(agent->available), "stall_us", number(agent->stall_us));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "version", agent->version, "working_set",
+                     working_set_to_json(&agent->working_set), "total", number(agent->total),
+                     "free", number(agent->free), "available", number(agent->available), "stall_us",
+                     number(agent->stall_us));
 }
 
 static json_t *step_to_json(const struct mc_step *step)
@@ -90,6 +102,7 @@ json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *ste
                   guest->terms.trust_domain, "settings", mc_settings_to_json(&guest->own)));
     json_object_set_new(object, "stopped", stopped_to_json(&guest->stopped));
     json_object_set_new(object, "balloon", stats_to_json(&guest->stats));
+    json_object_set_new(object, "agent_channel", json_boolean(*guest->agent_socket));
     json_object_set_new(object, "agent", agent_to_json(&guest->agent));
     json_object_set_new(object, "plan", step ? step_to_json(step) : json_null());
     return object;

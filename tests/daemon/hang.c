@@ -3,7 +3,9 @@
  *
  * The directory MEMCTL_TEST_HANG says who hangs: while it has a file with a guest's UUID as its
  * name, commands for that guest do not return, and while it has one named "observe", no snapshot
- * is taken. To its file "calls" each call appends a line when it begins and when it ends.
+ * is taken; with one named "store", the history's file is neither opened nor written, and with one
+ * named "history" no question about it is answered. To its file "calls" each call of the hypervisor
+ * appends a line when it begins and when it ends.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include <memctl/hypervisor.h>
+#include <memctl/store.h>
 
 #define LOOK_EVERY_NS 5000000
 
@@ -69,4 +72,34 @@ int mc_session_observe(struct mc_session *session, uint64_t now_ms, struct mc_sn
     rc = real(session, now_ms, snapshot, err);
     note("observe", '-');
     return rc;
+}
+
+int mc_store_open(const char *file, const struct mc_store_config *config, struct mc_store **store,
+                  struct mc_error *err)
+{
+    int (*real)(const char *, const struct mc_store_config *, struct mc_store **,
+                struct mc_error *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "mc_store_open");
+    hang("store");
+    return real(file, config, store, err);
+}
+
+int mc_store_write(struct mc_store *store, const struct mc_batch *batch, struct mc_error *err)
+{
+    int (*real)(struct mc_store *, const struct mc_batch *, struct mc_error *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "mc_store_write");
+    hang("store");
+    return real(store, batch, err);
+}
+
+int mc_history_answer(struct mc_store *store, const json_t *args, json_t **result,
+                      struct mc_error *err)
+{
+    int (*real)(struct mc_store *, const json_t *, json_t **, struct mc_error *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "mc_history_answer");
+    hang("history");
+    return real(store, args, result, err);
 }

@@ -90,12 +90,27 @@ def prints_tables_for_people(build):
         wait_for("1:1:2", lambda: has_ratio(memctld, 1, 1, 2))
         listing = memctld.run("list").stdout
         assert listing.splitlines()[0].split() == ["GUEST", "STATE", "SHARES", "MIN", "MAX",
-                                                   "ACTUAL", "USED", "TARGET", "WHY"]
+                                                   "ACTUAL", "USED", "ACTIVE", "TARGET", "SOURCE", "WHY"]
         assert "no-balloon" in listing
         assert "policy shares" in memctld.run("status").stdout
         shown = memctld.run("show", "c").stdout
         assert "(set: 2000)" in shown and "what the balloon leaves it" in shown
         assert "memctld 0." in memctld.run("version").stdout
+
+
+def says_what_a_guest_lacks_for_its_agent(build):
+    with simulated(build) as memctld:
+        status = memctld.run("agent", "status")
+        assert status.returncode == 0 and "memctl agent enable" in status.stdout
+        assert [line.split()[0] for line in status.stdout.splitlines()[1:]] == sorted(
+            guest["name"] for guest in memctld.json("list"))
+        one = memctld.json("agent", "status", memctld.json("list")[0]["name"])
+        assert len(one) == 1 and one[0]["agent_channel"] is False
+        refused = memctld.run("agent", "enable", one[0]["name"])
+        assert refused.returncode == 1 and "no agents" in refused.stderr, refused
+        assert memctld.run("agent", "enable", "nobody").returncode == 1
+        assert memctld.run("agent").returncode == 2
+        assert memctld.run("agent", "enable").returncode == 2
 
 
 def reloads_and_keeps_the_old_configuration_on_an_error(build):
@@ -301,12 +316,12 @@ def resident_of(memctld):
 
 
 def hangs_up_on_clients_that_do_not_read_their_answer(build):
-    """A page of 4 MiB: what the kernel takes of it for them is less."""
-    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(4000)]
+    """A page of more than 4 MiB: what the kernel takes of it for them is less."""
+    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(1600)]
     scenario = {"host": {"memory": "512G", "used": "1G"}, "guests": many}
     with simulated(build, scenario, budget="400G", interval="1s") as memctld, \
             contextlib.ExitStack() as stack:
-        wait_for("guests", lambda: len(memctld.guests()) == 4000)
+        wait_for("guests", lambda: len(memctld.guests()) == 1600)
         assert len(memctld.metrics()) > 4 * MiB
         before, resident = descriptors_of(memctld), resident_of(memctld)
         for _ in range(40):
@@ -326,10 +341,10 @@ def hangs_up_on_clients_that_do_not_read_their_answer(build):
 
 def answers_http_that_is_no_scrape(build):
     cases = [
-        (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"200", b"memctl_ticks_total"),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200", b"memctl_ticks_total"),
         (b"GET /metrics?name=x HTTP/1.0\n\n", b"200", b"memctl_ticks_total"),
         (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200", b""),
-        (b"GET / HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
+        (b"GET /index.html HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
         (b"GET /metricsx HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"501", b"Not Implemented"),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\n", b"413", b"Too Large"),
@@ -469,6 +484,7 @@ TESTS = [
     divides_by_shares_and_follows_set,
     serves_metrics_for_what_it_sees,
     prints_tables_for_people,
+    says_what_a_guest_lacks_for_its_agent,
     reloads_and_keeps_the_old_configuration_on_an_error,
     goes_on_where_a_killed_daemon_was,
     keeps_settings_for_a_guest_that_does_not_run_yet,

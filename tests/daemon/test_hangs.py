@@ -10,6 +10,7 @@ and who does not.
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,7 +45,7 @@ class World:
             os.environ["MEMCTL_TEST_HANG"] = str(self.folder)
             self.memctld = stack.enter_context(Memctld(
                 build, f"sim:{self.folder}/scenario.json", config=self.config(14000),
-                interval=f"{INTERVAL}s", preload=library))
+                interval=f"{INTERVAL}s", preload=library, store=True))
             wait_for("guests", lambda: len(self.memctld.guests()) == len(NAMES))
             self.uuids = {n: g["uuid"] for n, g in self.memctld.guests().items()}
             self.settle()
@@ -164,6 +165,40 @@ def a_hypervisor_that_hangs_costs_a_bounded_number_of_calls(world):
     assert most <= CALLS_MAX
 
 
+def history(world):
+    return world.memctld.json("status")["history"]
+
+
+def a_disk_that_hangs_delays_no_tick(world):
+    wait_for("rows", lambda: history(world)["rows"] > 0)
+    world.hang("store", "history")
+    time.sleep(1.5)  # what is being written comes to its end
+    before = history(world)["rows"]
+    asking = subprocess.Popen([world.memctld.build / "cli" / "memctl", "--socket",
+                               world.memctld.socket, "--json", "history", "host"],
+                              stdout=subprocess.PIPE, text=True)
+    ticks = world.watch(8)
+    note(f"disk hangs: {ticks}")
+    assert history(world)["rows"] == before and asking.poll() is None
+    assert ticks.count() >= 0.7 * world.quiet.count() * ticks.seconds / world.quiet.seconds, ticks
+    assert ticks.p99() <= world.quiet.p99() + 0.2, str(ticks)
+    world.release()
+    assert json.loads(asking.communicate(timeout=30)[0])["rows"]
+    wait_for("rows", lambda: history(world)["rows"] > before)
+    assert history(world)["dropped"] == 0, history(world)
+
+
+def a_daemon_ends_and_begins_with_a_disk_that_hangs(world):
+    world.hang("store", "history")
+    time.sleep(1.5)
+    assert world.memctld.stop() == 0, world.memctld.log()
+    world.memctld.start()
+    wait_for("ticks", lambda: world.memctld.json("status")["counters"]["ticks"] > 3)
+    assert not history(world)["up"] and history(world)["error"], history(world)
+    world.release()
+    wait_for("the history", lambda: history(world)["up"] and history(world)["rows"] > 0)
+
+
 TESTS = [
     a_quiet_host_is_on_time,
     others_go_on_beside_hung_guests,
@@ -171,6 +206,8 @@ TESTS = [
     guests_are_observed_on_time_however_many_hang,
     they_are_taken_back_when_they_answer,
     a_hypervisor_that_hangs_costs_a_bounded_number_of_calls,
+    a_disk_that_hangs_delays_no_tick,
+    a_daemon_ends_and_begins_with_a_disk_that_hangs,
 ]
 
 if __name__ == "__main__":

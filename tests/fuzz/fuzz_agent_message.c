@@ -14,12 +14,16 @@
 const char *const fuzz_seeds[] = {
     "{\"memctl-agent\":1,\"type\":\"hello\",\"seq\":0,\"version\":\"0.1.0\",\"kernel\":\"6.1.0-"
     "18\","
-    "\"capabilities\":[\"memory\",\"distress\"]}",
+    "\"capabilities\":[\"memory\",\"distress\",\"working-set\"]}",
     "{\"memctl-agent\":1,\"type\":\"report\",\"seq\":17,\"memory\":{\"total\":1037725696,"
     "\"free\":703111168,\"available\":790528000,\"cached\":98304000,\"anon_huge\":62914560,"
     "\"swap_total\":4096,\"swap_free\":0},\"counters\":{\"swap_in\":0,\"swap_out\":0,"
     "\"major_faults\":212,\"refault_anon\":0,\"refault_file\":31,\"oom_kill\":0,"
     "\"stall_us\":48211}}",
+    "{\"memctl-agent\":1,\"type\":\"report\",\"seq\":20,\"working_set\":{\"method\":\"lru-gen\","
+    "\"active\":157286400,\"read_cache\":20971520,\"kernel\":41943040,\"window_ms\":10043,"
+    "\"age_ms\":2210,\"confidence\":95,\"cost\":640},\"memory\":{\"total\":1037725696,"
+    "\"free\":703111168,\"available\":790528000}}",
     "{\"memctl-agent\":1,\"type\":\"distress\",\"seq\":18,\"reason\":\"falling\","
     "\"rate\":188743680,\"memory\":{\"total\":498225152,\"free\":59768832,"
     "\"available\":61865984},\"counters\":{\"stall_us\":48211}}",

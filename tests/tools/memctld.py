@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -108,7 +109,7 @@ class Memctld:
 
     def run(self, *arguments):
         return subprocess.run([self.build / "cli" / "memctl", "--socket", self.socket, *arguments],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60, env=self.environment)
 
     def json(self, *arguments):
         done = self.run("--json", *arguments)
@@ -128,8 +129,21 @@ class Memctld:
 
     def metrics(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.read().decode()
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=30) as answer:
+                    return answer.read().decode()
+            except urllib.error.HTTPError as error:
+                if error.code != 429:  # to ask less often: under a sanitizer all costs more
+                    raise
+                time.sleep(1)
+
+    def footprint(self):
+        """Anonymous memory in bytes, open descriptors and threads of the process."""
+        folder = Path("/proc", str(self.process.pid))
+        kib = int(re.search(r"RssAnon:\s+(\d+) kB", (folder / "status").read_text())[1])
+        return {"memory": kib << 10, "descriptors": len(os.listdir(folder / "fd")),
+                "threads": len(os.listdir(folder / "task"))}
 
     def request(self, data, shutdown=True):
         """Send bytes to the control socket; returns all that comes back."""

@@ -178,6 +178,54 @@ static void refuses_impossible_memory(void **state)
         assert_int_equal(parse(lines[i]), -EINVAL);
 }
 
+#define WITH_SET(fields) REPORT_HEAD "\"working_set\":{" fields "}," SMALL_MEMORY "}"
+
+static void takes_a_working_set(void **state)
+{
+    struct agent_message message;
+    const struct agent_working_set *set = &message.report.working_set;
+    const char *line = WITH_SET("\"method\":\"lru-gen\",\"active\":500,\"read_cache\":300,"
+                                "\"kernel\":200,\"window_ms\":10000,\"age_ms\":17,"
+                                "\"confidence\":95,\"cost\":640,\"more\":[]");
+
+    (void)state;
+    assert_int_equal(agent_message_parse(line, strlen(line), &message), 0);
+    assert_string_equal(set->method, "lru-gen");
+    assert_true(set->active == 500 && set->read_cache == 300 && set->kernel == 200);
+    assert_true(set->window_ms == 10000 && set->age_ms == 17);
+    assert_true(set->confidence == 95 && set->cost == 640);
+
+    line = WITH_SET("\"method\":\"x\",\"active\":0");
+    assert_int_equal(agent_message_parse(line, strlen(line), &message), 0);
+    assert_true(set->confidence == 0 && set->read_cache == 0 && set->kernel == 0);
+    assert_int_equal(agent_message_parse(REPORT, strlen(REPORT), &message), 0);
+    assert_string_equal(set->method, "");
+}
+
+static void refuses_impossible_working_sets(void **state)
+{
+    static const char *const lines[] = {
+        WITH_SET(""),
+        WITH_SET("\"method\":\"x\""),
+        WITH_SET("\"active\":5"),
+        WITH_SET("\"method\":\"\",\"active\":5"),
+        WITH_SET("\"method\":\"sixteen letters!\",\"active\":5"),
+        WITH_SET("\"method\":\"\\u001b[2J\",\"active\":5"),
+        WITH_SET("\"method\":\"x\",\"active\":1001"),
+        WITH_SET("\"method\":\"x\",\"active\":-1"),
+        WITH_SET("\"method\":\"x\",\"active\":600,\"read_cache\":401"),
+        WITH_SET("\"method\":\"x\",\"active\":600,\"read_cache\":400,\"kernel\":1"),
+        WITH_SET("\"method\":\"x\",\"active\":5,\"confidence\":101"),
+        WITH_SET("\"method\":\"x\",\"active\":5,\"age_ms\":3600001"),
+        WITH_SET("\"method\":\"x\",\"active\":5,\"window_ms\":1e3"),
+        REPORT_HEAD "\"working_set\":null," SMALL_MEMORY "}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+        assert_int_equal(parse(lines[i]), -EINVAL);
+}
+
 static void refuses_numbers_beyond_64_bits(void **state)
 {
     (void)state;
@@ -248,6 +296,8 @@ int main(void)
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(tells_other_versions_and_types_apart),
         cmocka_unit_test(refuses_impossible_memory),
+        cmocka_unit_test(takes_a_working_set),
+        cmocka_unit_test(refuses_impossible_working_sets),
         cmocka_unit_test(refuses_numbers_beyond_64_bits),
         cmocka_unit_test(refuses_duplicate_keys),
         cmocka_unit_test(refuses_nul_bytes),

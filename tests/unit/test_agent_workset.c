@@ -313,16 +313,29 @@ static void kinds_of_memory_are_told_apart(void **state)
 {
     struct kinds kinds;
 
-    assert_true(kinds_read(*state, &kinds) < 0);
+    assert_true(kinds_read(*state, false, &kinds) < 0);
     put(*state, "/proc/meminfo",
         "MemTotal: 1000 kB\nMemFree: 300 kB\nBuffers: 50 kB\nCached: 250 kB\nMapped: 40 kB\n"
         "Shmem: 60 kB\nActive(file): 120 kB\nAnonPages: 200 kB\nSReclaimable: 30 kB\n"
         "AnonHugePages: 2048 kB\n");
-    assert_int_equal(kinds_read(*state, &kinds), 0);
+    assert_int_equal(kinds_read(*state, false, &kinds), 0);
     assert_int_equal(kinds.page_cache, 200 * 1024);
     assert_int_equal(kinds.used_twice, 120 * 1024);
     assert_int_equal(kinds.anon_huge, 2 * MIB);
     assert_int_equal(kinds.kernel, 170 * 1024);
+
+    /* A balloon that deflates on OOM is counted as used. */
+    put(*state, "/sys/bus/virtio/devices/virtio0/device", "0x0003\n");
+    put(*state, "/sys/bus/virtio/devices/virtio0/features", "1110000000\n");
+    assert_false(balloon_is_counted(*state));
+    put(*state, "/sys/bus/virtio/devices/virtio1/device", "0x0005\n");
+    put(*state, "/sys/bus/virtio/devices/virtio1/features", "0100000000\n");
+    assert_false(balloon_is_counted(*state));
+    put(*state, "/sys/bus/virtio/devices/virtio1/features", "0110000000\n");
+    assert_true(balloon_is_counted(*state));
+    put(*state, "/proc/vmstat", "nr_free_pages 9\nballoon_inflate 30\nballoon_deflate 5\n");
+    assert_int_equal(kinds_read(*state, true, &kinds), 0);
+    assert_int_equal(kinds.kernel, 70 * 1024);
 }
 
 int main(void)

@@ -26,4 +26,8 @@
 #define MC_AGENT_VERSION_MAX 31
 #define MC_AGENT_KERNEL_MAX 64
 
+/* The longest name of a method to find the working set, and how far back one can look. */
+#define MC_AGENT_METHOD_MAX 15
+#define MC_AGENT_WINDOW_MAX_MS 3600000
+
 #endif

@@ -53,6 +53,7 @@ struct mc_engine_config {
     uint64_t foreign_hold_ms; /* a balloon that somebody else moved is left alone for so long */
     uint64_t cooldown_ms;     /* a guest that was in trouble is not shrunk for so long; its own
                                  setting holds over this */
+    uint64_t active_fade_ms;  /* in which the estimate of active memory follows a decline */
     bool host_reclaim;        /* the host may swap out what guests do not use */
     uint64_t resort_after_ms; /* a guest is stopped when the host has been low for so long */
     uint64_t resort_pause_ms; /* and the next one so long after it */
@@ -63,7 +64,7 @@ struct mc_engine_config {
 
 /*
  * budget and reserve automatic, 2 s, 64 MiB / 5 %, 16 MiB / 1 %, 150 %, 2 %, 20 %, 10 s, 10 min,
- * 1 min; host reclaim, 10 s, 30 s, 1 min.
+ * 1 min; host reclaim, 10 s, 30 s, 1 min; a minute.
  */
 MC_PUBLIC struct mc_engine_config mc_engine_config_default(void);
 
@@ -131,9 +132,7 @@ struct mc_lesson {
 MC_PUBLIC size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms,
                                    struct mc_lesson *lessons, size_t room);
 
-/*
- * Take what an earlier engine knew at now_ms, for guests that are seen for the first time after
- * this. 0 or -ENOMEM.
+/* Take what an earlier engine knew at now_ms, of guests that are there or will come. 0 or -ENOMEM.
  */
 MC_PUBLIC int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons,
                               size_t count, uint64_t now_ms);

@@ -104,6 +104,14 @@ MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *u
                                        const struct mc_settings *settings, struct mc_error *err);
 
 /*
+ * Give the guest the channel of an agent, while it runs and in its definition, wherever it is
+ * missing; `added` says whether it was. -EOPNOTSUPP where a running guest cannot take it: then the
+ * definition may have it.
+ */
+MC_PUBLIC int mc_session_add_agent(struct mc_session *session, const char *uuid, bool *added,
+                                   struct mc_error *err);
+
+/*
  * Have the host's kernel take that much of the guest's resident memory, which goes to the host's
  * swap. Takes as long as the disk does. Returns 0, or 1 if there was less to be had; -ENOTSUP where
  * that cannot be done to this guest.

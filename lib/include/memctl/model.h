@@ -75,6 +75,19 @@ enum mc_source {
     MC_SOURCE_AGENT,   /* the agent inside the guest */
 };
 
+/* What an agent found out about the memory that its guest works with; bytes, found_ms 0: nothing.
+ */
+struct mc_working_set {
+    uint64_t found_ms;
+    char method[16];
+    uint64_t active;     /* programs' memory and mapped files, touched within the window */
+    uint64_t read_cache; /* page cache that may have been used by read() within it */
+    uint64_t kernel;     /* the kernel's own */
+    uint64_t window_ms;
+    unsigned confidence; /* percent */
+    unsigned cost;       /* of one of the guest's processors, millionths */
+};
+
 /* What the agent inside the guest said last; present only while it is connected and fresh. */
 struct mc_agent_report {
     bool present;
@@ -84,6 +97,8 @@ struct mc_agent_report {
     uint64_t stall_us;               /* a second that some task waited for memory, MC_UNKNOWN */
     uint64_t distress_ms;            /* when it last said that memory is nearly gone, 0 for never */
     uint64_t distress_rate;          /* how fast it was going then, bytes a second, 0 if unknown */
+    uint64_t refaults; /* pages of files that came back soon after reclaim, a count, MC_UNKNOWN */
+    struct mc_working_set working_set;
 };
 
 /* Can the host take memory from the guest by itself? */

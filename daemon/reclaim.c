@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "holds.h"
-#include "log.h"
 
 #define RECLAIM_WITHIN_MS 30000
 
@@ -97,8 +96,6 @@ static void note_failure(struct call *call)
     if (impossible && reclaims->said_impossible)
         return;
     reclaims->said_impossible |= impossible;
-    log_warning("guest '%s': the host cannot take memory from it: %s", call->name,
-                call->job.err.text);
     events_add(daemon->events, EVENT_RECLAIM_FAILED, &facts,
                "the host cannot take memory from it: %s", call->job.err.text);
 }
@@ -137,8 +134,6 @@ static void tell(struct daemon *daemon, const struct mc_guest *guest, uint64_t b
     if (watched->took.told_ms && now_ms - watched->took.told_ms < TELL_EVERY_MS)
         return;
     mc_size_format(size, watched->took.untold);
-    log_info("guest '%s': the host %s %s of its idle memory into swap", guest->name,
-             daemon->config.dry_run ? "would take" : "takes", size);
     events_add_guest(daemon->events, EVENT_RECLAIM, guest, "host-reclaim",
                      "the host %s %s of its idle memory into swap",
                      daemon->config.dry_run ? "would take" : "takes", size);
@@ -170,7 +165,6 @@ static void tell_no_swap(struct daemon *daemon)
     if (daemon->plan.reclaim_verdict != MC_RECLAIM_NO_SWAP || daemon->reclaims->said_no_swap)
         return;
     daemon->reclaims->said_no_swap = true;
-    log_warning("%s", text);
     events_add(daemon->events, EVENT_RECLAIM_FAILED, NULL, "%s", text);
 }
 

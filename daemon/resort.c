@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "holds.h"
-#include "log.h"
 #include "saved.h"
 
 /* To suspend and to resume; to save, and to start what was saved: both read or write all of it. */
@@ -86,7 +85,6 @@ static void late(struct job *job)
     struct deed *deed = (struct deed *)job;
     const struct event_facts facts = facts_of(deed);
 
-    log_warning("guest '%s': what the last resort does to it does not come to an end", deed->name);
     events_add(deed->daemon->events, EVENT_COMMAND_LATE, &facts,
                "what the last resort does to it does not come to an end");
 }
@@ -100,19 +98,14 @@ static void done_well(struct daemon *daemon, const struct deed *deed)
         daemon->counters.stops++;
         if (saved)
             saved_add(&daemon->resort->saved, deed->uuid, deed->name, &deed->stopped);
-        log_warning("guest '%s': %s as a last resort; it goes on when the host has memory again",
-                    deed->name, saved ? "saved" : "suspended");
         events_add(daemon->events, EVENT_STOPPED, &facts,
                    "%s as a last resort; goes on when the host has memory again",
                    saved ? "saved" : "suspended");
     } else if (deed->kind == DEED_CONTINUE) {
         daemon->counters.continues++;
         saved_drop(&daemon->resort->saved, deed->uuid);
-        log_info("guest '%s': goes on; the host has memory again", deed->name);
         events_add(daemon->events, EVENT_CONTINUED, &facts, "goes on; the host has memory again");
     } else {
-        log_info("guest '%s': goes on by another hand; it is not stopped again for a while",
-                 deed->name);
         events_add(daemon->events, EVENT_CONTINUED, &facts,
                    "goes on by another hand; not stopped again for a while");
     }
@@ -129,7 +122,6 @@ static void failed(struct daemon *daemon, const struct deed *deed)
     holds_add(&daemon->resort->holds, deed->uuid, clock_now_ms() + pause_ms);
     if (deed->job.rc == -ENOENT)
         saved_drop(&daemon->resort->saved, deed->uuid);
-    log_warning("guest '%s': %s: %s", deed->name, what, deed->job.err.text);
     events_add(daemon->events, EVENT_RESORT_FAILED, &facts, "%s: %s", what, deed->job.err.text);
 }
 
@@ -215,7 +207,6 @@ static void withhold(struct daemon *daemon, const char *uuid, const char *name, 
     if (strcmp(resort->withheld, uuid) == 0)
         return;
     snprintf(resort->withheld, sizeof(resort->withheld), "%s", uuid);
-    log_info("guest '%s': the last resort would be to %s it", name, what);
     events_add(daemon->events, EVENT_STOPPED, &facts, "the last resort would be to %s it", what);
 }
 
@@ -236,7 +227,6 @@ static void run_step(struct daemon *daemon, const struct mc_guest *guest, enum m
             .size = save && guest->rss != MC_UNKNOWN ? guest->rss : guest->held,
         };
     }
-    log_info("guest '%s': last resort: %s", guest->name, mc_resort_step_name(step));
     submit(daemon, step == MC_RESORT_CONTINUE ? DEED_CONTINUE : DEED_STOP, guest->uuid, guest->name,
            &stopped);
 }
@@ -270,11 +260,10 @@ static const char *way_out(enum mc_last_resort how)
 
 static void tell_one(const struct daemon *daemon, const struct mc_guest *guest)
 {
-    log_warning("guest '%s' stays stopped; the next memctld lets it go on when there is memory, or "
-                "'%s %s' at once",
-                guest->name, way_out(guest->stopped.how), guest->name);
     events_add_guest(daemon->events, EVENT_STOPPED, guest, "last-resort",
-                     "stays stopped while memctld does not run");
+                     "stays stopped; the next memctld lets it go on when there is memory, or "
+                     "'%s %.64s' at once",
+                     way_out(guest->stopped.how), guest->name);
 }
 
 void resort_tell_stopped(const struct daemon *daemon)

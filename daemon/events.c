@@ -85,6 +85,9 @@ static enum log_level level_of(enum event_kind kind)
     case EVENT_STUCK:
     case EVENT_DISTRESS:
     case EVENT_FOREIGN_HAND:
+    case EVENT_RECLAIM_FAILED:
+    case EVENT_STOPPED:
+    case EVENT_RESORT_FAILED:
     case EVENT_STORE_LOST:
         return LOG_LEVEL_WARNING;
     default:

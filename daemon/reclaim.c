@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "holds.h"
 
 #define RECLAIM_WITHIN_MS 30000
 
@@ -31,15 +31,9 @@ struct call {
     struct call *next;
 };
 
-struct refusal {
-    char uuid[MC_UUID_TEXT];
-    uint64_t until_ms;
-    struct refusal *next;
-};
-
 struct reclaims {
     struct call *under_way;
-    struct refusal *refusals;
+    struct holds refusals;
     bool said_impossible, said_no_swap;
 };
 
@@ -50,45 +44,10 @@ struct reclaims *reclaims_new(void)
 
 void reclaims_free(struct reclaims *reclaims)
 {
-    while (reclaims && reclaims->refusals) {
-        struct refusal *next = reclaims->refusals->next;
-
-        free(reclaims->refusals);
-        reclaims->refusals = next;
-    }
-    free(reclaims);
-}
-
-static void refuse(struct reclaims *reclaims, const char *uuid, uint64_t until_ms)
-{
-    struct refusal *refusal = calloc(1, sizeof(*refusal));
-
-    if (!refusal)
+    if (!reclaims)
         return;
-    snprintf(refusal->uuid, sizeof(refusal->uuid), "%s", uuid);
-    refusal->until_ms = until_ms;
-    refusal->next = reclaims->refusals;
-    reclaims->refusals = refusal;
-}
-
-/* Drops what is over. */
-static bool is_refused(struct reclaims *reclaims, const char *uuid, uint64_t now_ms)
-{
-    struct refusal **link = &reclaims->refusals;
-    bool found = false;
-
-    while (*link) {
-        struct refusal *refusal = *link;
-
-        if (now_ms < refusal->until_ms) {
-            found = found || strcmp(refusal->uuid, uuid) == 0;
-            link = &refusal->next;
-            continue;
-        }
-        *link = refusal->next;
-        free(refusal);
-    }
-    return found;
+    holds_free(&reclaims->refusals);
+    free(reclaims);
 }
 
 static bool is_under_way(const struct reclaims *reclaims, const char *uuid)
@@ -107,7 +66,7 @@ void reclaims_mark(struct daemon *daemon)
         if (is_under_way(daemon->reclaims, guest->uuid))
             guest->reclaim = MC_RECLAIM_UNDER_WAY;
         else if (pauses_has(&daemon->pauses, guest->uuid) ||
-                 is_refused(daemon->reclaims, guest->uuid, daemon->snapshot.now_ms))
+                 holds_has(&daemon->reclaims->refusals, guest->uuid, daemon->snapshot.now_ms))
             guest->reclaim = MC_RECLAIM_IMPOSSIBLE;
     }
 }
@@ -130,14 +89,13 @@ static void note_failure(struct call *call)
     bool impossible = call->job.rc == -ENOTSUP;
 
     daemon->counters.host_reclaim_failures++;
-    refuse(reclaims, call->uuid, clock_now_ms() + (impossible ? RETRY_IMPOSSIBLE_MS : RETRY_MS));
+    holds_add(&reclaims->refusals, call->uuid,
+              clock_now_ms() + (impossible ? RETRY_IMPOSSIBLE_MS : RETRY_MS));
     if (watched)
         snprintf(watched->took.error, sizeof(watched->took.error), "%.255s", call->job.err.text);
     if (impossible && reclaims->said_impossible)
         return;
     reclaims->said_impossible |= impossible;
-    log_warning("guest '%s': the host cannot take memory from it: %s", call->name,
-                call->job.err.text);
     events_add(daemon->events, EVENT_RECLAIM_FAILED, &facts,
                "the host cannot take memory from it: %s", call->job.err.text);
 }
@@ -176,8 +134,6 @@ static void tell(struct daemon *daemon, const struct mc_guest *guest, uint64_t b
     if (watched->took.told_ms && now_ms - watched->took.told_ms < TELL_EVERY_MS)
         return;
     mc_size_format(size, watched->took.untold);
-    log_info("guest '%s': the host %s %s of its idle memory into swap", guest->name,
-             daemon->config.dry_run ? "would take" : "takes", size);
     events_add_guest(daemon->events, EVENT_RECLAIM, guest, "host-reclaim",
                      "the host %s %s of its idle memory into swap",
                      daemon->config.dry_run ? "would take" : "takes", size);
@@ -209,7 +165,6 @@ static void tell_no_swap(struct daemon *daemon)
     if (daemon->plan.reclaim_verdict != MC_RECLAIM_NO_SWAP || daemon->reclaims->said_no_swap)
         return;
     daemon->reclaims->said_no_swap = true;
-    log_warning("%s", text);
     events_add(daemon->events, EVENT_RECLAIM_FAILED, NULL, "%s", text);
 }
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "holds.h"
+#include "saved.h"
 
 /* To suspend and to resume; to save, and to start what was saved: both read or write all of it. */
 #define QUICK_WITHIN_MS 10000
@@ -19,11 +20,6 @@
 #define STOP_AGAIN_MS 600000
 #define CONTINUE_AGAIN_MS 60000
 
-/* Saved guests are looked for again: an operator may have dropped a saved state. */
-#define FIND_EVERY_MS 60000
-#define FIND_AGAIN_MS 5000
-#define FIND_WITHIN_MS 5000
-
 enum deed_kind { DEED_STOP, DEED_CONTINUE, DEED_FORGET };
 
 struct deed {
@@ -35,29 +31,11 @@ struct deed {
     struct mc_stopped stopped;
 };
 
-struct find {
-    struct job job;
-    struct daemon *daemon;
-    struct mc_snapshot found;
-    uint64_t deeds; /* done when it was asked for */
-};
-
-struct hold {
-    char uuid[MC_UUID_TEXT];
-    uint64_t until_ms;
-    struct hold *next;
-};
-
 struct resort {
-    struct mc_snapshot saved; /* guests that memctl has saved */
-    struct deed *under_way;   /* one at a time */
+    struct saved saved;
+    struct deed *under_way; /* one at a time */
     uint64_t busy_until_ms;
-    uint64_t deeds; /* done so far */
-    struct hold *holds;
-    bool finding, find_failed;
-    uint64_t find_ms;            /* when to look for saved guests next */
-    uint64_t losses;             /* of the connection, as counted when they were looked for last */
-    size_t being_saved;          /* guests in the last snapshot that are noted as saved */
+    struct holds holds;
     char withheld[MC_UUID_TEXT]; /* in a dry run: who would have been stopped */
 };
 
@@ -70,132 +48,15 @@ void resort_free(struct resort *resort)
 {
     if (!resort)
         return;
-    while (resort->holds) {
-        struct hold *next = resort->holds->next;
-
-        free(resort->holds);
-        resort->holds = next;
-    }
-    mc_snapshot_free(&resort->saved);
+    holds_free(&resort->holds);
+    mc_snapshot_free(&resort->saved.list);
     free(resort);
 }
 
-/* ---- who is left as he is ---- */
-
-static void hold(struct resort *resort, const char *uuid, uint64_t until_ms)
+static bool is_held(struct daemon *daemon, const char *uuid)
 {
-    struct hold *added = calloc(1, sizeof(*added));
-
-    if (!added)
-        return;
-    snprintf(added->uuid, sizeof(added->uuid), "%s", uuid);
-    added->until_ms = until_ms;
-    added->next = resort->holds;
-    resort->holds = added;
-}
-
-static bool is_held(const struct daemon *daemon, const char *uuid)
-{
-    for (const struct hold *hold = daemon->resort->holds; hold; hold = hold->next)
-        if (strcmp(hold->uuid, uuid) == 0)
-            return true;
-    return pauses_has(&daemon->pauses, uuid);
-}
-
-static void drop_holds(struct resort *resort, uint64_t now_ms)
-{
-    struct hold **link = &resort->holds;
-
-    while (*link) {
-        struct hold *first = *link;
-
-        if (now_ms < first->until_ms) {
-            link = &first->next;
-            continue;
-        }
-        *link = first->next;
-        free(first);
-    }
-}
-
-static void drop_saved(struct resort *resort, const char *uuid)
-{
-    struct mc_snapshot *saved = &resort->saved;
-
-    for (size_t i = 0; i < saved->count; i++)
-        if (strcmp(saved->guests[i].uuid, uuid) == 0)
-            saved->guests[i--] = saved->guests[--saved->count];
-}
-
-/* ---- looking for saved guests ---- */
-
-static int run_find(struct job *job, struct mc_session *session)
-{
-    struct find *find = (struct find *)job;
-
-    mc_snapshot_reset(&find->found); /* it may run twice */
-    return mc_session_find_stopped(session, &find->found, &job->err);
-}
-
-static void done_find(struct job *job)
-{
-    struct find *find = (struct find *)job;
-    struct resort *resort = find->daemon->resort;
-
-    resort->finding = false;
-    resort->find_failed = job->rc < 0;
-    if (job->rc == 0 && find->deeds != resort->deeds) {
-        resort->find_ms = 0; /* it is old already */
-    } else if (job->rc == 0) {
-        struct mc_snapshot old = resort->saved;
-
-        resort->saved = find->found;
-        find->found = old;
-        resort->find_ms = clock_now_ms() + FIND_EVERY_MS;
-    } else {
-        resort->find_ms = clock_now_ms() + FIND_AGAIN_MS;
-    }
-    mc_snapshot_free(&find->found);
-    free(find);
-}
-
-static void find_saved(struct daemon *daemon)
-{
-    struct find *find = calloc(1, sizeof(*find));
-
-    if (!find)
-        return;
-    find->job = (struct job){.run = run_find, .done = done_find, .within_ms = FIND_WITHIN_MS};
-    find->daemon = daemon;
-    find->deeds = daemon->resort->deeds;
-    daemon->resort->finding = true;
-    daemon->resort->losses = daemon->counters.observe_failures;
-    lanes_submit(daemon->lanes, &find->job);
-}
-
-/* One that was being saved when this memctld began is saved when it is gone. */
-static bool one_may_have_come(struct daemon *daemon)
-{
-    struct resort *resort = daemon->resort;
-    size_t being_saved = 0, before = resort->being_saved;
-
-    for (size_t i = 0; i < daemon->snapshot.count; i++)
-        being_saved += daemon->snapshot.guests[i].stopped.how == MC_LAST_RESORT_SAVE;
-    resort->being_saved = being_saved;
-    return being_saved < before;
-}
-
-static void keep_looking(struct daemon *daemon, uint64_t now_ms)
-{
-    struct resort *resort = daemon->resort;
-    bool lost = resort->losses != daemon->counters.observe_failures;
-
-    if (one_may_have_come(daemon) || lost)
-        resort->find_ms = 0; /* at once */
-    if (resort->find_ms && !resort->saved.count && !resort->find_failed)
-        return;
-    if (!resort->finding && !resort->under_way && now_ms >= resort->find_ms)
-        find_saved(daemon);
+    return pauses_has(&daemon->pauses, uuid) ||
+           holds_has(&daemon->resort->holds, uuid, daemon->snapshot.now_ms);
 }
 
 /* ---- deeds ---- */
@@ -224,24 +85,8 @@ static void late(struct job *job)
     struct deed *deed = (struct deed *)job;
     const struct event_facts facts = facts_of(deed);
 
-    log_warning("guest '%s': what the last resort does to it does not come to an end", deed->name);
     events_add(deed->daemon->events, EVENT_COMMAND_LATE, &facts,
                "what the last resort does to it does not come to an end");
-}
-
-static void note_saved(struct resort *resort, const struct deed *deed)
-{
-    struct mc_guest *guest = mc_snapshot_add(&resort->saved);
-
-    if (!guest) {
-        resort->find_ms = 0;
-        return;
-    }
-    memcpy(guest->uuid, deed->uuid, sizeof(guest->uuid));
-    memcpy(guest->name, deed->name, sizeof(guest->name));
-    guest->stopped = deed->stopped;
-    guest->state = MC_GUEST_STOPPED;
-    resort->find_ms = clock_now_ms() + FIND_EVERY_MS;
 }
 
 static void done_well(struct daemon *daemon, const struct deed *deed)
@@ -252,20 +97,15 @@ static void done_well(struct daemon *daemon, const struct deed *deed)
     if (deed->kind == DEED_STOP) {
         daemon->counters.stops++;
         if (saved)
-            note_saved(daemon->resort, deed);
-        log_warning("guest '%s': %s as a last resort; it goes on when the host has memory again",
-                    deed->name, saved ? "saved" : "suspended");
+            saved_add(&daemon->resort->saved, deed->uuid, deed->name, &deed->stopped);
         events_add(daemon->events, EVENT_STOPPED, &facts,
                    "%s as a last resort; goes on when the host has memory again",
                    saved ? "saved" : "suspended");
     } else if (deed->kind == DEED_CONTINUE) {
         daemon->counters.continues++;
-        drop_saved(daemon->resort, deed->uuid);
-        log_info("guest '%s': goes on; the host has memory again", deed->name);
+        saved_drop(&daemon->resort->saved, deed->uuid);
         events_add(daemon->events, EVENT_CONTINUED, &facts, "goes on; the host has memory again");
     } else {
-        log_info("guest '%s': goes on by another hand; it is not stopped again for a while",
-                 deed->name);
         events_add(daemon->events, EVENT_CONTINUED, &facts,
                    "goes on by another hand; not stopped again for a while");
     }
@@ -279,10 +119,9 @@ static void failed(struct daemon *daemon, const struct deed *deed)
                                                : "does not go on after the last resort";
 
     daemon->counters.resort_failures++;
-    hold(daemon->resort, deed->uuid, clock_now_ms() + pause_ms);
+    holds_add(&daemon->resort->holds, deed->uuid, clock_now_ms() + pause_ms);
     if (deed->job.rc == -ENOENT)
-        drop_saved(daemon->resort, deed->uuid);
-    log_warning("guest '%s': %s: %s", deed->name, what, deed->job.err.text);
+        saved_drop(&daemon->resort->saved, deed->uuid);
     events_add(daemon->events, EVENT_RESORT_FAILED, &facts, "%s: %s", what, deed->job.err.text);
 }
 
@@ -292,7 +131,6 @@ static void done(struct job *job)
     struct daemon *daemon = deed->daemon;
 
     daemon->resort->under_way = NULL;
-    daemon->resort->deeds++;
     daemon->resort->busy_until_ms = clock_now_ms() + SETTLES_MS;
     if (job->rc == 0)
         done_well(daemon, deed);
@@ -325,19 +163,6 @@ static void submit(struct daemon *daemon, enum deed_kind kind, const char *uuid,
 
 /* ---- around the engine ---- */
 
-/* A saved guest that runs was started by somebody else. */
-static void follow_saved(struct daemon *daemon)
-{
-    struct mc_snapshot *saved = &daemon->resort->saved;
-
-    for (size_t i = 0; i < saved->count; i++) {
-        if (mc_snapshot_find(&daemon->snapshot, saved->guests[i].uuid))
-            saved->guests[i--] = saved->guests[--saved->count];
-        else
-            saved->guests[i].resort_hold = is_held(daemon, saved->guests[i].uuid);
-    }
-}
-
 /* A note on a guest that runs is over. */
 static void forget_one(struct daemon *daemon)
 {
@@ -357,9 +182,11 @@ void resort_mark(struct daemon *daemon)
     struct mc_snapshot *snapshot = &daemon->snapshot;
     struct resort *resort = daemon->resort;
 
-    drop_holds(resort, snapshot->now_ms);
-    keep_looking(daemon, snapshot->now_ms);
-    follow_saved(daemon);
+    saved_look(daemon, &resort->saved, resort->under_way);
+    saved_drop_running(&resort->saved, snapshot);
+    for (size_t i = 0; i < resort->saved.list.count; i++)
+        resort->saved.list.guests[i].resort_hold =
+            is_held(daemon, resort->saved.list.guests[i].uuid);
     for (size_t i = 0; i < snapshot->count; i++) {
         struct mc_guest *guest = &snapshot->guests[i];
 
@@ -367,7 +194,7 @@ void resort_mark(struct daemon *daemon)
         if (resort->under_way && strcmp(resort->under_way->uuid, guest->uuid) == 0)
             guest->answers = false; /* a command would have to wait */
     }
-    mc_snapshot_note_saved(snapshot, &resort->saved);
+    mc_snapshot_note_saved(snapshot, &resort->saved.list);
     snapshot->resort.busy = resort->under_way || snapshot->now_ms < resort->busy_until_ms;
 }
 
@@ -380,7 +207,6 @@ static void withhold(struct daemon *daemon, const char *uuid, const char *name, 
     if (strcmp(resort->withheld, uuid) == 0)
         return;
     snprintf(resort->withheld, sizeof(resort->withheld), "%s", uuid);
-    log_info("guest '%s': the last resort would be to %s it", name, what);
     events_add(daemon->events, EVENT_STOPPED, &facts, "the last resort would be to %s it", what);
 }
 
@@ -401,7 +227,6 @@ static void run_step(struct daemon *daemon, const struct mc_guest *guest, enum m
             .size = save && guest->rss != MC_UNKNOWN ? guest->rss : guest->held,
         };
     }
-    log_info("guest '%s': last resort: %s", guest->name, mc_resort_step_name(step));
     submit(daemon, step == MC_RESORT_CONTINUE ? DEED_CONTINUE : DEED_STOP, guest->uuid, guest->name,
            &stopped);
 }
@@ -435,11 +260,10 @@ static const char *way_out(enum mc_last_resort how)
 
 static void tell_one(const struct daemon *daemon, const struct mc_guest *guest)
 {
-    log_warning("guest '%s' stays stopped; the next memctld lets it go on when there is memory, or "
-                "'%s %s' at once",
-                guest->name, way_out(guest->stopped.how), guest->name);
     events_add_guest(daemon->events, EVENT_STOPPED, guest, "last-resort",
-                     "stays stopped while memctld does not run");
+                     "stays stopped; the next memctld lets it go on when there is memory, or "
+                     "'%s %.64s' at once",
+                     way_out(guest->stopped.how), guest->name);
 }
 
 void resort_tell_stopped(const struct daemon *daemon)
@@ -447,8 +271,8 @@ void resort_tell_stopped(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->snapshot.count; i++)
         if (daemon->snapshot.guests[i].exempt == MC_EXEMPT_LAST_RESORT)
             tell_one(daemon, &daemon->snapshot.guests[i]);
-    for (size_t i = 0; i < daemon->resort->saved.count; i++)
-        tell_one(daemon, &daemon->resort->saved.guests[i]);
+    for (size_t i = 0; i < daemon->resort->saved.list.count; i++)
+        tell_one(daemon, &daemon->resort->saved.list.guests[i]);
 }
 
 static json_t *stopped_json(const struct mc_guest *guest)
@@ -465,7 +289,7 @@ json_t *resort_json(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->snapshot.count; i++)
         if (daemon->snapshot.guests[i].exempt == MC_EXEMPT_LAST_RESORT)
             json_array_append_new(list, stopped_json(&daemon->snapshot.guests[i]));
-    for (size_t i = 0; i < daemon->resort->saved.count; i++)
-        json_array_append_new(list, stopped_json(&daemon->resort->saved.guests[i]));
+    for (size_t i = 0; i < daemon->resort->saved.list.count; i++)
+        json_array_append_new(list, stopped_json(&daemon->resort->saved.list.guests[i]));
     return list;
 }

@@ -2,8 +2,7 @@
 /*
  * The last resort: carries out what the plan says of it, and knows whom memctl has stopped. That is
  * noted with the guests themselves, so nothing of it is lost with the daemon: guests that are
- * suspended are in every snapshot with their notes, those that are saved are looked for when the
- * hypervisor answers for the first time, and whenever one may have come.
+ * suspended are in every snapshot with their notes, those that are saved are looked for (saved.h).
  */
 #ifndef MEMCTLD_RESORT_H
 #define MEMCTLD_RESORT_H

@@ -209,7 +209,7 @@ def a_memctld_that_stops_says_who_stays_stopped(build):
         told(memctld, "stopped")
         wait_for("a to be seen", lambda: memctld.guests()["a"]["exempt"] == "last-resort")
         assert memctld.stop() == 0
-        assert "'a' stays stopped" in memctld.log() and "virsh resume a" in memctld.log()
+        assert "'a': stays stopped" in memctld.log() and "virsh resume a" in memctld.log()
 
 
 def the_new_keys_are_checked(build):

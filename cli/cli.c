@@ -92,6 +92,10 @@ const char *cli_reason(const json_t *guest)
     const char *exempt = json_text(guest, "exempt");
     const json_t *plan = json_object_get(guest, "plan");
 
+    /* Saved guests are in no plan. */
+    if (strcmp(json_text(guest, "state"), "stopped") == 0 &&
+        json_is_object(json_object_get(guest, "stopped")))
+        return "last-resort";
     if (exempt[0] != 'n' || exempt[1] != 'o' || exempt[2])
         return exempt;
     if (!json_is_true(json_object_get(guest, "answers")))

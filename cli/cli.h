@@ -45,6 +45,7 @@ struct command {
 extern const struct command command_admit;
 extern const struct command command_agent;
 extern const struct command command_capacity;
+extern const struct command command_doctor;
 extern const struct command command_events;
 extern const struct command command_explain;
 extern const struct command command_history;

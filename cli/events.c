@@ -148,7 +148,7 @@ const struct command command_events = {
     .summary = "print what changed, and follow what changes",
     .options = options,
     .letters = "f",
-    .help = "The daemon keeps the last 4096 events since it started. --follow begins with the last "
+    .help = "The daemon keeps the last 4096 events. --follow begins with the last "
             "ten,\nor with those since TIME. With --json: one object a line.",
     .run = run,
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "paragraph.h"
 #include "sentences.h"
 
 #define LABEL_WIDTH 11
@@ -31,23 +32,11 @@ static void say(struct page *page, const char *label, const char *format, ...)
 {
     char text[1024];
     va_list args;
-    int column;
 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    column = fprintf(page->out, "%-*s", LABEL_WIDTH, label);
-    for (const char *word = text; *word;) {
-        int length = (int)strcspn(word, " ");
-
-        if (column > LABEL_WIDTH && column + 1 + length > page->width)
-            column = fprintf(page->out, "\n%*s", LABEL_WIDTH, "") - 1;
-        else if (column > LABEL_WIDTH)
-            column += fprintf(page->out, " ");
-        column += fprintf(page->out, "%.*s", length, word);
-        word += length + (word[length] == ' ');
-    }
-    fputc('\n', page->out);
+    paragraph_write(page->out, label, LABEL_WIDTH, page->width, text);
 }
 
 #define AGE_TEXT 24
@@ -257,6 +246,34 @@ static void say_warnings(struct page *page, const json_t *result, const json_t *
             sentence_of_exempt(json_text(guest, "exempt")));
 }
 
+/* What the host did to it beside the balloon. */
+static void say_pressed(struct page *page, const json_t *result, const json_t *plan)
+{
+    const json_t *took = json_object_get(result, "host_took");
+    const char *resort = json_text(plan, "last_resort");
+
+    if (json_is_object(plan) && json_size(plan, "host_reclaim"))
+        say(page, "reclaim",
+            "host-reclaim: The host is short and takes %s of the guest's idle memory into its "
+            "swap.",
+            cli_size(plan, "host_reclaim"));
+    if (json_is_object(took)) {
+        say(page, "reclaim", "host-reclaim: %s in all, the last time %s ago.",
+            cli_size(took, "bytes"), age(json_size(took, "age_ms")));
+        if (json_is_string(json_object_get(took, "error")))
+            say(page, "", "That failed: %s.", json_text(took, "error"));
+    }
+    if (!json_is_object(plan) || strcmp(resort, "none") == 0)
+        return;
+    if (strcmp(resort, "continue") == 0)
+        say(page, "resort", "last-resort: It goes on, since the host has had memory for a while.");
+    else
+        say(page, "resort",
+            "last-resort: %s. The host has been out of memory for a while, and the guest's "
+            "settings allow it.",
+            resort);
+}
+
 void explain_write(FILE *out, int width, const json_t *result)
 {
     struct page whole = {out, width}, *page = &whole;
@@ -284,6 +301,7 @@ void explain_write(FILE *out, int width, const json_t *result)
     } else {
         say(page, "sent", "Nothing: it is left alone.");
     }
+    say_pressed(page, result, plan);
     say_happened(page, guest, json_object_get(result, "last"));
 }
 

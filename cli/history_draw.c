@@ -42,12 +42,12 @@ static void draw(FILE *file, const struct history *history, const struct svg_pan
     int64_t way_ms = history->until_ms - history->since_ms;
     bool open = false;
     size_t first = 0, end;
-    double x = panel->x;
 
     fprintf(file, "<path class=\"%s\" d=\"", class);
     for (int64_t step = 0; step < POINTS; step++) {
         int64_t from_ms = way_ms * step / POINTS, to_ms = way_ms * (step + 1) / POINTS;
         uint64_t number;
+        double x;
 
         history_span(history, history->since_ms + from_ms, history->since_ms + to_ms, &first, &end);
         number = value_between(history, value, edge, first, end);

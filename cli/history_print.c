@@ -8,7 +8,7 @@
 #include <time.h>
 
 /* So wide is a line of the terminal's picture; with the numbers before it, 78 columns. */
-#define COLUMNS 48
+#define COLUMNS 44
 
 /* The least of a value, its mean over the time it was known, and the most. */
 struct extent {

@@ -5,16 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is done to it beside its balloon. */
+static const char *technique_of(const json_t *plan)
+{
+    const char *resort = json_text(plan, "last_resort");
+
+    if (json_is_object(plan) && strcmp(resort, "none") != 0)
+        return strcmp(resort, "continue") == 0 ? "+continue" : "+last-resort";
+    if (json_is_object(plan) && json_size(plan, "host_reclaim"))
+        return "+host-reclaim";
+    return "";
+}
+
 static void print_guest(const json_t *guest)
 {
     const json_t *plan = json_object_get(guest, "plan");
 
-    printf("%-16s %-8s %7lld %7s %7s %7s %7s %7s %7s  %-7s  %s\n", json_text(guest, "name"),
+    printf("%-16s %-8s %7lld %7s %7s %7s %7s %7s %7s  %-7s  %s%s\n", json_text(guest, "name"),
            json_text(guest, "state"),
            (long long)json_integer_value(json_object_get(guest, "shares")), cli_size(guest, "min"),
            cli_size(guest, "max"), cli_size(guest, "actual"), cli_size(guest, "used"),
            cli_size(guest, "active"), cli_size(plan, "target"), json_text(guest, "active_source"),
-           cli_reason(guest));
+           cli_reason(guest), technique_of(plan));
 }
 
 static int by_name(const void *a, const void *b)
@@ -83,8 +95,9 @@ const struct command command_list = {
     .help =
         "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, ACTIVE what it\n"
         "works with, as SOURCE knows it (agent, balloon), TARGET what memctl wants it to have\n"
-        "now; WHY is the rule that decided the target, or why the guest\n"
-        "is left alone.\n"
+        "now; WHY is the rule that decided the target, or why the guest is left alone.\n"
+        "+host-reclaim: the host also takes idle memory of it into swap; +last-resort: it is\n"
+        "being suspended or saved.\n"
         "\n"
         "--all: also the guests that do not run, with the settings that hold at their next start.",
     .run = run,

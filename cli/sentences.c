@@ -34,6 +34,8 @@ static const struct sentence exemptions[] = {
     {"passthrough", "a device is passed through to it, which keeps its memory in place"},
     {"not-running", "it is paused, or just starting or stopping"},
     {"migrating", "its memory is being copied away"},
+    {"last-resort",
+     "memctl has suspended it, as a last resort; it goes on when the host has memory again"},
     {"paused-by-operator", "an operator has paused it; 'memctl resume' ends that"},
 };
 

@@ -61,7 +61,7 @@ static int run(const struct cli *cli, int argc, char **argv)
 const struct command command_set = {
     .name = "set",
     .arguments = "GUEST KEY=VALUE...",
-    .summary = "change a guest's settings: shares, min, max, managed, last-resort, cooldown",
+    .summary = "change a guest's settings",
     .help =
         "  shares=N     its weight against the other guests, 1 to 1000000 (default 1000)\n"
         "  min=SIZE     it never gets less; bytes or a part of its memory (default 25%)\n"

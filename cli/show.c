@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void print_setting(const json_t *guest, const char *key, const char *value)
 {
@@ -69,6 +70,10 @@ static void print_plan(const json_t *plan)
     printf("target\n  %-20s %s\n", "policy", cli_size(plan, "wish"));
     json_array_foreach (changes, i, change)
         printf("  %-20s %s\n", json_text(change, "rule"), cli_size(change, "to"));
+    if (json_size(plan, "host_reclaim"))
+        printf("  %-20s %s of its idle memory\n", "host-reclaim", cli_size(plan, "host_reclaim"));
+    if (strcmp(json_text(plan, "last_resort"), "none") != 0)
+        printf("  %-20s %s\n", "last-resort", json_text(plan, "last_resort"));
 }
 
 static void print_working_set(const json_t *set)
@@ -99,8 +104,23 @@ static void print_agent(const json_t *agent)
     print_working_set(json_object_get(agent, "working_set"));
 }
 
+static void print_stop(const json_t *guest)
+{
+    const json_t *stopped = json_object_get(guest, "stopped");
+    time_t at = (time_t)json_integer_value(json_object_get(stopped, "at_s"));
+    char when[32];
+    struct tm local;
+
+    if (!json_is_object(stopped))
+        return;
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&at, &local));
+    printf("stopped by memctl as a last resort (%s) at %s, with %s resident\n",
+           json_text(stopped, "how"), when, cli_size(stopped, "size"));
+}
+
 static void print_running(const json_t *guest)
 {
+    print_stop(guest);
     if (strcmp(json_text(guest, "exempt"), "no") != 0)
         printf("left alone: %s\n", json_text(guest, "exempt"));
     puts("settings");
@@ -113,6 +133,7 @@ static void print_running(const json_t *guest)
 
 static void print_stopped(const json_t *guest)
 {
+    print_stop(guest);
     puts("it does not run\nsettings from its next start on");
     print_terms(guest);
     printf("memory\n  %-14s %-8s what it is configured with\n", "memory",

@@ -2,6 +2,8 @@
 #include "cli.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 static void print_uptime(long long seconds)
 {
@@ -60,6 +62,21 @@ static void print_host(const json_t *host)
     putchar('\n');
 }
 
+static void print_reclaim(const json_t *plan)
+{
+    static const char *const said[][2] = {
+        {"works", "takes guests' idle memory into swap"},
+        {"no-swap", "can do nothing: there is no free swap"},
+        {"nobody", "can do nothing: no guest has idle memory that may be taken"},
+        {"off", "is switched off (host-reclaim = no)"},
+    };
+    const char *verdict = json_text(plan, "host_reclaim");
+
+    for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++)
+        if (strcmp(verdict, said[i][0]) == 0)
+            printf("            host reclaim %s\n", said[i][1]);
+}
+
 static void print_plan(const json_t *plan)
 {
     printf("budget      %s = %s QEMU itself + %s guests left alone + %s for trouble + %s\n",
@@ -68,11 +85,48 @@ static void print_plan(const json_t *plan)
     printf("promised    %s of %s, %s resident\n", cli_size(plan, "promised"),
            cli_size(plan, "divided"), cli_size(plan, "held"));
     printf("state       %s, headroom %s\n", json_text(plan, "state"), cli_size(plan, "headroom"));
+    print_reclaim(plan);
     if (json_size(plan, "deficit"))
         printf("            reservations exceed that by %s: lower some min, or add memory\n",
                cli_size(plan, "deficit"));
     if (json_size(plan, "surplus"))
         printf("            %s more than all limits can use\n", cli_size(plan, "surplus"));
+}
+
+static void print_stopped(const json_t *stopped)
+{
+    const json_t *guest;
+    size_t i;
+
+    if (!json_array_size(stopped))
+        return;
+    printf("stopped     by memctl, until the host has memory again:");
+    json_array_foreach (stopped, i, guest)
+        printf("%s %s (%s)", i ? "," : "", json_text(guest, "name"), json_text(guest, "how"));
+    putchar('\n');
+}
+
+static void print_history(const json_t *history)
+{
+    const json_t *oldest = json_object_get(history, "oldest_ms");
+    static const char *const tiers[] = {"hour", "minute", "raw"};
+    time_t since = 0;
+    struct tm local;
+    char text[32];
+
+    if (!json_is_object(history))
+        return;
+    for (size_t i = 0; !since && i < sizeof(tiers) / sizeof(*tiers); i++)
+        since = (time_t)(json_integer_value(json_object_get(oldest, tiers[i])) / 1000);
+    printf("history     %s of %s", cli_size(history, "size"), cli_size(history, "size_max"));
+    if (since && strftime(text, sizeof(text), "%Y-%m-%d", localtime_r(&since, &local)))
+        printf(", since %s", text);
+    if (json_integer_value(json_object_get(history, "dropped")))
+        printf(", %lld rows lost",
+               (long long)json_integer_value(json_object_get(history, "dropped")));
+    putchar('\n');
+    if (!json_is_true(json_object_get(history, "up")))
+        printf("            NOT KEPT for now: %s\n", json_text(history, "error"));
 }
 
 static int run(const struct cli *cli, int argc, char **argv)
@@ -99,10 +153,12 @@ static int run(const struct cli *cli, int argc, char **argv)
     if (json_is_object(plan)) {
         print_host(json_object_get(status, "host"));
         print_plan(plan);
+        print_stopped(json_object_get(status, "stopped"));
         printf("guests      %lld, %lld managed\n",
                (long long)json_integer_value(json_object_get(status, "guests")),
                (long long)json_integer_value(json_object_get(status, "managed")));
     }
+    print_history(json_object_get(status, "history"));
     json_decref(status);
     return EXIT_OK;
 }

@@ -23,6 +23,7 @@ struct command {
     char name[MC_NAME_TEXT];
     uint64_t from, to;     /* of the balloon */
     unsigned stats_period; /* instead, if not 0 */
+    bool is_missed;        /* it was said that the guest does not take it */
     struct command *next;
 };
 
@@ -130,9 +131,10 @@ static void late(struct job *job)
 
     const struct event_facts facts = facts_of(command);
 
+    if (!job->began_ms)
+        return; /* it waits for others: its guest was not asked yet */
+    command->is_missed = true;
     watch_late(&command->daemon->watch, command->uuid);
-    log_warning("guest '%s' does not take a command; it is left alone until it answers",
-                command->name);
     events_add(command->daemon->events, EVENT_COMMAND_LATE, &facts,
                "does not take a command; left alone until it answers");
 }
@@ -166,10 +168,8 @@ static void done(struct job *job)
         watch_ended(&daemon->watch, command->uuid, clock_now_ms(), job->rc < 0 ? &job->err : NULL);
         record_command(daemon, &facts, job->rc < 0 ? &job->err : NULL);
     }
-    if (job->is_late) {
-        log_info("guest '%s' answers again", command->name);
+    if (command->is_missed)
         events_add(daemon->events, EVENT_COMMAND_BACK, &facts, "a late command came back");
-    }
     free(command);
 }
 

@@ -310,7 +310,6 @@ void handle_admit(struct request *request, struct daemon *daemon, const json_t *
         refuse(&wanted, &daemon->plan, " now");
         return;
     }
-    request_log(request, "asks for room for a guest");
     if (begin(&wanted, &err) < 0)
         request_fail(request, &err);
 }

@@ -3,9 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lookup.h"
 
@@ -65,7 +63,6 @@ static void enable_guest(struct request *request, struct daemon *daemon, struct 
                          const json_t *args)
 {
     struct enable *enable = calloc(1, sizeof(*enable));
-    char line[MC_NAME_TEXT + 48];
     struct mc_error err;
 
     (void)args;
@@ -80,8 +77,6 @@ static void enable_guest(struct request *request, struct daemon *daemon, struct 
     enable->request = request;
     enable->guest = *guest;
     enable->uid = request_uid(request);
-    snprintf(line, sizeof(line), "gives guest '%s' the agent's channel", guest->name);
-    request_log(request, line);
     lanes_submit(daemon->lanes, &enable->job);
 }
 

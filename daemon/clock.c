@@ -3,10 +3,25 @@
 
 #include <time.h>
 
-uint64_t clock_now_ms(void)
+static uint64_t microseconds(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_now_ms(void)
+{
+    return microseconds(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t clock_now_us(void)
+{
+    return microseconds(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_processor_us(void)
+{
+    return microseconds(CLOCK_THREAD_CPUTIME_ID);
 }

@@ -7,4 +7,10 @@
 /* Milliseconds of the monotonic clock. */
 uint64_t clock_now_ms(void);
 
+/* Microseconds of processor time that the calling thread has had. */
+uint64_t clock_processor_us(void);
+
+/* Microseconds of the monotonic clock. */
+uint64_t clock_now_us(void);
+
 #endif

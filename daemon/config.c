@@ -31,6 +31,7 @@ struct config config_default(void)
         .socket = MC_SOCKET_DEFAULT,
         .socket_group = "memctl",
         .metrics = "127.0.0.1:9749",
+        .page = true,
         .policy = "idle-tax",
         .engine = mc_engine_config_default(),
         .history = mc_store_config_default(),
@@ -92,12 +93,27 @@ static int read_record(struct config *config, const char *value, struct mc_error
     return read_text(config->record, sizeof(config->record), value, err);
 }
 
-static int read_dry_run(struct config *config, const char *value, struct mc_error *err)
+static int read_metrics_names(struct config *config, const char *value, struct mc_error *err)
 {
-    config->dry_run = strcmp(value, "yes") == 0;
-    if (!config->dry_run && strcmp(value, "no") != 0)
+    return read_text(config->metrics_names, sizeof(config->metrics_names), value, err);
+}
+
+static int read_yes_no(const char *value, bool *field, struct mc_error *err)
+{
+    *field = strcmp(value, "yes") == 0;
+    if (!*field && strcmp(value, "no") != 0)
         return mc_error_set(err, -EINVAL, "'%s' is neither yes nor no", value);
     return 0;
+}
+
+static int read_page(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_yes_no(value, &config->page, err);
+}
+
+static int read_dry_run(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_yes_no(value, &config->dry_run, err);
 }
 
 static int read_interval(struct config *config, const char *value, struct mc_error *err)
@@ -215,6 +231,31 @@ static int read_active_fade(struct config *config, const char *value, struct mc_
     return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
 }
 
+static int read_host_reclaim(struct config *config, const char *value, struct mc_error *err)
+{
+    int yes;
+    int rc = mc_bool_parse(value, &yes, err);
+
+    if (rc == 0)
+        config->engine.host_reclaim = yes;
+    return rc;
+}
+
+static int read_resort_after(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.resort_after_ms, err);
+}
+
+static int read_resort_pause(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.resort_pause_ms, err);
+}
+
+static int read_resort_undo(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 86400000, "24h", &config->engine.resort_undo_ms, err);
+}
+
 static int read_store(struct config *config, const char *value, struct mc_error *err)
 {
     config->store_said = true;
@@ -300,6 +341,8 @@ static const struct {
     {"memctld", "socket", read_socket},
     {"memctld", "socket-group", read_socket_group},
     {"memctld", "metrics", read_metrics},
+    {"memctld", "metrics-names", read_metrics_names},
+    {"memctld", "page", read_page},
     {"memctld", "record", read_record},
     {"memctld", "dry-run", read_dry_run},
     {"memctld", "store", read_store},
@@ -319,6 +362,10 @@ static const struct {
     {"governor", "foreign-hold", read_foreign_hold},
     {"governor", "cooldown", read_cooldown},
     {"estimate", "active-fade", read_active_fade},
+    {"governor", "host-reclaim", read_host_reclaim},
+    {"governor", "last-resort-after", read_resort_after},
+    {"governor", "last-resort-pause", read_resort_pause},
+    {"governor", "last-resort-undo", read_resort_undo},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

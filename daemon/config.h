@@ -26,6 +26,8 @@ struct config {
     char socket_group[64];
     char record[4096];         /* the file of a recording, "" for none */
     char metrics[CONFIG_TEXT]; /* ADDRESS:PORT, "" for none */
+    char metrics_names[1024];  /* what else this host is called in requests, by blanks */
+    bool page;                 /* the page for people is served there as well */
     char store[4096];          /* the history's file, "" for none; see config_store() */
     bool store_said;
     struct mc_store_config history;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The control socket: lines of JSON in and out. Everything about a client is bounded: how many
- * there are, how long a line is, how long one may be silent, how much it may leave unread.
+ * there are, how long a line is, how long one may be silent, how much it may leave unread, how much
+ * time its answers take (allowance.h). Who changes something is named in the log, audit.c.
  */
 #include "control.h"
 
@@ -20,10 +21,16 @@
 
 #include <memctl/wire.h>
 
+#include "allowance.h"
+#include "audit.h"
 #include "listener.h"
 #include "log.h"
 
 #define CLIENTS_MAX 64
+
+/* Of them, those of one user that is not root: nobody shuts the others out. */
+#define CLIENTS_OF_USER_MAX 32
+
 #define SILENCE_S 60
 #define UNREAD_MAX (1024 * 1024)
 
@@ -33,12 +40,16 @@ struct client {
     struct ucred peer;
     struct request *pending; /* at most one: requests of a client are answered in order */
     bool ended;              /* it will say no more, and may wait for answers */
+    struct event *rested;    /* for who asked for too much, and has to wait a while */
     struct client *next;
 };
 
 struct request {
     struct client *client; /* NULL once it has gone away */
+    struct control *control;
     struct ucred peer;
+    const struct verb *verb; /* NULL if there is none such */
+    char *args;              /* of a change, for the log */
 };
 
 struct control {
@@ -48,6 +59,8 @@ struct control {
     gid_t group;
     struct client *clients;
     unsigned count;
+    struct allowance allowance; /* of the users' */
+    struct control_counts counts;
 };
 
 static void drop_client(struct client *client)
@@ -60,6 +73,8 @@ static void drop_client(struct client *client)
     client->control->count--;
     if (client->pending)
         client->pending->client = NULL;
+    if (client->rested)
+        event_free(client->rested);
     bufferevent_free(client->stream);
     free(client);
 }
@@ -93,6 +108,7 @@ static struct client *finish(struct request *request)
 
     if (client)
         client->pending = NULL;
+    free(request->args);
     free(request);
     return client;
 }
@@ -109,8 +125,21 @@ static void answer(struct request *request, json_t *message)
     bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
 
+/* Every request ends here, so no change goes without its line in the log. */
+static void note(const struct request *request, const struct mc_error *err)
+{
+    struct control_counts *counts = &request->control->counts;
+
+    counts->done += !err;
+    counts->denied += err && err->code == -EACCES;
+    counts->failed += err && err->code != -EACCES;
+    if (request->verb && request->verb->changes)
+        audit_change(&request->peer, request->verb->name, request->args, err);
+}
+
 void request_reply(struct request *request, json_t *result)
 {
+    note(request, NULL);
     answer(request, mc_wire_reply(result ? result : json_null()));
 }
 
@@ -126,6 +155,7 @@ void request_reply_line(struct request *request, const char *line)
 
 void request_fail(struct request *request, const struct mc_error *err)
 {
+    note(request, err);
     answer(request, mc_wire_failure(err));
 }
 
@@ -152,9 +182,9 @@ unsigned request_uid(const struct request *request)
     return (unsigned)request->peer.uid;
 }
 
-void request_log(const struct request *request, const char *what)
+const struct control_counts *control_counts(const struct control *control)
 {
-    log_info("uid %u pid %d: %s", (unsigned)request->peer.uid, (int)request->peer.pid, what);
+    return &control->counts;
 }
 
 /*
@@ -195,11 +225,32 @@ static bool may_change(const struct client *client)
             in_group(bufferevent_getfd(client->stream), &client->peer, control->group));
 }
 
+/* Which verb it is, and whether the client may; the verb is NULL, or has its arguments. */
+static int judge(struct request *request, const json_t *message, json_t **args,
+                 struct mc_error *err)
+{
+    const struct client *client = request->client;
+    const char *name;
+    int rc = mc_wire_read_request(message, &name, args, err);
+
+    if (rc < 0)
+        return rc;
+    request->verb = verb_find(name);
+    if (!request->verb)
+        return mc_error_set(err, -EINVAL, "memctld does not know '%.64s'; is it older than memctl?",
+                            name);
+    if (!request->verb->changes)
+        return 0;
+    request->args = json_dumps(*args, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (!may_change(client))
+        return mc_error_set(err, -EACCES, "'%s' changes something; be root or in the group %s",
+                            name, client->control->daemon->config.socket_group);
+    return 0;
+}
+
 static void handle(struct client *client, const char *line)
 {
-    const struct verb *found;
     struct mc_error err;
-    const char *name;
     json_error_t error;
     json_t *message = json_loads(line, JSON_REJECT_DUPLICATES, &error);
     json_t *args = NULL;
@@ -210,27 +261,55 @@ static void handle(struct client *client, const char *line)
         drop_client(client);
         return;
     }
-    *request = (struct request){.client = client, .peer = client->peer};
+    *request = (struct request){.client = client, .control = client->control, .peer = client->peer};
     client->pending = request;
     if (!message) {
         mc_error_set(&err, -EPROTO, "the request is not JSON: %s", error.text);
         request_fail(request, &err);
-        return;
-    }
-    if (mc_wire_read_request(message, &name, &args, &err) < 0) {
-        request_fail(request, &err);
-    } else if (!(found = verb_find(name))) {
-        mc_error_set(&err, -EINVAL, "memctld does not know '%.64s'; is it older than memctl?",
-                     name);
-        request_fail(request, &err);
-    } else if (found->changes && !may_change(client)) {
-        mc_error_set(&err, -EACCES, "'%s' changes something; be root or in the group %s", name,
-                     client->control->daemon->config.socket_group);
+    } else if (judge(request, message, &args, &err) < 0) {
         request_fail(request, &err);
     } else {
-        found->handle(request, client->control->daemon, args);
+        request->verb->handle(request, client->control->daemon, args);
     }
     json_decref(message);
+}
+
+static void process_input(struct client *client);
+
+static void on_rested(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd;
+    (void)what;
+    process_input(opaque);
+}
+
+/* Does the client's user have to wait? Then its next request is looked at later. */
+static bool has_to_rest(struct client *client)
+{
+    struct control *control = client->control;
+    uint64_t wait = allowance_wait_ms(&control->allowance, client->peer.uid, clock_now_ms());
+    const struct timeval interval = {.tv_sec = (time_t)(wait / 1000),
+                                     .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+
+    if (!wait)
+        return false;
+    if (!client->rested)
+        client->rested = evtimer_new(control->daemon->base, on_rested, client);
+    if (!client->rested)
+        return false;
+    control->counts.delays += !evtimer_pending(client->rested, NULL);
+    evtimer_add(client->rested, &interval);
+    return true;
+}
+
+/* The client may be gone afterwards. */
+static void handle_and_charge(struct client *client, const char *line)
+{
+    struct control *control = client->control;
+    uint64_t began = clock_processor_us(), user = client->peer.uid;
+
+    handle(client, line);
+    allowance_charge(&control->allowance, user, clock_processor_us() - began, clock_now_ms());
 }
 
 static void process_input(struct client *client)
@@ -241,9 +320,11 @@ static void process_input(struct client *client)
     /* A client that does not read its answers is not served until it does. */
     if (client->pending || evbuffer_get_length(bufferevent_get_output(client->stream)) > UNREAD_MAX)
         return;
+    if (evbuffer_get_length(input) && has_to_rest(client))
+        return;
     line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
     if (line) {
-        handle(client, line);
+        handle_and_charge(client, line);
         free(line);
     } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX ||
                (client->ended && !evbuffer_get_length(bufferevent_get_output(client->stream)))) {
@@ -262,8 +343,9 @@ static void on_end(struct bufferevent *stream, short what, void *opaque)
     struct client *client = opaque;
 
     (void)stream;
-    /* Silence while an answer is being made is ours, not the client's. */
-    if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) && client->pending) {
+    /* Silence while an answer is being made, or has to wait, is ours, not the client's. */
+    if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) &&
+        (client->pending || (client->rested && evtimer_pending(client->rested, NULL)))) {
         bufferevent_enable(client->stream, EV_READ);
         return;
     }
@@ -275,28 +357,41 @@ static void on_end(struct bufferevent *stream, short what, void *opaque)
     drop_client(client);
 }
 
+static unsigned clients_of(const struct control *control, uid_t user)
+{
+    unsigned count = 0;
+
+    for (const struct client *client = control->clients; client; client = client->next)
+        count += client->peer.uid == user;
+    return count;
+}
+
+static bool has_room_for(const struct control *control, const struct ucred *peer)
+{
+    return control->count < CLIENTS_MAX &&
+           (is_own(peer) || clients_of(control, peer->uid) < CLIENTS_OF_USER_MAX);
+}
+
 static void on_connect(int fd, void *opaque)
 {
     const struct timeval silence = {.tv_sec = SILENCE_S};
     struct control *control = opaque;
     struct client *client = NULL;
-    socklen_t size = sizeof(client->peer);
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
 
-    if (control->count < CLIENTS_MAX)
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && has_room_for(control, &peer))
         client = calloc(1, sizeof(*client));
     if (client)
         client->stream = bufferevent_socket_new(control->daemon->base, fd,
                                                 BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (!client || !client->stream ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &size) < 0) {
-        if (client && client->stream)
-            bufferevent_free(client->stream);
-        else
-            close(fd);
+    if (!client || !client->stream) {
+        close(fd);
         free(client);
         return;
     }
     client->control = control;
+    client->peer = peer;
     client->next = control->clients;
     control->clients = client;
     control->count++;
@@ -351,7 +446,9 @@ static int bind_socket(const struct control *control, struct mc_error *err)
         close(fd);
         return rc;
     }
-    if (control->group != (gid_t)-1 && chown(control->path, (uid_t)-1, control->group) < 0)
+    /* The unit lets it run with the group from the start, and without the right to change it. */
+    if (control->group != (gid_t)-1 && control->group != getegid() &&
+        chown(control->path, (uid_t)-1, control->group) < 0)
         log_warning("%s stays with its group: %s", control->path, strerror(errno));
     return fd;
 }

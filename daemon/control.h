@@ -67,7 +67,12 @@ bool request_is_own(const struct request *request);
 
 unsigned request_uid(const struct request *request);
 
-/* For the audit line of a change. */
-void request_log(const struct request *request, const char *what);
+/* Requests since the start, by how they ended; each is a metric. */
+struct control_counts {
+    uint64_t done, failed, denied;
+    uint64_t delays; /* times that a client had to wait because it asks for too much */
+};
+
+const struct control_counts *control_counts(const struct control *control);
 
 #endif

@@ -6,15 +6,17 @@
  *   observe.c   asks the hypervisor on a lane, adds what the configuration and the agents say
  *   (lib)       estimate, decide, govern: mc_engine_step()
  *   act.c       sends the plan's commands on lanes
+ *   reclaim.c   has the host take memory from guests
+ *   resort.c    suspends or saves guests, and lets them go on
  *   record.c    says what happened, to the log and a recording
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
  *   keeper.c    writes the history, on a thread of its own
  *
  * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
- * and save.c (the socket), metrics.c with http_limit.c (Prometheus), agents.c (the host's ends of
- * the channels to the agents in the guests). Everything here runs on the main loop; only jobs on
- * lanes run elsewhere.
+ * and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page
+ * for people), agents.c (the host's ends of the channels to the agents in the guests). Everything
+ * here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -31,11 +33,13 @@
 #include "clock.h"
 #include "config.h"
 #include "events.h"
+#include "exposition.h"
 #include "keeper.h"
 #include "lanes.h"
 #include "pause.h"
 #include "policies.h"
 #include "recorder.h"
+#include "trend.h"
 #include "watch.h"
 
 struct agents;
@@ -44,7 +48,7 @@ struct follower;
 struct observation;
 struct save;
 struct control;
-struct metrics;
+struct http;
 
 /* Counters since the start; each is a metric. */
 struct counters {
@@ -54,9 +58,14 @@ struct counters {
     uint64_t policy_failures;
     uint64_t commands; /* balloon targets sent */
     uint64_t command_failures;
-    uint64_t bytes_reclaimed; /* sum of all lowered targets */
-    uint64_t bytes_granted;   /* sum of all raised targets */
-    double tick_seconds;      /* spent deciding */
+    uint64_t bytes_reclaimed;             /* sum of all lowered targets */
+    uint64_t bytes_granted;               /* sum of all raised targets */
+    uint64_t rule_changes[MC_RULE_COUNT]; /* of targets, by the governor's rules */
+    struct histogram observe_seconds, decide_seconds;
+    uint64_t host_reclaims, host_reclaim_failures;
+    uint64_t host_reclaimed;   /* bytes that the host was asked to take from guests */
+    uint64_t stops, continues; /* of guests, as a last resort */
+    uint64_t resort_failures;
 };
 
 /* What is known of the connection to the hypervisor. */
@@ -74,10 +83,13 @@ struct tick {
     struct observation *awaited; /* if so: that one, which may be for later */
     bool again;                  /* somebody asked for another tick meanwhile */
     uint64_t within_ms;          /* how long the next observation may take */
-    uint64_t lateness_ms;        /* of the last tick: its plan against its due time */
+    uint64_t owed_ms;            /* when the tick that is not made yet should have begun, or 0 */
+    uint64_t lateness_ms;        /* of the last tick: its plan against that time */
 };
 
 struct act;
+struct reclaims;
+struct resort;
 
 enum { SIGNAL_COUNT = 3 };
 
@@ -114,6 +126,8 @@ struct daemon {
     struct admissions admissions;
     struct tick tick;
     struct act *act;
+    struct reclaims *reclaims;
+    struct resort *resort;
     struct agents *agents;
     struct control *control;
     struct events *events;
@@ -121,7 +135,9 @@ struct daemon {
     unsigned lookups;           /* requests that wait for the hypervisor, lookup.c */
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, save.c */
-    struct metrics *metrics;
+    struct http *http;
+    struct trend *trend;
+    struct trend_source trends; /* what the page's charts show */
     struct counters counters;
 };
 
@@ -157,6 +173,13 @@ void act_mark_busy(const struct act *act, struct mc_snapshot *snapshot);
 /* After the engine: send what the plan says, and turn on missing statistics. */
 void act_run(struct daemon *daemon);
 
+/* reclaim.c: host reclaim. NULL when out of memory. */
+struct reclaims *reclaims_new(void);
+void reclaims_free(struct reclaims *reclaims);
+/* Before the engine: from which guests nothing can be taken now. */
+void reclaims_mark(struct daemon *daemon);
+void reclaims_run(struct daemon *daemon);
+
 /* record.c */
 void record_plan(struct daemon *daemon);
 void record_command(struct daemon *daemon, const struct event_facts *facts,
@@ -187,11 +210,11 @@ void events_tell_last(struct daemon *daemon);
 struct control *control_start(struct daemon *daemon, struct mc_error *err);
 void control_stop(struct control *control);
 
-/* metrics.c */
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err);
-void metrics_stop(struct metrics *metrics);
+/* http.c */
+struct http *http_start(struct daemon *daemon, struct mc_error *err);
+void http_stop(struct http *http);
 /* Listen again after running out of descriptors; to be called now and then. */
-void metrics_revive(struct metrics *metrics);
+void http_revive(struct http *http);
 
 /* main.c: the configuration file with the command line over it. */
 int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "keeper.h"
+#include "log.h"
 
 /* As much as one answer holds: some 100 KiB. */
 #define PAGE 256
@@ -56,6 +57,11 @@ static const char *const kind_names[] = {
     [EVENT_RELIEVED] = "relieved",
     [EVENT_FOREIGN_HAND] = "foreign-hand",
     [EVENT_HOST_STATE] = "host-state",
+    [EVENT_RECLAIM] = "host-reclaim",
+    [EVENT_RECLAIM_FAILED] = "host-reclaim-failed",
+    [EVENT_STOPPED] = "stopped",
+    [EVENT_CONTINUED] = "continued",
+    [EVENT_RESORT_FAILED] = "last-resort-failed",
     [EVENT_ADMITTED] = "admitted",
     [EVENT_NOT_ADMITTED] = "not-admitted",
     [EVENT_EXEMPT] = "exempt",
@@ -66,6 +72,46 @@ static const char *const kind_names[] = {
     [EVENT_STORE_LOST] = "store-lost",
     [EVENT_STORE_BACK] = "store-back",
 };
+
+/* What an operator should hear of without asking. */
+static enum log_level level_of(enum event_kind kind)
+{
+    switch (kind) {
+    case EVENT_LINK_LOST:
+    case EVENT_POLICY_REFUSED:
+    case EVENT_COMMAND_FAILED:
+    case EVENT_COMMAND_LATE:
+    case EVENT_SILENT:
+    case EVENT_STUCK:
+    case EVENT_DISTRESS:
+    case EVENT_FOREIGN_HAND:
+    case EVENT_STORE_LOST:
+        return LOG_LEVEL_WARNING;
+    default:
+        return LOG_LEVEL_INFO;
+    }
+}
+
+static void log_event(enum event_kind kind, const struct event_facts *facts, const char *text)
+{
+    char from[24], to[24];
+    const struct log_field fields[] = {
+        {"MEMCTL_EVENT", kind_names[kind]},
+        {"MEMCTL_GUEST", facts->name},
+        {"MEMCTL_UUID", facts->uuid},
+        {"MEMCTL_REASON", facts->reason},
+        {"MEMCTL_FROM", facts->sized ? from : NULL},
+        {"MEMCTL_TO", facts->sized ? to : NULL},
+    };
+
+    snprintf(from, sizeof(from), "%llu", (unsigned long long)facts->from);
+    snprintf(to, sizeof(to), "%llu", (unsigned long long)facts->to);
+    if (facts->name)
+        log_fields(level_of(kind), fields, sizeof(fields) / sizeof(*fields), "guest '%s': %s",
+                   facts->name, text);
+    else
+        log_fields(level_of(kind), fields, sizeof(fields) / sizeof(*fields), "%s", text);
+}
 
 /* All that is added in one go is told in one go. */
 static void on_news(evutil_socket_t fd, short what, void *opaque)
@@ -159,6 +205,7 @@ static void add(struct events *events, enum event_kind kind, const struct event_
     clear(entry);
     vsnprintf(text, sizeof(text), format, args);
     make_printable(text);
+    log_event(kind, facts, text);
     entry->wall_ms = wall_now_ms();
     if (facts->uuid)
         snprintf(entry->uuid, sizeof(entry->uuid), "%s", facts->uuid);
@@ -260,6 +307,11 @@ void events_tail(const struct events *events, struct events_question *question, 
     for (; seq >= first_kept(events) && count; seq--)
         count -= is_wanted(&events->ring[seq % EVENTS_KEPT], question);
     question->after = mc_max_u64(question->after, seq);
+}
+
+uint64_t events_last(const struct events *events)
+{
+    return events->last;
 }
 
 bool events_know(const struct events *events, const char *guest)

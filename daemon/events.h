@@ -47,6 +47,11 @@ enum event_kind {
     EVENT_RELIEVED,
     EVENT_FOREIGN_HAND, /* somebody else moved its balloon */
     EVENT_HOST_STATE,
+    EVENT_RECLAIM, /* the host takes memory from a guest by itself */
+    EVENT_RECLAIM_FAILED,
+    EVENT_STOPPED, /* suspended or saved, as a last resort */
+    EVENT_CONTINUED,
+    EVENT_RESORT_FAILED,
     EVENT_ADMITTED, /* there is room for a guest that is about to start */
     EVENT_NOT_ADMITTED,
     EVENT_EXEMPT,
@@ -84,8 +89,9 @@ struct event_facts {
 };
 
 /*
- * Something changed: say it in one short sentence, without the guest's name. Does nothing if events
- * is NULL. Never blocks, never fails: without memory the event is missing, and counted as missed.
+ * Something changed: say it in one short sentence, without the guest's name. It also goes to the
+ * log, so nobody has to say it there. Does nothing if events is NULL. Never fails: without memory
+ * the event is missing, and counted as missed.
  */
 void events_add(struct events *events, enum event_kind kind, const struct event_facts *facts,
                 const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -104,6 +110,9 @@ struct events_question {
 
 /* Begin with the last `count` events that the question is about. */
 void events_tail(const struct events *events, struct events_question *question, uint64_t count);
+
+/* The number of the newest one. */
+uint64_t events_last(const struct events *events);
 
 /* Is there an event about a guest of this name or UUID? */
 bool events_know(const struct events *events, const char *guest);

@@ -29,6 +29,18 @@ static json_t *last_json(const struct daemon *daemon, const struct mc_guest *gue
     return object;
 }
 
+/* What the host took from it by itself, or could not. */
+static json_t *took_json(const struct daemon *daemon, const struct mc_guest *guest, uint64_t now_ms)
+{
+    const struct watched *watched = watch_find(&daemon->watch, guest->uuid);
+
+    if (!watched || !watched->took.last_ms)
+        return json_null();
+    return json_pack("{s:I, s:I, s:s?}", "bytes", (json_int_t)watched->took.bytes, "age_ms",
+                     (json_int_t)mc_less_u64(now_ms, watched->took.last_ms), "error",
+                     *watched->took.error ? watched->took.error : NULL);
+}
+
 static json_t *limits_json(const struct mc_engine_config *config)
 {
     return json_pack("{s:I, s:I, s:i, s:I, s:i}", "interval_ms", (json_int_t)config->interval_ms,
@@ -63,6 +75,7 @@ static void explain_running(struct request *request, struct daemon *daemon, stru
     if (result) {
         json_object_set_new(result, "statistics_age_ms",
                             statistics_age_json(daemon, guest, now_ms));
+        json_object_set_new(result, "host_took", took_json(daemon, guest, now_ms));
         json_object_set_new(result, "paused", pauses_json(&daemon->pauses));
         json_object_set_new(result, "plan",
                             daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());

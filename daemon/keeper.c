@@ -29,6 +29,7 @@ struct keeper {
     struct mc_lesson *lessons; /* room for those of a pass */
     size_t lesson_room;
     bool has_lessons;
+    char *engine; /* how it is configured */
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
@@ -42,6 +43,7 @@ struct keeper {
     size_t old_event_count;
     bool has_old; /* of both, and nobody has taken it */
     bool lessons_taken, events_taken;
+    bool renewed; /* the file is a new one, and needs to be told all that does not change */
 };
 
 /* Of the thread. */
@@ -159,6 +161,7 @@ static void recover(struct writer *writer, struct mc_error *err)
     if (err->code == -EBADMSG && mc_store_set_aside(keeper->file, NULL) == 0) {
         pthread_mutex_lock(&keeper->lock);
         keeper->state.set_aside++;
+        keeper->renewed = true;
         pthread_mutex_unlock(&keeper->lock);
         mc_error_prefix(err, "set aside as %s.damaged, and a new one is begun: ", keeper->file);
         writer->pause_ms = 0;
@@ -293,6 +296,7 @@ static void free_keeper(struct keeper *keeper)
     free_lines(keeper->old_events, keeper->old_event_count);
     free(keeper->old_lessons);
     free(keeper->lessons);
+    free(keeper->engine);
     free(keeper->file);
     free(keeper);
 }
@@ -305,6 +309,7 @@ static struct keeper *keeper_new(const char *file, const struct mc_store_config 
     if (!keeper)
         return NULL;
     keeper->config = *config;
+    strcpy(keeper->state.why, "its file is being opened");
     keeper->file = strdup(file);
     keeper->digest = mc_digest_new();
     pthread_mutex_init(&keeper->lock, NULL);
@@ -430,6 +435,12 @@ void keeper_pass(struct keeper *keeper, const struct mc_snapshot *snapshot,
     if (!keeper)
         return;
     begin_adding(keeper);
+    if (keeper->renewed) {
+        keeper->renewed = false;
+        mc_digest_renew(keeper->digest);
+        if (keeper->engine)
+            mc_batch_set_config(&keeper->waiting, keeper->engine);
+    }
     if (mc_digest_pass(keeper->digest, snapshot, plan, wall_now_ms(), hold_ms, &keeper->waiting) <
         0)
         keeper->waiting.dropped++;
@@ -459,7 +470,8 @@ void keeper_configure(struct keeper *keeper, json_t *config)
     keeper->waiting.clock_ms = wall_now_ms();
     mc_batch_set_config(&keeper->waiting, text);
     pthread_mutex_unlock(&keeper->lock);
-    free(text);
+    free(keeper->engine);
+    keeper->engine = text;
 }
 
 struct keeper_state keeper_state(struct keeper *keeper)

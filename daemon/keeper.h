@@ -32,7 +32,7 @@ struct keeper_state {
  * what is wrong with the file is in the state.
  */
 int keeper_open(const char *file, const struct mc_store_config *config, uint64_t wait_ms,
-                struct keeper **keeper);
+                struct keeper **opened);
 
 /* Write what is left, within a moment, and free. NULL is no keeper, here and below. */
 void keeper_close(struct keeper *keeper);

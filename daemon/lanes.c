@@ -17,9 +17,16 @@
 
 #include "clock.h"
 
-/* Lanes that work, and lanes in all: the difference is how many guests may hang at a time. */
+/*
+ * Lanes that work, lanes in all, and how many of these only jobs that go first may take. libvirtd
+ * has 20 threads for everybody's calls, so more than that must never wait for it.
+ */
 #define HEALTHY_MAX 2
-#define LANES_MAX 10
+#define LANES_MAX 15
+#define LANES_KEPT 5
+
+/* A job that takes longer does not count as one that works: another lane takes the next job. */
+#define SLOW_MS 200
 
 /* libvirt's calls are shallow; the stacks are mostly never touched. */
 #define STACK_SIZE (512 * 1024)
@@ -39,7 +46,9 @@ struct lane {
     enum lane_state state;
     pthread_cond_t work;
     bool started;
-    bool stuck; /* its job is late */
+    bool stuck;        /* its job is late */
+    bool kept;         /* its job is one that goes first */
+    uint64_t began_ms; /* that job */
     struct mc_session *session;
     bool has_events;
 };
@@ -53,7 +62,8 @@ struct lanes {
 
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t idle;
-    struct job *queue, **queue_end;
+    struct job *first, **first_end; /* jobs that go first */
+    struct job *queue, **queue_end; /* the others */
     struct job *finished, **finished_end;
     struct job *later;    /* jobs for another time, in no order */
     struct lane *watcher; /* an idle lane that wakes up at watch_ms */
@@ -81,6 +91,36 @@ static struct job *pop(struct job **queue, struct job ***end)
             *end = queue;
     }
     return job;
+}
+
+static void enqueue(struct lanes *lanes, struct job *job)
+{
+    push(job->goes_first ? &lanes->first_end : &lanes->queue_end, job);
+}
+
+/* With the lock held: may another lane take a job that does not go first? */
+static bool may_take(const struct lanes *lanes)
+{
+    unsigned others = 0;
+
+    for (size_t i = 0; i < LANES_MAX; i++)
+        others +=
+            lanes->lanes[i].state == LANE_BUSY && lanes->lanes[i].began_ms && !lanes->lanes[i].kept;
+    return others < LANES_MAX - LANES_KEPT;
+}
+
+/* With the lock held: is there a job for whoever is idle? */
+static bool has_work(const struct lanes *lanes)
+{
+    return lanes->first || (lanes->queue && may_take(lanes));
+}
+
+/* With the lock held. */
+static struct job *take(struct lanes *lanes)
+{
+    struct job *job = pop(&lanes->first, &lanes->first_end);
+
+    return job || !may_take(lanes) ? job : pop(&lanes->queue, &lanes->queue_end);
 }
 
 /* One whose time limits are those of clock_now_ms(). */
@@ -117,7 +157,7 @@ static void ripen(struct lanes *lanes)
             continue;
         }
         *link = job->next;
-        push(&lanes->queue_end, job);
+        enqueue(lanes, job);
     }
     if (lanes->expected_ms <= now)
         lanes->expected_ms = NEVER;
@@ -206,7 +246,7 @@ static bool wait_for_work(struct lane *lane)
     while (lane->state == LANE_IDLE && !lanes->stopping && clock_now_ms() < end_ms) {
         wait_until(&lane->work, lanes, mc_min_u64(sleep_ms(lane), end_ms));
         ripen(lanes);
-        if (lanes->queue)
+        if (has_work(lanes))
             lane->state = LANE_BUSY;
     }
     if (lanes->watcher == lane)
@@ -221,7 +261,7 @@ static bool rest(struct lane *lane)
     pthread_mutex_unlock(&lane->lanes->lock);
     drop_session(lane);
     pthread_mutex_lock(&lane->lanes->lock);
-    return !lane->lanes->queue;
+    return !has_work(lane->lanes);
 }
 
 /* The lane's place is free, and nobody will join its thread. */
@@ -247,20 +287,22 @@ static void *lane_main(void *opaque)
         if (lanes->stopping)
             break; /* what is queued is not begun any more */
         ripen(lanes);
-        job = pop(&lanes->queue, &lanes->queue_end);
+        job = take(lanes);
         if (!job) {
             needed = wait_for_work(lane) || !rest(lane);
             continue;
         }
         lane->state = LANE_BUSY;
         lane->stuck = job->is_late; /* it waited for too long; it may hang as well */
+        lane->kept = job->goes_first;
         job->lane = lane;
-        job->began_ms = clock_now_ms();
+        job->began_ms = lane->began_ms = clock_now_ms();
         pthread_mutex_unlock(&lanes->lock);
         run_job(lane, job);
         pthread_mutex_lock(&lanes->lock);
         job->lane = NULL;
         lane->stuck = false;
+        lane->began_ms = 0;
         if (job->again_ms)
             lanes->expected_ms = job->again_ms;
         push(&lanes->finished_end, job);
@@ -285,6 +327,7 @@ static void *lane_main(void *opaque)
 /* With the lock held: start another lane if one is needed and allowed. */
 static void grow(struct lanes *lanes)
 {
+    const uint64_t now = clock_now_ms();
     struct lane *unused = NULL;
     unsigned healthy = 0;
     pthread_attr_t attr;
@@ -296,7 +339,7 @@ static void grow(struct lanes *lanes)
             return;
         if (lane->state == LANE_FREE)
             unused = unused ? unused : lane;
-        else if (!lane->stuck)
+        else if (!lane->stuck && now < lane->began_ms + SLOW_MS)
             healthy++;
     }
     if (!unused || healthy >= HEALTHY_MAX)
@@ -364,20 +407,23 @@ static void arm(struct job *job, uint64_t ms)
         evtimer_add(job->deadline, &within);
 }
 
-/* With the lock held: is every lane there can be waiting for a late job? */
-static bool is_exhausted(const struct lanes *lanes)
+/* With the lock held: is every lane that may take this job waiting for a late one? */
+static bool is_exhausted(const struct lanes *lanes, const struct job *job)
 {
-    for (size_t i = 0; i < LANES_MAX; i++)
-        if (!lanes->lanes[i].stuck)
-            return false;
-    return true;
+    unsigned stuck = 0, others = 0;
+
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        stuck += lanes->lanes[i].stuck;
+        others += lanes->lanes[i].stuck && !lanes->lanes[i].kept;
+    }
+    return stuck == LANES_MAX || (!job->goes_first && others >= LANES_MAX - LANES_KEPT);
 }
 
-/* With the lock held: how much time the job still has. */
+/* With the lock held: how much time the job still has, or until it is looked at again. */
 static uint64_t time_left(const struct job *job)
 {
     if (!job->began_ms)
-        return is_exhausted(job->lanes) ? 0 : job->within_ms;
+        return is_exhausted(job->lanes, job) ? 0 : SLOW_MS;
     return mc_less_u64(job->began_ms + job->within_ms, clock_now_ms());
 }
 
@@ -398,7 +444,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *opaque)
             job->lane->stuck = true;
     }
     ripen(lanes);
-    if (lanes->queue)
+    if (has_work(lanes))
         lane = employ(lanes);
     pthread_mutex_unlock(&lanes->lock);
     tell(lane);
@@ -438,6 +484,7 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
     lanes->base = base;
     lanes->hypervisor = hypervisor;
     lanes->idle_ms = idle_ms;
+    lanes->first_end = &lanes->first;
     lanes->queue_end = &lanes->queue;
     lanes->finished_end = &lanes->finished;
     lanes->expected_ms = NEVER;
@@ -471,13 +518,13 @@ void lanes_submit(struct lanes *lanes, struct job *job)
 
     job->lanes = lanes;
     job->deadline = evtimer_new(lanes->base, on_deadline, job);
-    arm(job, wait ? wait + GRACE_MS : job->within_ms);
+    arm(job, wait ? wait + GRACE_MS : mc_min_u64(job->within_ms, SLOW_MS));
     pthread_mutex_lock(&lanes->lock);
     if (wait) {
         lane = put_off(lanes, job);
     } else {
-        push(&lanes->queue_end, job);
-        lane = employ(lanes);
+        enqueue(lanes, job);
+        lane = has_work(lanes) ? employ(lanes) : NULL;
     }
     pthread_mutex_unlock(&lanes->lock);
     tell(lane);
@@ -541,9 +588,10 @@ static void finish_all(struct lanes *lanes)
     while (lanes->later) {
         job = lanes->later;
         lanes->later = job->next;
-        push(&lanes->queue_end, job);
+        enqueue(lanes, job);
     }
-    while ((job = pop(&lanes->queue, &lanes->queue_end))) {
+    while ((job = pop(&lanes->first, &lanes->first_end)) ||
+           (job = pop(&lanes->queue, &lanes->queue_end))) {
         job->rc = mc_error_set(&job->err, -ECANCELED, "memctld stops");
         finish(job);
     }

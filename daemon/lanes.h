@@ -5,7 +5,8 @@
  * A lane is a thread with a hypervisor session of its own. A job runs on whatever lane is idle; its
  * outcome comes back on the main loop. A job that is not back by its deadline is called late: its
  * lane is left to wait (such a call cannot be cancelled) and another one takes its place, so one
- * hung guest costs one lane and delays nobody. The number of lanes is bounded.
+ * hung guest costs one lane and delays nobody. The number of lanes is bounded, and some of them are
+ * kept for jobs that go first: however many others hang, guests can still be observed.
  */
 #ifndef MEMCTLD_LANES_H
 #define MEMCTLD_LANES_H
@@ -29,9 +30,10 @@ struct job {
     void (*done)(struct job *job);
     /*
      * On the main loop, once, if the deadline passes before that, or if the job waits for longer
-     * and every lane there can be is stuck; may be NULL.
+     * and every lane that may take it is stuck; may be NULL.
      */
     void (*late)(struct job *job);
+    bool goes_first;
     uint64_t within_ms; /* the deadline, counted from when the job begins to run */
     uint64_t at_ms;     /* of clock_now_ms(): not before this; 0: at once */
     /*

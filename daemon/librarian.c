@@ -187,17 +187,28 @@ void librarian_free(struct librarian *librarian)
     free_librarian(librarian);
 }
 
-void handle_history(struct request *request, struct daemon *daemon, const json_t *args)
+/* NULL, and why. */
+static struct librarian *find_librarian(const struct daemon *daemon, struct mc_error *err)
 {
     struct librarian *librarian = daemon->librarian;
-    struct book_question *question;
-    struct mc_error err = {0};
 
-    if (!librarian)
-        mc_error_set(&err, -ENOENT, "memctld keeps no history; say where with 'store'");
-    else if (librarian->open >= QUESTIONS_MAX)
-        mc_error_set(&err, -EBUSY, "too many questions about the history; try again");
-    if (err.code) {
+    if (!librarian) {
+        mc_error_set(err, -ENOENT, "memctld keeps no history; say where with 'store'");
+        return NULL;
+    }
+    if (librarian->open < QUESTIONS_MAX)
+        return librarian;
+    mc_error_set(err, -EBUSY, "too many questions about the history; try again");
+    return NULL;
+}
+
+void handle_history(struct request *request, struct daemon *daemon, const json_t *args)
+{
+    struct mc_error err;
+    struct librarian *librarian = find_librarian(daemon, &err);
+    struct book_question *question;
+
+    if (!librarian) {
         request_fail(request, &err);
         return;
     }

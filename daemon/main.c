@@ -18,6 +18,7 @@
 #include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
+#include "resort.h"
 
 #define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
 
@@ -306,9 +307,11 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
     daemon->act = act_new();
+    daemon->reclaims = reclaims_new();
+    daemon->resort = resort_new();
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->agents || !daemon->events ||
-        start_watching_stalls(daemon) < 0)
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
+        !daemon->agents || !daemon->events || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -319,12 +322,17 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     record_begin(daemon);
+    record_lessons(daemon);
     daemon->control = control_start(daemon, err);
     if (!daemon->control)
         return err->code;
+    daemon->trend = trend_new();
+    if (!daemon->trend)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    daemon->trends = trend_source(daemon->trend);
     if (*daemon->config.metrics) {
-        daemon->metrics = metrics_start(daemon, err);
-        if (!daemon->metrics)
+        daemon->http = http_start(daemon, err);
+        if (!daemon->http)
             return err->code;
     }
     events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
@@ -336,13 +344,16 @@ static int start(struct daemon *daemon, struct mc_error *err)
 static void stop(struct daemon *daemon)
 {
     tick_stop(daemon);
+    if (daemon->resort)
+        resort_tell_stopped(daemon);
     agents_free(daemon->agents);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
     admissions_free(&daemon->admissions);
     control_stop(daemon->control);
     librarian_free(daemon->librarian);
-    metrics_stop(daemon->metrics);
+    http_stop(daemon->http);
+    trend_free(daemon->trend);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -354,6 +365,8 @@ static void stop(struct daemon *daemon)
     if (daemon->stalled)
         event_free(daemon->stalled);
     act_free(daemon->act);
+    reclaims_free(daemon->reclaims);
+    resort_free(daemon->resort);
     events_free(daemon->events);
     keeper_close(daemon->keeper);
     recorder_close(daemon->recorder);

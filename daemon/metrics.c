@@ -1,57 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /metrics in the Prometheus text format. The tables are where the metrics are defined;
- * docs/metrics.md lists them for people.
- *
- * Whoever can reach the port is a stranger. A connection is good for one request and its answer,
- * and ends after SILENCE_S without a byte; http_limit.h bounds how many there are. A page is only
- * made while what clients have not fetched yet is less than UNREAD_MAX.
+ * /metrics. The tables here and in metrics_guests.c are where the metrics are defined;
+ * docs/metrics.md lists them for people, and a test compares the two.
  */
-#include "daemon.h"
+#include "metrics.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
-#include <event2/http.h>
-
 #include "agents.h"
-#include "http_limit.h"
-
-#define SILENCE_S 10
-#define HEAD_MAX 4096
-#define UNREAD_MAX ((size_t)32 * 1024 * 1024)
-
-struct metrics {
-    struct daemon *daemon;
-    struct evhttp *http;
-    struct http_limit *limit;
-    size_t unread; /* bytes of the pages whose connections are still open */
-};
-
-/* A number of bytes or a count somewhere in a structure. */
-struct family {
-    const char *name, *type, *help;
-    size_t offset;
-};
+#include "control.h"
+#include "http.h"
 
 #define COUNTER(field, name, help)                                                                 \
     {                                                                                              \
-        name, "counter", help, offsetof(struct daemon, counters.field)                             \
+        name, METRIC_COUNTER, help, offsetof(struct daemon, counters.field), KIND_COUNT            \
     }
 #define PLAN(field, name, help)                                                                    \
     {                                                                                              \
-        name, "gauge", help, offsetof(struct daemon, plan.field)                                   \
+        name, METRIC_GAUGE, help, offsetof(struct daemon, plan.field), KIND_COUNT                  \
     }
 #define HOST(field, name, help)                                                                    \
     {                                                                                              \
-        name, "gauge", help, offsetof(struct daemon, snapshot.host.field)                          \
+        name, METRIC_GAUGE, help, offsetof(struct daemon, snapshot.host.field), KIND_COUNT         \
+    }
+#define FLAG(field, name, help)                                                                    \
+    {                                                                                              \
+        name, METRIC_GAUGE, help, offsetof(struct daemon, field), KIND_FLAG                        \
     }
 
 static const struct family always[] = {
+    FLAG(link.up, "memctl_hypervisor_up", "1 while the hypervisor answers."),
+    FLAG(config.dry_run, "memctl_dry_run", "1 if nothing is sent to any guest."),
+    FLAG(pauses.all, "memctl_paused", "1 while an operator has paused all guests."),
     COUNTER(ticks, "memctl_ticks_total", "Passes from observation to plan."),
     COUNTER(ticks_late, "memctl_ticks_late_total",
             "Observations that were not back in time and were asked for again."),
@@ -65,12 +47,26 @@ static const struct family always[] = {
             "Memory that guests were told to give up."),
     COUNTER(bytes_granted, "memctl_balloon_grant_bytes_total",
             "Memory that guests were told they may take."),
+    COUNTER(host_reclaims, "memctl_host_reclaims_total",
+            "Times that the host took memory from a guest by itself."),
+    COUNTER(host_reclaimed, "memctl_host_reclaim_requested_bytes_total",
+            "Memory that the host was asked to take from guests."),
+    COUNTER(host_reclaim_failures, "memctl_host_reclaim_failures_total",
+            "Times that the host could not take memory from a guest."),
+    COUNTER(stops, "memctl_last_resort_stops_total",
+            "Guests that were suspended or saved as a last resort."),
+    COUNTER(continues, "memctl_last_resort_continues_total",
+            "Guests that memctl let go on after the last resort."),
+    COUNTER(resort_failures, "memctl_last_resort_failures_total",
+            "Guests that could not be stopped, or did not go on."),
 };
 
 static const struct family with_plan[] = {
     HOST(total, "memctl_host_memory_bytes", "Memory of the host."),
     HOST(available, "memctl_host_memory_available_bytes",
          "Memory of the host that can be used without swapping."),
+    HOST(swap_total, "memctl_host_swap_bytes", "Swap space of the host."),
+    HOST(swap_free, "memctl_host_swap_free_bytes", "Swap space of the host that is free."),
     PLAN(budget, "memctl_budget_bytes", "What all guests may occupy, QEMU's own memory included."),
     PLAN(overheads, "memctl_overhead_bytes", "QEMU's own memory of the managed guests."),
     PLAN(exempt, "memctl_exempt_bytes", "What guests may take that memctl does not touch."),
@@ -79,138 +75,120 @@ static const struct family with_plan[] = {
     PLAN(divided, "memctl_divided_bytes", "What is divided among the managed guests, elastic."),
     PLAN(held, "memctl_held_bytes", "Memory of managed guests that is resident."),
     PLAN(headroom, "memctl_headroom_bytes", "What managed guests can still take without harm."),
+    PLAN(reclaim, "memctl_host_reclaim_bytes",
+         "What the host is asked to take from guests by itself now."),
+    PLAN(stopped, "memctl_last_resort_stopped",
+         "Guests that memctl has suspended or saved, how many."),
     PLAN(min_free, "memctl_min_free_bytes", "The least that shall be free."),
     PLAN(promised, "memctl_promised_bytes", "What managed guests can take already."),
     PLAN(surplus, "memctl_surplus_bytes", "What the guests' limits leave unused."),
     PLAN(deficit, "memctl_deficit_bytes", "What the reservations exceed the divided memory by."),
 };
 
-#define GUEST(field, name, help)                                                                   \
-    {                                                                                              \
-        name, "gauge", help, offsetof(struct mc_guest, field)                                      \
-    }
-
-static const struct family per_guest[] = {
-    GUEST(memory, "memctl_guest_memory_bytes", "Memory that the guest is configured with."),
-    GUEST(actual, "memctl_guest_actual_bytes", "What the balloon leaves the guest."),
-    GUEST(used, "memctl_guest_used_bytes", "What the guest cannot give up."),
-    GUEST(active, "memctl_guest_active_bytes", "What the guest works with."),
-    GUEST(held, "memctl_guest_held_bytes", "Guest memory that is resident on the host."),
-    GUEST(overhead, "memctl_guest_overhead_bytes", "QEMU's own memory."),
-    GUEST(terms.shares, "memctl_guest_shares", "The guest's shares."),
-    GUEST(terms.min, "memctl_guest_min_bytes", "The guest's reservation."),
-    GUEST(terms.max, "memctl_guest_max_bytes", "The guest's limit."),
-};
-
-#define STEP(field, name, help)                                                                    \
-    {                                                                                              \
-        name, "gauge", help, offsetof(struct mc_step, field)                                       \
-    }
-
-static const struct family per_step[] = {
-    STEP(wish, "memctl_guest_wish_bytes", "The policy's target."),
-    STEP(target, "memctl_guest_target_bytes", "The target that the governor allowed."),
-};
-
 #define LENGTH(table) (sizeof(table) / sizeof(*(table)))
 
-static uint64_t field(const void *structure, size_t offset)
+uint64_t family_value(const struct family *family, const void *structure)
 {
+    const char *at = (const char *)structure + family->offset;
+    enum mc_distress distress;
     uint64_t value;
+    bool flag;
 
-    memcpy(&value, (const char *)structure + offset, sizeof(value));
+    switch (family->kind) {
+    case KIND_FLAG:
+        memcpy(&flag, at, sizeof(flag));
+        return flag;
+    case KIND_TROUBLE:
+        memcpy(&distress, at, sizeof(distress));
+        return distress != MC_DISTRESS_NO;
+    case KIND_COUNT:
+        break;
+    }
+    memcpy(&value, at, sizeof(value));
     return value;
 }
 
-static void add_head(struct evbuffer *out, const char *name, const char *type, const char *help)
+static void add_table(struct exposition *out, const struct family *families, size_t count,
+                      const struct daemon *daemon)
 {
-    evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void add_family(struct evbuffer *out, const struct family *family, const void *structure)
-{
-    add_head(out, family->name, family->type, family->help);
-    evbuffer_add_printf(out, "%s %" PRIu64 "\n", family->name, field(structure, family->offset));
-}
-
-/* A label's value: backslash, quote and newline are escaped. */
-static void add_label(struct evbuffer *out, const char *name, const char *value)
-{
-    evbuffer_add_printf(out, "%s=\"", name);
-    for (const char *p = value; *p; p++) {
-        if (*p == '\\' || *p == '"')
-            evbuffer_add_printf(out, "\\%c", *p);
-        else if (*p == '\n')
-            evbuffer_add_printf(out, "\\n");
-        else
-            evbuffer_add(out, p, 1);
-    }
-    evbuffer_add(out, "\"", 1);
-}
-
-static void add_guest_labels(struct evbuffer *out, const char *family, const struct mc_guest *guest)
-{
-    evbuffer_add_printf(out, "%s{", family);
-    add_label(out, "domain", guest->name);
-    evbuffer_add(out, ",", 1);
-    add_label(out, "uuid", guest->uuid);
-}
-
-static void add_guest_family(struct evbuffer *out, const struct daemon *daemon,
-                             const struct family *family, bool of_step)
-{
-    add_head(out, family->name, family->type, family->help);
-    for (size_t i = 0; i < daemon->snapshot.count; i++) {
-        const struct mc_guest *guest = &daemon->snapshot.guests[i];
-        uint64_t value =
-            of_step ? field(&daemon->plan.steps[i], family->offset) : field(guest, family->offset);
-
-        if (value == MC_UNKNOWN)
-            continue; /* a sample that is not there says "unknown" */
-        add_guest_labels(out, family->name, guest);
-        evbuffer_add_printf(out, "} %" PRIu64 "\n", value);
+    for (const struct family *family = families; family < families + count; family++) {
+        exposition_family(out, family->name, family->type, family->help);
+        exposition_count(out, family->name, "", family_value(family, daemon));
     }
 }
 
-static void add_guest_info(struct evbuffer *out, const struct daemon *daemon)
+static void add_gauge(struct exposition *out, const char *name, const char *help, double value)
 {
-    add_head(
-        out, "memctl_guest_info", "gauge",
-        "Why the guest is not managed (exempt), its state and the source of its active memory.");
-    for (size_t i = 0; i < daemon->snapshot.count; i++) {
-        const struct mc_guest *guest = &daemon->snapshot.guests[i];
-
-        add_guest_labels(out, "memctl_guest_info", guest);
-        evbuffer_add_printf(
-            out, ",state=\"%s\",exempt=\"%s\",active_source=\"%s\",method=\"%s\"} 1\n",
-            mc_guest_state_name(guest->state), mc_exempt_name(guest->exempt),
-            mc_source_name(guest->active_source),
-            guest->active_source == MC_SOURCE_AGENT ? guest->agent.working_set.method : "");
-    }
+    exposition_family(out, name, METRIC_GAUGE, help);
+    exposition_number(out, name, "", value);
 }
 
-static void add_state(struct evbuffer *out, struct daemon *daemon)
+static void add_counter(struct exposition *out, const char *name, const char *help, uint64_t value)
 {
-    add_head(out, "memctl_build_info", "gauge", "The version of memctld and its policy.");
-    evbuffer_add_printf(out, "memctl_build_info{version=\"%s\",policy=\"%s\"} 1\n", MEMCTL_VERSION,
-                        mc_policy_of(daemon->policies.current)->name);
-    add_head(out, "memctl_hypervisor_up", "gauge", "1 while the hypervisor answers.");
-    evbuffer_add_printf(out, "memctl_hypervisor_up %d\n", daemon->link.up);
-    add_head(out, "memctl_stuck_calls", "gauge", "Calls to the hypervisor that do not come back.");
-    evbuffer_add_printf(out, "memctl_stuck_calls %u\n", lanes_stuck(daemon->lanes));
-    add_head(out, "memctl_tick_lateness_seconds", "gauge",
-             "How long after its due time the last plan was made.");
-    evbuffer_add_printf(out, "memctl_tick_lateness_seconds %.3f\n",
-                        (double)daemon->tick.lateness_ms / 1000);
-    add_head(out, "memctl_dry_run", "gauge", "1 if nothing is sent to any guest.");
-    evbuffer_add_printf(out, "memctl_dry_run %d\n", daemon->config.dry_run);
-    add_head(out, "memctl_paused", "gauge", "1 while an operator has paused all guests.");
-    evbuffer_add_printf(out, "memctl_paused %d\n", daemon->pauses.all);
-    add_head(out, "memctl_guests", "gauge", "Running guests.");
-    evbuffer_add_printf(out, "memctl_guests %zu\n", daemon->link.up ? daemon->snapshot.count : 0);
+    exposition_family(out, name, METRIC_COUNTER, help);
+    exposition_count(out, name, "", value);
 }
 
-static void add_agents(struct evbuffer *out, const struct daemon *daemon)
+/* One label with a word for each of a few numbers. */
+static void add_labelled(struct exposition *out, const char *name, const char *label,
+                         const char *word, uint64_t value)
+{
+    char labels[64];
+
+    exposition_label(labels, sizeof(labels), 0, label, word);
+    exposition_count(out, name, labels, value);
+}
+
+static void add_build(struct exposition *out, const struct daemon *daemon)
+{
+    char labels[CONFIG_TEXT + 128];
+    size_t length = exposition_label(labels, sizeof(labels), 0, "version", MEMCTL_VERSION);
+
+    exposition_label(labels, sizeof(labels), length, "policy",
+                     mc_policy_of(daemon->policies.current)->name);
+    exposition_family(out, "memctl_build_info", METRIC_INFO,
+                      "The version of memctld and its policy.");
+    exposition_count(out, "memctl_build_info", labels, 1);
+}
+
+static void add_state(struct exposition *out, const struct daemon *daemon)
+{
+    add_build(out, daemon);
+    add_gauge(out, "memctl_uptime_seconds", "Since memctld started.",
+              (double)(clock_now_ms() - daemon->started_ms) / 1000);
+    add_gauge(out, "memctl_interval_seconds", "Between two ticks while nothing moves.",
+              (double)daemon->config.engine.interval_ms / 1000);
+    add_gauge(out, "memctl_overcommit_limit_ratio",
+              "How much of the budget may be promised at most.",
+              daemon->config.engine.overcommit_percent / 100.0);
+    add_gauge(out, "memctl_stuck_calls", "Calls to the hypervisor that do not come back.",
+              lanes_stuck(daemon->lanes));
+    add_gauge(out, "memctl_tick_lateness_seconds",
+              "How long after its due time the last plan was made.",
+              (double)daemon->tick.lateness_ms / 1000);
+    exposition_family(out, "memctl_observe_seconds", METRIC_HISTOGRAM,
+                      "How long observations of all guests took.");
+    exposition_histogram(out, "memctl_observe_seconds", &daemon->counters.observe_seconds);
+    exposition_family(out, "memctl_decide_seconds", METRIC_HISTOGRAM,
+                      "How long the way from an observation to the commands took.");
+    exposition_histogram(out, "memctl_decide_seconds", &daemon->counters.decide_seconds);
+}
+
+static void add_counts(struct exposition *out, const struct daemon *daemon)
+{
+    uint64_t counts[MC_EXEMPT_COUNT] = {0};
+    size_t running = daemon->link.up ? daemon->snapshot.count : 0;
+
+    for (size_t i = 0; i < running; i++)
+        counts[daemon->snapshot.guests[i].exempt]++;
+    add_gauge(out, "memctl_guests", "Running guests.", (double)running);
+    exposition_family(out, "memctl_guests_by_exemption", METRIC_GAUGE,
+                      "Running guests by why they are left alone; no: they are managed.");
+    for (unsigned i = 0; i < MC_EXEMPT_COUNT; i++)
+        add_labelled(out, "memctl_guests_by_exemption", "exempt", mc_exempt_name(i), counts[i]);
+}
+
+static void add_agents(struct exposition *out, const struct daemon *daemon)
 {
     const struct agents_counters *counters = agents_counters(daemon->agents);
     const struct {
@@ -227,177 +205,113 @@ static void add_agents(struct evbuffer *out, const struct daemon *daemon)
         {"memctl_agent_distress_total", "Events of distress from guests.", counters->distress},
     };
 
-    for (size_t i = 0; i < LENGTH(families); i++) {
-        add_head(out, families[i].name, "counter", families[i].help);
-        evbuffer_add_printf(out, "%s %" PRIu64 "\n", families[i].name, families[i].value);
-    }
+    for (size_t i = 0; i < LENGTH(families); i++)
+        add_counter(out, families[i].name, families[i].help, families[i].value);
 }
 
-static void add_history(struct evbuffer *out, const struct daemon *daemon)
+/* Only where a history is kept. */
+static void add_history(struct exposition *out, const struct daemon *daemon)
 {
     struct keeper_state state;
 
     if (!daemon->keeper)
         return;
     state = keeper_state(daemon->keeper);
-    add_head(out, "memctl_history_up", "gauge", "1 while the history can be written.");
-    evbuffer_add_printf(out, "memctl_history_up %d\n", state.up);
-    add_head(out, "memctl_history_size_bytes", "gauge", "The history's file and its log.");
-    evbuffer_add_printf(out, "memctl_history_size_bytes %" PRIu64 "\n", state.facts.size);
-    add_head(out, "memctl_history_rows_total", "counter", "Rows written to the history.");
-    evbuffer_add_printf(out, "memctl_history_rows_total %" PRIu64 "\n", state.rows);
-    add_head(out, "memctl_history_dropped_total", "counter",
-             "Rows that were lost because the history could not be written for too long.");
-    evbuffer_add_printf(out, "memctl_history_dropped_total %" PRIu64 "\n", state.dropped);
-    add_head(out, "memctl_history_failures_total", "counter",
-             "Tries to open or write the history that failed.");
-    evbuffer_add_printf(out, "memctl_history_failures_total %" PRIu64 "\n", state.failures);
-    add_head(out, "memctl_history_set_aside_total", "counter",
-             "Damaged files that were set aside, and begun anew.");
-    evbuffer_add_printf(out, "memctl_history_set_aside_total %" PRIu64 "\n", state.set_aside);
-    add_head(out, "memctl_history_write_seconds_total", "counter",
-             "Time spent writing the history, on a thread of its own.");
-    evbuffer_add_printf(out, "memctl_history_write_seconds_total %.6f\n", state.seconds);
+    add_gauge(out, "memctl_history_up", "1 while the history can be written.", state.up);
+    add_gauge(out, "memctl_history_size_bytes", "The history's file and its log.",
+              (double)state.facts.size);
+    add_counter(out, "memctl_history_rows_total", "Rows written to the history.", state.rows);
+    add_counter(out, "memctl_history_dropped_total",
+                "Rows that were lost because the history could not be written for too long.",
+                state.dropped);
+    add_counter(out, "memctl_history_failures_total",
+                "Tries to open or write the history that failed.", state.failures);
+    add_counter(out, "memctl_history_set_aside_total",
+                "Damaged files that were set aside, and begun anew.", state.set_aside);
+    exposition_family(out, "memctl_history_write_seconds_total", METRIC_COUNTER,
+                      "Time spent writing the history, on a thread of its own.");
+    exposition_number(out, "memctl_history_write_seconds_total", "", state.seconds);
 }
 
-static void add_pressure(struct evbuffer *out, const struct mc_pressure *pressure)
+static void add_clients(struct exposition *out, const struct daemon *daemon)
 {
+    const struct control_counts *control = control_counts(daemon->control);
+
+    exposition_family(out, "memctl_control_requests_total", METRIC_COUNTER,
+                      "Requests over the control socket.");
+    add_labelled(out, "memctl_control_requests_total", "outcome", "done", control->done);
+    add_labelled(out, "memctl_control_requests_total", "outcome", "failed", control->failed);
+    add_labelled(out, "memctl_control_requests_total", "outcome", "denied", control->denied);
+    add_counter(out, "memctl_control_delays_total",
+                "Times that a client had to wait because it asks for too much.", control->delays);
+    exposition_family(out, "memctl_http_requests_total", METRIC_COUNTER, "Answers over HTTP.");
+    for (const struct http_count *count = http_counts(daemon); count->code; count++) {
+        char code[8] = {(char)('0' + count->code / 100), (char)('0' + count->code / 10 % 10),
+                        (char)('0' + count->code % 10)};
+
+        add_labelled(out, "memctl_http_requests_total", "code", code, count->count);
+    }
+}
+
+static void add_pressure(struct exposition *out, const struct mc_pressure *pressure)
+{
+    const char *name = "memctl_host_memory_stall_ratio";
+
+    exposition_family(out, name, METRIC_GAUGE,
+                      "Part of the last 10 s in which some or all tasks waited for memory.");
     if (!pressure->present)
         return;
-    add_head(out, "memctl_host_memory_stall_ratio", "gauge",
-             "Part of the last 10 s in which some or all tasks waited for memory.");
-    evbuffer_add_printf(out,
-                        "memctl_host_memory_stall_ratio{kind=\"some\"} %.4f\n"
-                        "memctl_host_memory_stall_ratio{kind=\"full\"} %.4f\n",
-                        pressure->some_avg10 / 10000.0, pressure->full_avg10 / 10000.0);
+    exposition_number(out, name, "kind=\"some\"", pressure->some_avg10 / 10000.0);
+    exposition_number(out, name, "kind=\"full\"", pressure->full_avg10 / 10000.0);
 }
 
-static void write_page(struct evbuffer *out, struct daemon *daemon)
+static void add_plan(struct exposition *out, const struct daemon *daemon)
 {
-    add_state(out, daemon);
-    for (size_t i = 0; i < LENGTH(always); i++)
-        add_family(out, &always[i], daemon);
-    add_agents(out, daemon);
-    add_history(out, daemon);
-    /* Old numbers would look like present ones. */
-    if (!daemon->has_plan || !daemon->link.up)
-        return;
-    for (size_t i = 0; i < LENGTH(with_plan); i++)
-        add_family(out, &with_plan[i], daemon);
+    add_table(out, with_plan, LENGTH(with_plan), daemon);
     add_pressure(out, &daemon->snapshot.host.pressure);
-    for (size_t i = 0; i < LENGTH(per_guest); i++)
-        add_guest_family(out, daemon, &per_guest[i], false);
-    for (size_t i = 0; i < LENGTH(per_step); i++)
-        add_guest_family(out, daemon, &per_step[i], true);
-    add_guest_info(out, daemon);
+    exposition_family(out, "memctl_host_state", METRIC_GAUGE,
+                      "1 for the state that the host is in, by how much memory is left.");
+    for (unsigned state = MC_HOST_HIGH; state <= MC_HOST_LOW; state++)
+        add_labelled(out, "memctl_host_state", "state", mc_host_state_name(state),
+                     daemon->plan.state == state);
+    exposition_family(out, "memctl_rule_changes_total", METRIC_COUNTER,
+                      "Targets that a rule of the governor changed, guests times ticks.");
+    for (unsigned rule = MC_RULE_POLICY + 1; rule < MC_RULE_COUNT; rule++)
+        add_labelled(out, "memctl_rule_changes_total", "rule", mc_rule_name(rule),
+                     daemon->counters.rule_changes[rule]);
+    add_guests(out, daemon);
 }
 
-/* ---- serving it ---- */
-
-struct page {
-    struct metrics *metrics;
-    size_t length;
-};
-
-static void on_closed(struct evhttp_connection *connection, void *opaque)
+static void free_text(const void *text, size_t length, void *opaque)
 {
-    struct page *page = opaque;
-
-    (void)connection;
-    page->metrics->unread -= page->length;
-    free(page);
+    (void)text;
+    (void)length;
+    free(opaque);
 }
 
-static void send_page(struct evhttp_request *request, struct metrics *metrics, struct page *page,
-                      struct evbuffer *body)
+void answer_metrics(struct exchange *exchange, const struct daemon *daemon)
 {
-    struct evkeyvalq *fields = evhttp_request_get_output_headers(request);
+    struct exposition out = {.format = exposition_choose(exchange_field(exchange, "Accept"))};
+    struct evbuffer *body = evbuffer_new();
 
-    write_page(body, metrics->daemon);
-    *page = (struct page){.metrics = metrics, .length = evbuffer_get_length(body)};
-    metrics->unread += page->length;
-    evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_closed, page);
-    evhttp_add_header(fields, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    evhttp_add_header(fields, "Connection", "close");
-    if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
-        evbuffer_drain(body, page->length); /* evhttp would send it */
-    evhttp_send_reply(request, HTTP_OK, "OK", body);
-}
-
-static void on_scrape(struct evhttp_request *request, void *opaque)
-{
-    struct metrics *metrics = opaque;
-    struct evbuffer *body = metrics->unread < UNREAD_MAX ? evbuffer_new() : NULL;
-    struct page *page = body ? malloc(sizeof(*page)) : NULL;
-
-    if (page)
-        send_page(request, metrics, page, body);
-    else
-        evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
+    add_state(&out, daemon);
+    add_table(&out, always, LENGTH(always), daemon);
+    add_counts(&out, daemon);
+    add_agents(&out, daemon);
+    add_clients(&out, daemon);
+    add_history(&out, daemon);
+    add_process(&out);
+    /* Old numbers would look like present ones. */
+    if (daemon->has_plan && daemon->link.up)
+        add_plan(&out, daemon);
+    exposition_end(&out);
+    if (!body || out.failed ||
+        evbuffer_add_reference(body, out.text, out.length, free_text, out.text) < 0) {
+        free(out.text);
+        exchange_fail(exchange, 503, "Service Unavailable: out of memory");
+    } else {
+        exchange_reply(exchange, exposition_content_type(out.format), body);
+    }
     if (body)
         evbuffer_free(body);
-}
-
-/* where: "127.0.0.1:9633" or "[::1]:9633" */
-static int listen_at(struct metrics *metrics, const char *where, struct mc_error *err)
-{
-    struct evhttp_bound_socket *socket;
-    char address[CONFIG_TEXT];
-    char *colon, *host = address;
-
-    strcpy(address, where);
-    colon = strrchr(address, ':');
-    *colon = '\0';
-    if (*host == '[') {
-        host++;
-        host[strcspn(host, "]")] = '\0';
-    }
-    errno = 0;
-    socket =
-        evhttp_bind_socket_with_handle(metrics->http, host, (uint16_t)strtoul(colon + 1, NULL, 10));
-    if (!socket)
-        return mc_error_set(err, errno ? -errno : -EADDRNOTAVAIL,
-                            "cannot serve metrics at %s: %s; choose another 'metrics' or off",
-                            where, errno ? strerror(errno) : "there is no such address");
-    metrics->limit = http_limit_new(metrics->daemon->base, metrics->http, socket);
-    return metrics->limit ? 0 : mc_error_set(err, -ENOMEM, "cannot listen at %s", where);
-}
-
-struct metrics *metrics_start(struct daemon *daemon, struct mc_error *err)
-{
-    struct metrics *metrics = calloc(1, sizeof(*metrics));
-
-    if (metrics)
-        metrics->http = evhttp_new(daemon->base);
-    if (!metrics || !metrics->http) {
-        mc_error_set(err, -ENOMEM, "out of memory");
-        free(metrics);
-        return NULL;
-    }
-    metrics->daemon = daemon;
-    evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-    evhttp_set_max_headers_size(metrics->http, HEAD_MAX);
-    evhttp_set_max_body_size(metrics->http, 0);
-    evhttp_set_timeout(metrics->http, SILENCE_S);
-    evhttp_set_cb(metrics->http, "/metrics", on_scrape, metrics);
-    if (listen_at(metrics, daemon->config.metrics, err) < 0) {
-        metrics_stop(metrics);
-        return NULL;
-    }
-    return metrics;
-}
-
-void metrics_revive(struct metrics *metrics)
-{
-    if (metrics)
-        http_limit_revive(metrics->limit);
-}
-
-void metrics_stop(struct metrics *metrics)
-{
-    if (!metrics)
-        return;
-    http_limit_free(metrics->limit);
-    evhttp_free(metrics->http);
-    free(metrics);
 }

@@ -37,6 +37,7 @@ struct observation *observe_start(struct daemon *daemon, const struct job *when,
     if (!observation)
         return NULL;
     observation->job = *when;
+    observation->job.goes_first = true;
     observation->job.run = run;
     observation->job.done = done;
     observation->job.late = late;

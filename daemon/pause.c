@@ -2,7 +2,6 @@
 #include "pause.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,13 +101,6 @@ static void reply(struct request *request, struct daemon *daemon, const char *gu
 static void note(struct request *request, struct daemon *daemon, const struct mc_guest *guest,
                  bool pause)
 {
-    char line[MC_NAME_TEXT + 32];
-
-    if (guest)
-        snprintf(line, sizeof(line), "%s guest '%s'", pause ? "pauses" : "resumes", guest->name);
-    else
-        snprintf(line, sizeof(line), "%s all guests", pause ? "pauses" : "resumes");
-    request_log(request, line);
     if (guest)
         events_add_guest(daemon->events, pause ? EVENT_PAUSED : EVENT_RESUMED, guest, NULL,
                          "%s by uid %u", pause ? "paused" : "resumed", request_uid(request));

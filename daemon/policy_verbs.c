@@ -3,7 +3,6 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +150,6 @@ void handle_policy_use(struct request *request, struct daemon *daemon, const jso
     const char *name = json_string_value(json_object_get(args, "policy"));
     struct mc_policy_run *policy = NULL;
     struct mc_error err;
-    char line[128];
 
     if (!name) {
         mc_error_set(&err, -EINVAL, "the request names no policy");
@@ -162,8 +160,6 @@ void handle_policy_use(struct request *request, struct daemon *daemon, const jso
         request_fail(request, &err);
         return;
     }
-    snprintf(line, sizeof(line), "lets policy '%.64s' decide", mc_policy_of(policy)->name);
-    request_log(request, line);
     events_add(daemon->events, EVENT_POLICY, NULL, "policy %.64s decides, chosen by uid %u",
                mc_policy_of(policy)->name, request_uid(request));
     policies_take(&daemon->policies, policy);

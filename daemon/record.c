@@ -18,19 +18,16 @@ void record_link(struct daemon *daemon, const struct mc_error *err)
     struct link_state *link = &daemon->link;
 
     if (!err) {
-        if (!link->up) {
-            log_info("connected to %s", daemon->config.connect);
+        if (!link->up)
             events_add(daemon->events, EVENT_LINK_BACK, NULL, "connected to %s",
                        daemon->config.connect);
-        }
         link->up = true;
         link->last_error = (struct mc_error){0};
         return;
     }
-    if (link->up || strcmp(link->last_error.text, err->text) != 0) {
-        log_warning("%s; trying again with growing pauses", err->text);
-        events_add(daemon->events, EVENT_LINK_LOST, NULL, "hypervisor lost: %s", err->text);
-    }
+    if (link->up || strcmp(link->last_error.text, err->text) != 0)
+        events_add(daemon->events, EVENT_LINK_LOST, NULL,
+                   "hypervisor lost, trying again with growing pauses: %s", err->text);
     link->up = false;
     link->last_error = *err;
 }
@@ -43,7 +40,6 @@ void record_command(struct daemon *daemon, const struct event_facts *facts,
 
     if (err) {
         daemon->counters.command_failures++;
-        log_warning("guest '%s': %s", facts->name, err->text);
         events_add(daemon->events, EVENT_COMMAND_FAILED, facts, "command failed: %s", err->text);
         return;
     }
@@ -71,16 +67,22 @@ static void note_target(struct daemon *daemon, const struct mc_guest *guest,
 
     mc_size_format(a, guest->actual);
     mc_size_format(b, step->target);
-    log_info("guest '%s': %s%s -> %s (%s)", guest->name, how, a, b, reason);
-    if (step->target != guest->actual)
+    if (step->target == guest->actual)
+        log_debug("guest '%s': %s%s -> %s (%s)", guest->name, how, a, b, reason);
+    else
         events_add(daemon->events, EVENT_TARGET, &facts, "%s%s -> %s (%s)", how, a, b, reason);
 }
 
 void record_plan(struct daemon *daemon)
 {
-    for (size_t i = 0; !daemon->config.dry_run && i < daemon->plan.count; i++)
-        if (daemon->plan.steps[i].send)
-            note_target(daemon, &daemon->snapshot.guests[i], &daemon->plan.steps[i], "");
+    for (size_t i = 0; i < daemon->plan.count; i++) {
+        const struct mc_step *step = &daemon->plan.steps[i];
+
+        for (unsigned change = 0; change < step->change_count; change++)
+            daemon->counters.rule_changes[step->changes[change].rule]++;
+        if (step->send && !daemon->config.dry_run)
+            note_target(daemon, &daemon->snapshot.guests[i], step, "");
+    }
 }
 
 void record_withheld(struct daemon *daemon, const struct mc_guest *guest,
@@ -118,14 +120,11 @@ static void tell_state(struct daemon *daemon)
     if (state.changes == daemon->keeper_changes)
         return;
     /* That it is well at the start is no news. */
-    if (!state.up) {
-        log_warning("the history is not kept for now: %s", state.why);
+    if (!state.up)
         events_add(daemon->events, EVENT_STORE_LOST, NULL, "the history is not kept for now: %s",
                    state.why);
-    } else if (daemon->keeper_changes) {
-        log_info("the history is kept again");
+    else if (daemon->keeper_changes)
         events_add(daemon->events, EVENT_STORE_BACK, NULL, "the history is kept again");
-    }
     daemon->keeper_changes = state.changes;
 }
 

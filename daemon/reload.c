@@ -52,7 +52,6 @@ int daemon_reload(struct daemon *daemon, const char *by, struct mc_error *err)
     mc_engine_configure(daemon->engine, &config.engine, policy);
     record_begin(daemon);
     tick_wake(daemon);
-    log_info("configuration reloaded");
     events_add(daemon->events, EVENT_RELOADED, NULL, "configuration reloaded (%s), policy %.64s",
                by, mc_policy_of(policy)->name);
     return 0;

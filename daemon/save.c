@@ -157,7 +157,6 @@ void save_settings(struct request *request, struct daemon *daemon, struct mc_gue
                    const json_t *args)
 {
     struct mc_settings settings = guest->own;
-    char line[MC_NAME_TEXT + 32];
     struct mc_error err;
     struct save *save;
 
@@ -175,7 +174,5 @@ void save_settings(struct request *request, struct daemon *daemon, struct mc_gue
         return;
     }
     say_changes(json_object_get(args, "settings"), save->said, sizeof(save->said));
-    snprintf(line, sizeof(line), "sets guest '%s'", guest->name);
-    request_log(request, line);
     lanes_submit(daemon->lanes, &save->job);
 }

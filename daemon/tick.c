@@ -12,6 +12,7 @@
 
 #include "agents.h"
 #include "log.h"
+#include "resort.h"
 
 #define MOVING_INTERVAL_MS 500
 #define WAKE_AFTER_MS 20
@@ -41,6 +42,7 @@ static void fall_behind(struct daemon *daemon, const struct mc_error *err)
     struct link_state *link = &daemon->link;
 
     daemon->counters.observe_failures++;
+    daemon->tick.owed_ms = 0;
     record_link(daemon, err);
     link->pause_ms =
         link->pause_ms ? mc_min_u64(link->pause_ms * 2, PAUSE_MOST_MS) : PAUSE_FIRST_MS;
@@ -70,13 +72,15 @@ static int plan(struct daemon *daemon, struct mc_error *err)
 static void decide_and_act(struct daemon *daemon)
 {
     struct mc_error err;
-    uint64_t began = clock_now_ms();
+    uint64_t began = clock_now_ms(), began_us = clock_now_us();
 
     observe_apply_config(&daemon->config, &daemon->snapshot);
     pauses_apply(&daemon->pauses, &daemon->snapshot);
     admissions_apply(&daemon->admissions, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
+    reclaims_mark(daemon);
+    resort_mark(daemon);
     act_mark_busy(daemon->act, &daemon->snapshot);
     if (plan(daemon, &err) < 0) {
         if (daemon->has_plan || daemon->counters.policy_failures == 1)
@@ -87,11 +91,15 @@ static void decide_and_act(struct daemon *daemon)
     daemon->has_plan = true;
     watch_plan(&daemon->watch, &daemon->snapshot, &daemon->plan, daemon->events);
     act_run(daemon);
+    reclaims_run(daemon);
+    resort_run(daemon);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
-    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.due_ms);
-    daemon->counters.tick_seconds += (double)(clock_now_ms() - began) / 1000;
+    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
+    daemon->tick.owed_ms = 0;
+    histogram_add(&daemon->counters.decide_seconds, (double)(clock_now_us() - began_us) / 1e6);
     record_plan(daemon);
+    trend_add(daemon->trend, &daemon->snapshot, &daemon->plan);
     record_history(daemon);
 }
 
@@ -100,6 +108,7 @@ static void note_duration(struct daemon *daemon, const struct job *job)
 {
     uint64_t took = mc_less_u64(clock_now_ms(), job->began_ms);
 
+    histogram_add(&daemon->counters.observe_seconds, (double)took / 1000);
     daemon->tick.within_ms = mc_clamp_u64(3 * took, OBSERVE_LEAST_MS, OBSERVE_MOST_MS);
 }
 
@@ -124,7 +133,7 @@ static void begin(struct daemon *daemon, uint64_t due_ms)
     struct job when = {.within_ms = mc_max_u64(tick->within_ms, OBSERVE_LEAST_MS)};
     struct mc_error err;
 
-    metrics_revive(daemon->metrics);
+    http_revive(daemon->http);
     if (tick->outstanding >= OUTSTANDING_MAX) {
         mc_error_set(&err, -ETIMEDOUT, "%u calls to the hypervisor are not back; waiting for them",
                      tick->outstanding);
@@ -132,6 +141,8 @@ static void begin(struct daemon *daemon, uint64_t due_ms)
         return;
     }
     tick->due_ms = when.at_ms = mc_max_u64(due_ms, now);
+    if (!tick->owed_ms) /* or else it is another try, since somebody hangs */
+        tick->owed_ms = tick->due_ms;
     when.again_ms = tick->due_ms + interval_of(daemon, now);
     tick->awaited = observe_start(daemon, &when, on_observed, on_late);
     if (!tick->awaited) {
@@ -231,7 +242,7 @@ void tick_wake(struct daemon *daemon)
     if (!tick->waiting)
         schedule(daemon, soon);
     else if (lanes_hurry(&tick->awaited->job, soon))
-        tick->due_ms = soon;
+        tick->due_ms = tick->owed_ms = soon;
     else
         tick->again = true;
 }

@@ -9,6 +9,7 @@
 #include <memctl/wire.h>
 
 #include "lookup.h"
+#include "resort.h"
 #include "save.h"
 
 /* ---- reading ---- */
@@ -22,16 +23,28 @@ static json_t *link_json(const struct daemon *daemon)
                      "stuck_calls", (int)lanes_stuck(daemon->lanes));
 }
 
+static json_t *pressed_json(const struct counters *counters)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I}", "host_reclaims", (json_int_t)counters->host_reclaims,
+        "host_reclaim_failures", (json_int_t)counters->host_reclaim_failures, "host_reclaimed",
+        (json_int_t)counters->host_reclaimed, "stops", (json_int_t)counters->stops, "continues",
+        (json_int_t)counters->continues, "resort_failures", (json_int_t)counters->resort_failures);
+}
+
 static json_t *counters_json(const struct counters *counters)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ticks",
-                     (json_int_t)counters->ticks, "ticks_late", (json_int_t)counters->ticks_late,
-                     "observe_failures", (json_int_t)counters->observe_failures, "policy_failures",
-                     (json_int_t)counters->policy_failures, "commands",
-                     (json_int_t)counters->commands, "command_failures",
-                     (json_int_t)counters->command_failures, "bytes_reclaimed",
-                     (json_int_t)counters->bytes_reclaimed, "bytes_granted",
-                     (json_int_t)counters->bytes_granted);
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ticks", (json_int_t)counters->ticks,
+                  "ticks_late", (json_int_t)counters->ticks_late, "observe_failures",
+                  (json_int_t)counters->observe_failures, "policy_failures",
+                  (json_int_t)counters->policy_failures, "commands", (json_int_t)counters->commands,
+                  "command_failures", (json_int_t)counters->command_failures, "bytes_reclaimed",
+                  (json_int_t)counters->bytes_reclaimed, "bytes_granted",
+                  (json_int_t)counters->bytes_granted);
+
+    json_object_update_new(object, pressed_json(counters));
+    return object;
 }
 
 static json_t *history_json(struct daemon *daemon)
@@ -74,6 +87,7 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
                         daemon->has_plan ? mc_host_to_json(&daemon->snapshot.host) : json_null());
     json_object_set_new(result, "plan",
                         daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());
+    json_object_set_new(result, "stopped", resort_json(daemon));
     json_object_set_new(result, "history", history_json(daemon));
     json_object_set_new(result, "counters", counters_json(&daemon->counters));
     request_reply(request, result);
@@ -178,7 +192,6 @@ static void handle_reload(struct request *request, struct daemon *daemon, const 
     char by[32];
 
     (void)args;
-    request_log(request, "reloads the configuration");
     snprintf(by, sizeof(by), "uid %u", request_uid(request));
     if (daemon_reload(daemon, by, &err) < 0)
         request_fail(request, &err);

@@ -58,15 +58,15 @@ static bool may_tell(struct watched *watched)
 
 /*
  * An exemption is told when it begins and when it ends; nothing is said of a guest that has none,
- * and a pause was told already.
+ * and a pause, or the last resort, was told already.
  */
 static void follow_exempt(struct watched *watched, const struct mc_guest *guest,
                           struct events *events)
 {
     const char *name = mc_exempt_name(guest->exempt);
 
-    if (guest->exempt == MC_EXEMPT_OPERATOR || !guest->known ||
-        (watched->known && watched->exempt == guest->exempt))
+    if (guest->exempt == MC_EXEMPT_OPERATOR || guest->exempt == MC_EXEMPT_LAST_RESORT ||
+        !guest->known || (watched->known && watched->exempt == guest->exempt))
         return;
     if (guest->exempt != MC_EXEMPT_NO)
         events_add_guest(events, EVENT_EXEMPT, guest, name, "left alone: %s", name);
@@ -172,8 +172,11 @@ static void follow_stuck(struct watched *watched, const struct mc_guest *guest, 
 static void follow_distress(struct watched *watched, const struct mc_guest *guest, uint64_t now_ms,
                             struct events *events)
 {
-    if (guest->distress != MC_DISTRESS_NO)
+    if (guest->distress != MC_DISTRESS_NO) {
+        watched->troubles +=
+            !watched->distress_ms || now_ms - watched->distress_ms >= RELIEVED_AFTER_MS;
         watched->distress_ms = now_ms;
+    }
     if (guest->distress != MC_DISTRESS_NO && watched->distress == MC_DISTRESS_NO &&
         may_tell(watched)) {
         watched->distress = guest->distress;
@@ -286,6 +289,12 @@ void watch_ended(struct watch *watch, const char *uuid, uint64_t now_ms, const s
         return;
     watched->last.state = err ? OUTCOME_FAILED : OUTCOME_TAKEN;
     watched->last.ended_ms = now_ms;
+    watched->commands += !err;
+    watched->command_failures += err != NULL;
+    if (!err) {
+        watched->bytes_reclaimed += mc_less_u64(watched->last.from, watched->last.to);
+        watched->bytes_granted += mc_less_u64(watched->last.to, watched->last.from);
+    }
     if (err)
         snprintf(watched->last.error, sizeof(watched->last.error), "%.255s", err->text);
 }

@@ -23,6 +23,14 @@ enum outcome_state {
     OUTCOME_WITHHELD, /* a dry run: since sent_ms it would have been sent */
 };
 
+/* What the host took from a guest by itself. */
+struct host_took {
+    uint64_t bytes;   /* asked for, in all */
+    uint64_t last_ms; /* when it was asked for last, 0 for never */
+    uint64_t untold, told_ms;
+    char error[256]; /* of the last time */
+};
+
 /* The last balloon command of a guest. */
 struct outcome {
     enum outcome_state state;
@@ -49,6 +57,10 @@ struct watched {
     uint64_t stats_update;  /* of the balloon's last statistics, 0 if there were none */
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;
+    struct host_took took;
+    /* counted in this run; each is a metric */
+    uint64_t commands, command_failures, bytes_reclaimed, bytes_granted;
+    uint64_t troubles; /* times that it came into distress */
 };
 
 struct watch {

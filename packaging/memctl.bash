@@ -30,7 +30,7 @@ _memctl() {
                 memctl[2]=${COMP_WORDS[++i]}
             fi
             ;;
-        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter)
+        --policy | --param | --compare | --interval | --plot | --series | --sort | --filter | --since | --until | --tier | --store | --add | --like | --use | --remove | --host-memory | --budget | --connect | --root)
             ((++i))
             if [[ ${COMP_WORDS[i]} == = ]]; then
                 ((++i))
@@ -43,7 +43,7 @@ _memctl() {
 
     COMPREPLY=()
     case $prev in
-    --socket | --socket= | --plot | --plot=)
+    --socket | --socket= | --plot | --plot= | --store | --store= | --root | --root=)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -61,15 +61,19 @@ _memctl() {
         )
         return
         ;;
-    --policy | --param | --compare | --interval | --series | --since | --filter) return ;;
-    --guest | --guest=) ;;
+    --policy | --param | --compare | --interval | --series | --since | --filter | --connect) return ;;
+    --guest | --guest= | --like | --remove) ;;
+    --tier)
+        mapfile -t COMPREPLY < <(compgen -W $'raw\nminute\nhour' -- "$cur")
+        return
+        ;;
     *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == list ]]; then
         mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
         return
     fi
-    if [[ $prev == --guest || $prev == --guest= ]]; then
+    if [[ $prev == --guest || $prev == --guest= || $prev == --like || $prev == --remove ]]; then
         while read -r name; do
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")
@@ -87,6 +91,32 @@ _memctl() {
         mapfile -t COMPREPLY < <(
             compgen -W $'--size\n--min\n--xml\n--guest\n--wait\n--hold\n--force\n--json\n--socket\n--help' \
                 -- "$cur"
+        )
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == history ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--since\n--until\n--tier\n--csv\n--plot\n--decisions\n--store\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == capacity ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--since\n--until\n--tier\n--store\n--json\n--socket\n--help' -- "$cur"
+        )
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == plan ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--add\n--like\n--use\n--remove\n--host-memory\n--budget\n--since\n--until\n--tier\n--plot\n--store\n--json\n--socket\n--help' \
+                -- "$cur"
+        )
+        return
+    fi
+    if [[ $cur == -* && ${words[0]-} == doctor ]]; then
+        mapfile -t COMPREPLY < <(
+            compgen -W $'--all\n--connect\n--root\n--json\n--socket\n--help' -- "$cur"
         )
         return
     fi
@@ -113,7 +143,7 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nagent\nset\nadmit\npause\nresume\npolicy\nsnapshot\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
         )
         ;;
     agent:1)
@@ -134,7 +164,7 @@ _memctl() {
         esac
         ;;
     replay:1) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    show:1 | explain:1 | set:1 | pause:1 | resume:1 | agent:2)
+    show:1 | explain:1 | history:1 | set:1 | pause:1 | resume:1 | agent:2)
         while read -r name; do
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")

@@ -8,7 +8,7 @@ function __memctl_words
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter
+        else if contains -- $word --socket --policy --param --compare --interval --plot --series --since --guest --sort --filter --until --tier --store --add --like --use --remove --host-memory --budget --connect --root
             set skip yes
         else if not string match -q -- '-*' $word
             set -a words $word
@@ -25,13 +25,18 @@ end
 
 function __memctl_guest_wanted
     set -l words (__memctl_words)
-    test (count $words) -eq 1; and contains -- $words[1] show explain set pause resume
+    test (count $words) -eq 1; and contains -- $words[1] show explain history set pause resume
     or test (count $words) -eq 2; and test $words[1] = agent
 end
 
 function __memctl_listing
     set -l words (__memctl_words)
     test "$words[1]" = list
+end
+
+function __memctl_examining
+    set -l words (__memctl_words)
+    test "$words[1]" = doctor
 end
 
 function __memctl_watching
@@ -42,6 +47,16 @@ end
 function __memctl_following
     set -l words (__memctl_words)
     test "$words[1]" = events
+end
+
+function __memctl_looking_back
+    set -l words (__memctl_words)
+    contains -- "$words[1]" history capacity plan
+end
+
+function __memctl_command_is -a name
+    set -l words (__memctl_words)
+    test "$words[1]" = $name
 end
 
 function __memctl_admitting
@@ -88,6 +103,26 @@ complete -c memctl -n __memctl_following -l since -x -d 'from this time on'
 complete -c memctl -n __memctl_following -l guest -x -a '(__memctl_guests)' -d 'about this guest'
 complete -c memctl -n '__memctl_at 0' -a agent -d 'what agents say and what is missing'
 complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = agent' -a 'status enable'
+complete -c memctl -n '__memctl_at 0' -a history -d 'show how a guest, or the host, fared'
+complete -c memctl -n '__memctl_at 0' -a capacity -d 'what could be added at which risk'
+complete -c memctl -n '__memctl_at 0' -a plan -d 'would anyone have been short with a change'
+complete -c memctl -n __memctl_looking_back -l since -x -d 'from this time on'
+complete -c memctl -n __memctl_looking_back -l until -x -d 'up to this time'
+complete -c memctl -n __memctl_looking_back -l tier -x -a 'raw minute hour' -d 'which rows'
+complete -c memctl -n __memctl_looking_back -l store -rF -d 'the file itself'
+complete -c memctl -n '__memctl_command_is history' -l csv -d 'print all rows'
+complete -c memctl -n '__memctl_command_is history' -l decisions -d 'the last targets, and why'
+complete -c memctl -n '__memctl_command_is history; or __memctl_command_is plan' -l plot -rF -d 'draw memory over time'
+complete -c memctl -n '__memctl_command_is plan' -l add -x -d 'more guests, SIZExN'
+complete -c memctl -n '__memctl_command_is plan' -l like -x -a '(__memctl_guests)' -d 'new guests are like this one'
+complete -c memctl -n '__memctl_command_is plan' -l use -x -d 'the part of their memory that new guests use'
+complete -c memctl -n '__memctl_command_is plan' -l remove -x -a '(__memctl_guests)' -d 'without this guest'
+complete -c memctl -n '__memctl_command_is plan' -l host-memory -x -d 'memory of the host'
+complete -c memctl -n '__memctl_command_is plan' -l budget -x -d 'budget of all guests'
+complete -c memctl -n '__memctl_at 0' -a doctor -d 'find what is wrong with host and guests'
+complete -c memctl -n __memctl_examining -l all -d 'also what is well'
+complete -c memctl -n __memctl_examining -l connect -x -d 'where libvirt is'
+complete -c memctl -n __memctl_examining -l root -rF -d 'a copy of a host'
 complete -c memctl -n '__memctl_at 0' -a set -d 'change a guest\'s settings'
 complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before it starts'
 complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'

@@ -46,6 +46,8 @@ _memctl() {
         'explain:say in sentences why a guest has what it has'
         'events:print what changed, and follow what changes'
         'agent:what agents say and what is missing; add a channel'
+        'history:show how a guest, or the host, fared'
+        'doctor:find what is wrong with host and guests'
         "set:change a guest's settings"
         'admit:make room for a guest before it starts'
         'pause:leave one guest alone, or all'
@@ -54,18 +56,31 @@ _memctl() {
         'snapshot:print what the policy is asked'
         'replay:decide again what a recording decided'
         'reload:have the daemon read its configuration again'
+        'capacity:what could be added at which risk'
+        'plan:would anyone have been short with a change'
         'simulate:try policies on a simulated host, in virtual time'
         'version:print the versions of memctl and of the running daemon'
     )
 
     _arguments -C \
         '--json[print JSON for programs]' \
-        '--all[list guests that do not run as well]' \
+        '--all[list: guests that do not run as well; doctor: also what is well]' \
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
         '(-f --follow)'{-f,--follow}'[events: go on with what happens]' \
-        '--since[events: from this time on]:time:' \
+        '--since[events, history, capacity, plan: from this time on]:time:' \
+        '--until[history, capacity, plan: up to this time]:time:' \
+        '--tier[history, capacity, plan: which rows]:tier:(raw minute hour)' \
+        '--store[history, capacity, plan: the file itself]:file:_files' \
+        '--csv[history: print all rows]' \
+        '--decisions[history: print the last targets, and why]' \
+        '*--add[plan: more guests]:SIZExN:' \
+        '--like[plan: new guests are like this one]:guest:_memctl_guests' \
+        '--use[plan: the part of their memory that new guests use]:part:' \
+        '*--remove[plan: without this guest]:guest:_memctl_guests' \
+        '--host-memory[plan: memory of the host]:size:' \
+        '--budget[plan: budget of all guests]:size:' \
         '--guest[events: about this guest]:guest:_memctl_guests' \
         '*--param[policy, simulate: a parameter of the policy]:NAME=VALUE:' \
         '--policy[policy eval, simulate: the policy to ask]:policy:_memctl_policies' \
@@ -77,10 +92,12 @@ _memctl() {
         '--hold[admit: keep the room so long]:time:' \
         '--force[admit: say yes in the end]' \
         '--interval[simulate, top: time between two looks]:time:' \
+        '--connect[doctor: where libvirt is]:URI:' \
+        '--root[doctor: a copy of a host]:folder:_files -/' \
         '--once[top: print one picture]' \
         '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \
         '--filter[top: only guests with this in name or reason]:text:' \
-        '--plot[simulate: draw memory over time]:file:_files' \
+        '--plot[simulate, history, plan: draw memory over time]:file:_files' \
         '--series[simulate: moments in the JSON]:number:' \
         '1:command:->command' \
         '2:guest:->guest' \
@@ -89,7 +106,7 @@ _memctl() {
     command) _describe command commands ;;
     guest)
         case $line[1] in
-        show | explain | set | pause | resume) _memctl_guests ;;
+        show | explain | history | set | pause | resume) _memctl_guests ;;
         policy) compadd list show use eval ;;
         agent) compadd status enable ;;
         replay | simulate) _files ;;

@@ -16,6 +16,9 @@
 /* How long the end of the program waits for an answer that is under way. */
 #define STOP_WITHIN_MS 300
 
+/* More than a screen shows. */
+#define EVENTS_LAST 60
+
 struct feed {
     pthread_t thread;
     const char *socket;
@@ -38,6 +41,7 @@ static void drop(struct news *news)
     json_decref(news->status);
     json_decref(news->list);
     json_decref(news->explained);
+    json_decref(news->events);
 }
 
 static void signal_ready(struct feed *feed)
@@ -69,12 +73,19 @@ static int ask(struct mc_client **client, const char *verb, json_t *args, json_t
 
 static void ask_news(struct mc_client **client, const char *watched, struct news *news)
 {
+    json_t *question;
+
     if (ask(client, "status", NULL, &news->status, &news->error) < 0 || !*client)
         return;
     if (ask(client, "list", NULL, &news->list, &news->error) < 0 || !*client)
         return;
+    question = json_pack("{s:i}", "tail", EVENTS_LAST);
+    if (*watched)
+        json_object_set_new(question, "guest", json_string(watched));
+    if (ask(client, "events", question, &news->events, NULL) < 0)
+        news->events = NULL;
     /* It may have stopped meanwhile: no explanation then. */
-    if (*watched &&
+    if (*client && *watched &&
         ask(client, "explain", json_pack("{s:s}", "guest", watched), &news->explained, NULL) < 0)
         news->explained = NULL;
 }
@@ -99,7 +110,7 @@ static void deliver(struct feed *feed, struct news *news)
 {
     if (!news->list) { /* all or nothing */
         drop(news);
-        news->status = news->explained = NULL;
+        news->status = news->explained = news->events = NULL;
     }
     pthread_mutex_lock(&feed->lock);
     if (feed->has_news)

@@ -20,6 +20,7 @@ struct feed;
 struct news {
     json_t *status, *list; /* NULL: error says why */
     json_t *explained;     /* of the guest that was watched, or NULL */
+    json_t *events;        /* the last ones, of that guest only if one is watched; or NULL */
     struct mc_error error;
 };
 

@@ -76,7 +76,7 @@ static int change_filter(struct top *top)
 
 static void finish_prompt(struct top *top, struct request_wanted *wanted)
 {
-    const struct top_guest *guest = chosen_guest(top);
+    const struct top_guest *guest = top_asked(top);
     enum top_prompt prompt = top->prompt;
     char text[TOP_INPUT_MAX + 8];
 
@@ -84,7 +84,7 @@ static void finish_prompt(struct top *top, struct request_wanted *wanted)
     if (prompt == TOP_ASK_FILTER || !*top->input)
         return;
     if (!guest) {
-        tell(top, true, "no guest is chosen any more");
+        tell(top, true, "that guest runs no more; nothing is changed");
         return;
     }
     snprintf(text, sizeof(text), "%s%s", prompt == TOP_ASK_SHARES ? "shares=" : "", top->input);
@@ -112,7 +112,7 @@ static void append(struct top *top, uint32_t key)
 
 static void type(struct top *top, uint32_t key, struct request_wanted *wanted)
 {
-    const struct top_guest *guest = chosen_guest(top);
+    const struct top_guest *guest = top_asked(top);
 
     if (top->prompt == TOP_ASK_PAUSE) {
         top->prompt = TOP_NO_PROMPT;
@@ -146,6 +146,7 @@ static void ask(struct top *top, enum top_prompt prompt)
         return;
     }
     top->prompt = prompt;
+    snprintf(top->asked, sizeof(top->asked), "%s", guest ? guest->uuid : "");
     top->input[0] = '\0';
     if (prompt == TOP_ASK_FILTER)
         snprintf(top->input, sizeof(top->input), "%s", top->filter);

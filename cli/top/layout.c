@@ -79,8 +79,8 @@ static const char *question_of(enum top_prompt prompt)
 static void draw_prompt(const struct top *top, struct screen *screen, int row,
                         struct layout *layout)
 {
-    size_t chosen = top_chosen(top);
-    const char *name = chosen < top->count ? top->guests[chosen].name : "";
+    const struct top_guest *guest = top_asked(top);
+    const char *name = guest ? guest->name : "a guest that is gone";
     int at = screen_format(screen, row, 0, screen->columns / 2, STYLE_BOLD, "%s%s%s",
                            question_of(top->prompt), top->prompt == TOP_ASK_FILTER ? "" : " ",
                            top->prompt == TOP_ASK_FILTER ? "" : name);

@@ -34,6 +34,13 @@ void layout_guest(const struct top *top, struct screen *screen, struct layout *l
 /* layout_help.c: over whatever is there. */
 void layout_help(const struct top *top, struct screen *screen, struct layout *layout);
 
+/*
+ * layout_events.c: the last events that there is room for from this row on, under a heading; uuid:
+ * only this guest's, NULL for all. Draws nothing in less than three rows.
+ */
+void layout_events(const struct top *top, struct screen *screen, int row, int rows,
+                   const char *uuid);
+
 /* bar.c: sizes of one guest as a line of signs; MC_UNKNOWN sizes are left out. */
 struct bar {
     uint64_t whole; /* what the bar's width stands for */

@@ -126,6 +126,8 @@ static void draw_explanation(const struct top *top, struct screen *screen, int r
         lines += *c == '\n' && c[1];
     layout->page_rows = rows ? rows : 1;
     layout->scroll_max = lines > rows ? lines - rows : 0;
+    if (lines + 1 < rows)
+        layout_events(top, screen, row + (int)lines + 1, (int)(rows - lines) - 1, top->chosen);
     skip = top->scroll < layout->scroll_max ? top->scroll : layout->scroll_max;
     draw_lines(screen, row, rows, skip, body);
     if (skip < layout->scroll_max)

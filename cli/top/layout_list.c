@@ -227,6 +227,7 @@ void layout_list(const struct top *top, struct screen *screen, int row, int rows
 {
     struct table table = {0};
     size_t chosen = top_chosen(top), room = rows > 1 ? (size_t)rows - 1 : 0, first;
+    int end = row + rows;
 
     layout->page_rows = room ? room : 1;
     if (rows < 1)
@@ -244,4 +245,6 @@ void layout_list(const struct top *top, struct screen *screen, int row, int rows
             screen_mark_row(screen, row, flag);
         draw_guest(top, screen, row, &table, &top->guests[i], flag);
     }
+    /* A line stays free between them. */
+    layout_events(top, screen, row + 1, end - row - 1, NULL);
 }

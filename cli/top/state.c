@@ -39,6 +39,7 @@ void top_free(struct top *top)
     json_decref(top->status);
     json_decref(top->list);
     json_decref(top->explained);
+    json_decref(top->events);
     free(top->guests);
     course_free(&top->course);
     *top = (struct top){0};
@@ -151,6 +152,14 @@ size_t top_chosen(const struct top *top)
     return i;
 }
 
+const struct top_guest *top_asked(const struct top *top)
+{
+    for (size_t i = 0; i < top->count; i++)
+        if (strcmp(top->guests[i].uuid, top->asked) == 0)
+            return &top->guests[i];
+    return NULL;
+}
+
 void top_choose(struct top *top, size_t index)
 {
     if (!top->count)
@@ -229,6 +238,12 @@ void top_hear_explained(struct top *top, json_t *explained)
         json_decref(explained);
         top->explained = NULL;
     }
+}
+
+void top_hear_events(struct top *top, json_t *events)
+{
+    json_decref(top->events);
+    top->events = events;
 }
 
 void top_lose(struct top *top, const char *why, uint64_t now_ms)

@@ -51,6 +51,7 @@ struct top {
     char host[64];              /* this machine's name */
     json_t *status, *list;      /* the last answers; NULL before the first */
     json_t *explained;          /* of the chosen guest, or NULL */
+    json_t *events;             /* the last ones, or NULL */
     char lost[TOP_MESSAGE_MAX]; /* why nothing new is heard; "" while it is */
     uint64_t now_ms, heard_ms;
     struct course course;
@@ -68,6 +69,7 @@ struct top {
     enum top_page page, page_below; /* page_below: where help goes back to */
     size_t scroll;
     enum top_prompt prompt;
+    char asked[MC_UUID_TEXT]; /* the guest that the prompt is about, whoever is chosen meanwhile */
     char input[TOP_INPUT_MAX];
     char message[TOP_MESSAGE_MAX]; /* the last line, until the next key */
     bool message_bad;
@@ -81,6 +83,9 @@ int top_hear(struct top *top, json_t *status, json_t *list, uint64_t now_ms);
 /* Take over the answer to `explain`, NULL if there is none. One about another guest is dropped. */
 void top_hear_explained(struct top *top, json_t *explained);
 
+/* Take over the answer to `events`, NULL if there is none. */
+void top_hear_events(struct top *top, json_t *events);
+
 /* Nothing was heard at now_ms, and why. */
 void top_lose(struct top *top, const char *why, uint64_t now_ms);
 
@@ -90,6 +95,9 @@ int top_arrange(struct top *top);
 /* The chosen guest's place among those shown; count where it is not among them. */
 size_t top_chosen(const struct top *top);
 void top_choose(struct top *top, size_t index);
+
+/* The guest that the prompt is about; NULL where it is not shown any more. */
+const struct top_guest *top_asked(const struct top *top);
 
 /* How much a guest has still to get (positive) or to give, bytes; 0 where it is there. */
 int64_t top_move(const struct top_guest *guest);

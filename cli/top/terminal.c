@@ -36,6 +36,14 @@ static bool wants_colour(void)
     return !(no && *no) && has_colors();
 }
 
+/* Not so a dumb terminal, on which all would come out one below the other. */
+static bool can_place_cursor(void)
+{
+    const char *place = tigetstr("cup");
+
+    return place && place != (const char *)-1;
+}
+
 int terminal_open(void)
 {
     SCREEN *opened = newterm(NULL, stdout, stdin);
@@ -43,6 +51,11 @@ int terminal_open(void)
     if (!opened)
         return -1;
     set_term(opened);
+    if (!can_place_cursor()) {
+        endwin();
+        delscreen(opened);
+        return -1;
+    }
     cbreak();
     noecho();
     nonl();

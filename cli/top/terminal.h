@@ -5,7 +5,8 @@
 
 #include "top/screen.h"
 
-/* Take the terminal over; -1 with errno 0 if its type is not known. There is only one. */
+/* Take the terminal over; -1 if its type is not known, or none to place signs on. There is only
+ * one. */
 int terminal_open(void);
 void terminal_close(void);
 

@@ -95,6 +95,7 @@ static int take_news(struct session *session)
         return 0;
     }
     rc = top_hear(top, news.status, news.list, top->now_ms);
+    top_hear_events(top, news.events);
     /* What is asked anew has not come yet: the last explanation stays until then. */
     if (news.explained)
         top_hear_explained(top, news.explained);
@@ -163,7 +164,7 @@ static int run_live(struct session *session, const struct cli *cli, uint64_t int
     if (terminal_open() < 0) {
         feed_stop(session->feed);
         fprintf(stderr,
-                "memctl: the terminal type '%s' is not known here; set TERM, as in "
+                "memctl: the terminal type '%s' is not known here, or a dumb one; set TERM, as in "
                 "TERM=vt100, or use 'memctl top --once'\n",
                 getenv("TERM") ? getenv("TERM") : "");
         return EXIT_FAILED;

@@ -215,7 +215,7 @@ void mc_engine_failed(struct mc_engine *engine, const char *uuid, uint64_t now_m
     struct mc_track *track = mc_tracks_find(&engine->tracks, uuid);
 
     if (track)
-        mc_track_lost(track, now_ms);
+        mc_track_refused(track, now_ms);
 }
 
 void mc_engine_withheld(struct mc_engine *engine, const char *uuid)
@@ -255,10 +255,16 @@ size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms, struct
 int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, size_t count,
                     uint64_t now_ms)
 {
-    for (size_t i = 0; i < count; i++)
-        if (lessons[i].learned >= MC_LESSON_LEAST &&
-            mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
+    for (size_t i = 0; i < count; i++) {
+        struct mc_track *track = mc_tracks_find(&engine->tracks, lessons[i].uuid);
+
+        if (lessons[i].learned < MC_LESSON_LEAST)
+            continue;
+        if (track)
+            mc_track_learn(track, &lessons[i], now_ms);
+        else if (mc_tracks_keep_lesson(&engine->tracks, &lessons[i], now_ms) < 0)
             return -ENOMEM;
+    }
     return 0;
 }
 

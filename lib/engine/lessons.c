@@ -87,10 +87,20 @@ int mc_tracks_keep_lesson(struct mc_tracks *tracks, const struct mc_lesson *less
     return 0;
 }
 
-void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
-                            const struct mc_guest *guest, uint64_t now_ms)
+void mc_track_learn(struct mc_track *track, const struct mc_lesson *lesson, uint64_t now_ms)
 {
-    struct mc_kept_lesson *entry = find(tracks, guest->uuid);
+    track->learned = mc_max_u64(track->learned, lesson->learned);
+    if (now_ms + lesson->cooldown_ms <= track->distress_until_ms || !lesson->cooldown_ms)
+        return;
+    if (now_ms >= track->distress_until_ms)
+        track->distress_since_ms = now_ms;
+    track->distress_until_ms = now_ms + lesson->cooldown_ms;
+    track->need = mc_max_u64(track->need, lesson->need) / MC_PAGE * MC_PAGE;
+}
+
+void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track, uint64_t now_ms)
+{
+    struct mc_kept_lesson *entry = find(tracks, track->uuid);
     struct mc_lesson lesson;
 
     if (!entry)
@@ -98,10 +108,5 @@ void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
     lesson = entry->lesson;
     mc_lesson_age(&lesson, now_ms - entry->at_ms);
     *entry = tracks->lessons[--tracks->lesson_count];
-    track->learned = lesson.learned;
-    if (!lesson.cooldown_ms)
-        return;
-    track->distress_since_ms = now_ms;
-    track->distress_until_ms = now_ms + lesson.cooldown_ms;
-    track->need = mc_min_u64(lesson.need, guest->terms.max) / MC_PAGE * MC_PAGE;
+    mc_track_learn(track, &lesson, now_ms);
 }

@@ -5,13 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * How long after a lower target the balloon may be larger than reported: libvirt passes on its
- * changes at most once a second.
- */
-#define BALLOON_REPORT_LAG_MS 1500
-
-/* As far as a balloon gets in that time: they were seen to take up to 840 MiB a second. */
+/* As far as a balloon gets in MC_REPORT_LAG_MS: they were seen to take up to 840 MiB a second. */
 #define BALLOON_REPORT_LAG_BYTES (1536 * MC_MIB)
 
 /*
@@ -25,6 +19,12 @@
 
 /* What is seen of a balloon sooner after a command may be from before it. */
 #define ARRIVAL_SEEN_MS 3000
+
+/* A balloon that empties so soon after a boot does so because of it. */
+#define BOOT_EMPTIES_MS 30000
+
+/* How exactly a guest's age is known. */
+#define AGE_EXACT_MS 2000
 
 /* A speed is not read from a shorter shrink. */
 #define SPEED_LEAST_MS 5000
@@ -149,7 +149,7 @@ static uint64_t distance(const struct mc_track *track, const struct mc_guest *gu
 /*
  * A balloon that does not follow is not asked again at once: one that cannot find more pages tries
  * for ever, and costs its guest CPU. Until the next try it counts at the size that it has, and is
- * told to stay there, which is no proof that it obeys.
+ * told to stay there. To be there already is no proof that it obeys.
  */
 static void note_obedience(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -159,7 +159,7 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
         return;
     if (away <= MC_ARRIVED) {
         track->arrived = now_ms - track->sent_ms >= ARRIVAL_SEEN_MS;
-        if (track->sent_ms >= track->retry_ms) {
+        if (track->asked) {
             track->patience_ms = PATIENCE_FIRST_MS;
             track->retry_ms = 0;
         }
@@ -175,18 +175,34 @@ static void note_obedience(struct mc_track *track, const struct mc_guest *guest,
     }
 }
 
+void mc_track_refused(struct mc_track *track, uint64_t now_ms)
+{
+    track->refused = true;
+    track->retry_ms = now_ms + track->patience_ms;
+    track->patience_ms = mc_min_u64(track->patience_ms * 2, PATIENCE_MOST_MS);
+    mc_track_lost(track, now_ms);
+}
+
+static void note_reboot(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    if (guest->age_ms != MC_UNKNOWN &&
+        mc_less_u64(now_ms, guest->age_ms) > track->boot_ms + AGE_EXACT_MS)
+        track->boot_ms = mc_less_u64(now_ms, guest->age_ms);
+}
+
 /*
  * A balloon that had arrived and is somewhere else now was moved, and not by us. A guest whose
  * balloon deflates on OOM may have done so itself, which is trouble and no other hand (see
- * estimate/distress.c). A reset of the guest also empties the balloon; the counts in its next
- * statistics, which begin anew with a boot, tell that from a hand.
+ * estimate/distress.c). A reset of the guest also empties the balloon; its age, or the counts in
+ * its next statistics, which begin anew with a boot, tell that from a hand.
  */
 static void note_foreign_hand(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms,
                               uint64_t hold_ms)
 {
     if (track->jumped && track->news) {
         bool rebooted = guest->stats.minor_faults == MC_UNKNOWN ||
-                        guest->stats.minor_faults < track->minor_faults;
+                        guest->stats.minor_faults < track->minor_faults ||
+                        now_ms - track->boot_ms < BOOT_EMPTIES_MS;
 
         track->jumped = false;
         if (rebooted)
@@ -252,6 +268,7 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             if (!guest->answers)
                 hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
+            note_reboot(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
             note_obedience(&tracks->spare[i], guest, snapshot->now_ms);
             note_speed(&tracks->spare[i], guest, snapshot->now_ms);
@@ -260,7 +277,7 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             if (kept < tracks->count && strcmp(tracks->list[kept].uuid, guest->uuid) == 0)
                 note_gone(tracks, &tracks->list[kept++], snapshot->now_ms);
             tracks->spare[i] = begin(guest, snapshot->now_ms);
-            mc_tracks_apply_lesson(tracks, &tracks->spare[i], guest, snapshot->now_ms);
+            mc_tracks_apply_lesson(tracks, &tracks->spare[i], snapshot->now_ms);
         }
     }
     for (; kept < tracks->count; kept++)
@@ -311,6 +328,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
     if (target < has)
         raise_ceiling(track, has, now_ms);
     track->target = target;
+    track->asked = distance(track, guest) > MC_ARRIVED;
     track->nearest = UINT64_MAX;
     track->nearest_ms = now_ms;
     track->sent_ms = now_ms;
@@ -320,12 +338,13 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 
 void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
 {
+    track->refused = false;
     if (track->target == MC_UNKNOWN)
         return;
     if (track->ceiling.until_ms == UINT64_MAX)
-        track->ceiling.until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+        track->ceiling.until_ms = now_ms + MC_REPORT_LAG_MS;
     if (track->next_ceiling.until_ms == UINT64_MAX)
-        track->next_ceiling.until_ms = now_ms + BALLOON_REPORT_LAG_MS;
+        track->next_ceiling.until_ms = now_ms + MC_REPORT_LAG_MS;
 }
 
 /*

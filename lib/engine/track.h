@@ -21,6 +21,7 @@ struct mc_track {
     uint64_t nearest; /* how near it came */
     uint64_t nearest_ms;
     uint64_t sent_ms; /* when it was told */
+    bool asked;       /* it was not there already */
     uint64_t patience_ms;
     bool tell; /* whatever the next target is, it must be told: the last one may be in force */
 
@@ -57,6 +58,7 @@ struct mc_track {
     bool jumped;               /* then it went up to all there is: by hand, or by a reboot */
     uint64_t foreign_until_ms; /* somebody else moved it: left alone till then */
     uint64_t retry_ms;         /* it does not follow: counts at its size till then */
+    bool refused;              /* because the hypervisor refused the last command */
 
     /* How much it works with, and what that was learned from. */
     uint64_t active_ms;        /* of the last estimate, 0 before the first */
@@ -111,11 +113,18 @@ struct mc_lesson mc_track_lesson(const struct mc_track *track, uint64_t now_ms);
 int mc_tracks_keep_lesson(struct mc_tracks *tracks, const struct mc_lesson *lesson,
                           uint64_t now_ms);
 /* Give a guest that has come what is kept for it, if anything. */
-void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track,
-                            const struct mc_guest *guest, uint64_t now_ms);
+void mc_tracks_apply_lesson(struct mc_tracks *tracks, struct mc_track *track, uint64_t now_ms);
+/* The guest is there already: what it has learned itself since then stays, where that is more. */
+void mc_track_learn(struct mc_track *track, const struct mc_lesson *lesson, uint64_t now_ms);
 
 /* The track of this guest, or NULL. */
 struct mc_track *mc_tracks_find(const struct mc_tracks *tracks, const char *uuid);
+
+/*
+ * How long after a new target the balloon may be elsewhere than reported: libvirt passes on its
+ * changes at most once a second.
+ */
+#define MC_REPORT_LAG_MS 1500
 
 /* A balloon this close to its target has arrived. */
 #define MC_ARRIVED (4 * MC_MIB)
@@ -145,6 +154,12 @@ static inline bool mc_track_is_stuck(const struct mc_track *track, uint64_t now_
     return now_ms < track->retry_ms;
 }
 
+/* Is it no use to tell it anything now? */
+static inline bool mc_track_refuses(const struct mc_track *track, uint64_t now_ms)
+{
+    return track->refused && mc_track_is_stuck(track, now_ms);
+}
+
 /* Is it in trouble, or was it a moment ago? */
 static inline bool mc_track_in_trouble(const struct mc_track *track, uint64_t now_ms)
 {
@@ -166,6 +181,9 @@ void mc_track_delivered(struct mc_track *track, uint64_t now_ms);
 
 /* Note that the last command was kept back, and no other was ever sent. */
 void mc_track_withheld(struct mc_track *track);
+
+/* Note that the hypervisor refused the last command: it is tried again with growing pauses. */
+void mc_track_refused(struct mc_track *track, uint64_t now_ms);
 
 /* Note that the last command failed, or may have: it could still have reached the guest. */
 void mc_track_lost(struct mc_track *track, uint64_t now_ms);

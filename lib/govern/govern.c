@@ -36,13 +36,15 @@ static bool every_page_counts(const struct mc_engine_config *config,
 
 /*
  * What a guest stands at: growth begins above it. While more is promised than there is, growth that
- * was granted and not taken yet does not count: it is called back.
+ * was granted and not taken does not count: it is called back, once it would have been seen.
  */
-static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, bool is_short)
+static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, bool is_short,
+                    uint64_t now_ms)
 {
     if (track->target == MC_UNKNOWN || track->target < guest->actual)
         return guest->actual;
-    if (is_short && track->target - guest->actual > MC_ARRIVED)
+    if (is_short && track->target - guest->actual > MC_ARRIVED &&
+        now_ms - track->sent_ms >= MC_REPORT_LAG_MS)
         return guest->actual;
     return track->target;
 }
@@ -59,7 +61,7 @@ static void pay_nothing(const struct mc_snapshot *snapshot, const struct mc_trac
                         struct mc_plan *plan)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
-        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], false);
+        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], false, snapshot->now_ms);
 
         if (mc_is_managed(&snapshot->guests[i]) && !snapshot->guests[i].answers &&
             plan->steps[i].target > base)
@@ -81,10 +83,10 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
 
     for (size_t i = 0; i < snapshot->count; i++)
         if (can_be_paid(&snapshot->guests[i], &tracks->list[i], trouble, snapshot->now_ms))
-            wanted += mc_less_u64(plan->steps[i].target,
-                                  has(&snapshot->guests[i], &tracks->list[i], is_short));
+            wanted += mc_less_u64(plan->steps[i].target, has(&snapshot->guests[i], &tracks->list[i],
+                                                             is_short, snapshot->now_ms));
     for (size_t i = 0; i < snapshot->count && wanted > free; i++) {
-        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], is_short);
+        uint64_t base = has(&snapshot->guests[i], &tracks->list[i], is_short, snapshot->now_ms);
         uint64_t want = mc_less_u64(plan->steps[i].target, base);
         uint64_t share;
 
@@ -108,6 +110,18 @@ static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tra
     pay_nothing(snapshot, tracks, plan);
 }
 
+/*
+ * What is seen of a balloon is late: growth that was told a moment ago and is not seen is no growth
+ * that was not taken. Whoever called it back for that would see it next time, and so on.
+ */
+static void wait_to_see(const struct mc_guest *guest, const struct mc_track *track,
+                        struct mc_step *step, uint64_t now_ms)
+{
+    if (track->target != MC_UNKNOWN && mc_is_managed(guest) && step->target >= guest->actual &&
+        step->target < track->target && now_ms - track->sent_ms < MC_REPORT_LAG_MS)
+        mc_step_change(step, MC_RULE_CALM, track->target);
+}
+
 /* What the rules decided becomes the state that the next pass starts from. */
 static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
                    struct mc_plan *plan)
@@ -121,7 +135,7 @@ static void settle(const struct mc_snapshot *snapshot, struct mc_tracks *tracks,
         bool foreign = mc_track_is_foreign(track, snapshot->now_ms);
         bool due = mc_is_managed(guest) && !foreign && (step->target != now || track->tell);
 
-        step->send = due && guest->answers;
+        step->send = due && guest->answers && !mc_track_refuses(track, snapshot->now_ms);
         if (step->send)
             mc_track_sent(track, guest, step->target, snapshot->now_ms);
         if (foreign) /* ours may come into force again */
@@ -154,5 +168,7 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
     }
     if (!(config->rules_off & (1U << MC_RULE_SHRINK_FIRST)))
         shrink_first(snapshot, tracks, plan);
+    for (size_t i = 0; i < snapshot->count; i++)
+        wait_to_see(&snapshot->guests[i], &tracks->list[i], &plan->steps[i], snapshot->now_ms);
     settle(snapshot, tracks, plan);
 }

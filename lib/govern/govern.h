@@ -23,14 +23,16 @@
 struct mc_host_track {
     bool begun;
     enum mc_host_state by_host, by_budget; /* how short of memory */
+    enum mc_host_state by_need;            /* the state, whatever the guests have of the budget */
     uint64_t strict, divided;              /* as in the plan */
     uint64_t cut_ms;                       /* when `divided` fell last */
+    uint64_t rise_after_ms;                /* not before so long after that it rises again */
+    bool rose;                             /* it has, since then */
     uint64_t held, held_ms;                /* in the snapshot before, and when that was */
     uint64_t growth;                       /* bytes a second by which it grows, smoothed */
     bool gives_way;                        /* others than the guests take the host's memory */
-    bool resort_begun;
-    uint64_t not_low_ms,
-        not_clear_ms;   /* when its state was last better than low, worse than clear */
+    bool was_low, was_clear;               /* its state, at the last pass: low; clear or better */
+    uint64_t low_since_ms, clear_since_ms;
     uint64_t resort_ms; /* when a guest was last being stopped or continued */
 };
 

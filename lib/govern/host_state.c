@@ -83,7 +83,7 @@ void mc_host_state_update(const struct mc_engine_config *config, const struct mc
     host->by_host = by_size(host->by_host, available, plan->min_free);
     host->by_budget =
         by_size(host->by_budget, mc_less_u64(whole + plan->min_free, plan->held), plan->min_free);
-    plan->state = worse(host->by_host, by_pressure(&snapshot->host.pressure));
+    host->by_need = worse(host->by_host, by_pressure(&snapshot->host.pressure));
     plan->state =
-        worse(plan->state, host->by_budget > MC_HOST_SOFT ? MC_HOST_SOFT : host->by_budget);
+        worse(host->by_need, host->by_budget > MC_HOST_SOFT ? MC_HOST_SOFT : host->by_budget);
 }

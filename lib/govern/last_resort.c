@@ -10,19 +10,24 @@
  * keeps its memory: it frees what the host can then swap out, which without swap or cgroup is
  * nothing; it only takes no more.
  *
- * When there is memory again they go on in the reverse order: whoever was stopped last is the
- * first, and the next one waits until that was seen.
+ * When the host has memory again they go on in the reverse order: whoever was stopped last is the
+ * first, and the next one waits until that was seen. That guests exceed their budget keeps nobody
+ * stopped: it was no reason to stop anybody either.
  */
 #include "estimate/distress.h"
 #include "govern/govern.h"
 
+/* From the pass on in which it was seen first. */
 static void follow_state(struct mc_host_track *host, const struct mc_plan *plan, uint64_t now_ms)
 {
-    if (!host->resort_begun || plan->state < MC_HOST_LOW)
-        host->not_low_ms = now_ms;
-    if (!host->resort_begun || plan->state > MC_HOST_CLEAR)
-        host->not_clear_ms = now_ms;
-    host->resort_begun = true;
+    bool is_low = plan->state == MC_HOST_LOW, is_clear = host->by_need <= MC_HOST_CLEAR;
+
+    if (!is_low || !host->was_low)
+        host->low_since_ms = now_ms;
+    if (!is_clear || !host->was_clear)
+        host->clear_since_ms = now_ms;
+    host->was_low = is_low;
+    host->was_clear = is_clear;
 }
 
 /*
@@ -176,8 +181,8 @@ void mc_last_resort_plan(const struct mc_engine_config *config, const struct mc_
     uint64_t low_ms, clear_ms;
 
     follow_state(host, plan, now_ms);
-    low_ms = now_ms - host->not_low_ms;
-    clear_ms = now_ms - host->not_clear_ms;
+    low_ms = now_ms - host->low_since_ms;
+    clear_ms = now_ms - host->clear_since_ms;
     plan->stopped = count_stopped(snapshot);
     if (snapshot->resort.busy)
         host->resort_ms = now_ms; /* the pause begins when it is done */

@@ -18,13 +18,21 @@
 /* If a cut was not seen to be carried out in this time, it will not be; the next one follows. */
 #define CUT_LASTS_MS 3000
 
+/*
+ * So long after a cut the promise rises again. One that had risen and has to be cut finds out that
+ * guests touch what they are given, and the next try comes later; else it would go up and down by
+ * the same gigabytes for ever. What was long ago is forgotten.
+ */
 #define RISE_AFTER_MS 10000
+#define RISE_AFTER_MOST_MS 600000
+#define RISE_FORGETS 4
 #define RISE_PART 4
 
 /* What all guests need to look at together. */
 struct sums {
     uint64_t min;
     uint64_t burst;   /* what could be taken before anything can be done about it */
+    uint64_t coming;  /* what balloons were told to give back to them, and did not yet */
     uint64_t trouble; /* what guests in trouble still have to be given */
 };
 
@@ -41,6 +49,7 @@ static struct sums sum_guests(const struct mc_snapshot *snapshot, const struct m
             continue;
         promised = mc_track_promised(&tracks->list[i], guest, snapshot->now_ms);
         plan->promised += promised;
+        sums.coming += promised - guest->actual;
         sums.min += mc_min_u64(guest->terms.min, guest->actual);
         if (mc_track_in_trouble(&tracks->list[i], snapshot->now_ms))
             sums.trouble += mc_less_u64(tracks->list[i].need, promised);
@@ -71,8 +80,12 @@ static uint64_t cut(const struct mc_plan *plan, struct mc_host_track *host, uint
 
     if (now_ms - host->cut_ms < CUT_LASTS_MS)
         missing = mc_less_u64(missing, mc_less_u64(plan->promised, host->divided));
-    if (missing)
+    if (missing && host->rose)
+        host->rise_after_ms = mc_min_u64(2 * host->rise_after_ms, RISE_AFTER_MOST_MS);
+    if (missing) {
         host->cut_ms = now_ms;
+        host->rose = false;
+    }
     return mc_max_u64(mc_less_u64(from, missing), mc_min_u64(least, host->divided));
 }
 
@@ -80,14 +93,19 @@ static uint64_t cut(const struct mc_plan *plan, struct mc_host_track *host, uint
  * Rise by a part of what there is to spare, and not soon after a cut. What is not promised yet may
  * all go to one guest, and become the largest burst.
  */
-static uint64_t rise(const struct mc_plan *plan, const struct mc_host_track *host, uint64_t burst,
+static uint64_t rise(const struct mc_plan *plan, struct mc_host_track *host, uint64_t burst,
                      uint64_t now_ms)
 {
     uint64_t spare = mc_less_u64(plan->headroom, plan->min_free * 4 + burst);
+    uint64_t calm_ms = now_ms - host->cut_ms;
 
-    if (!spare || now_ms - host->cut_ms < RISE_AFTER_MS)
+    if (calm_ms >= RISE_FORGETS * host->rise_after_ms || !host->rise_after_ms)
+        host->rise_after_ms = RISE_AFTER_MS;
+    if (!spare || calm_ms < host->rise_after_ms ||
+        plan->promised + spare / RISE_PART <= host->divided)
         return host->divided;
-    return mc_max_u64(host->divided, plan->promised + spare / RISE_PART);
+    host->rose = true;
+    return plan->promised + spare / RISE_PART;
 }
 
 static uint64_t next(const struct mc_plan *plan, struct mc_host_track *host,
@@ -98,7 +116,7 @@ static uint64_t next(const struct mc_plan *plan, struct mc_host_track *host,
     if (host->gives_way)
         return cut(plan, host, sums->min, 0, now_ms);
     if (host->divided < plan->strict) /* it gave way, and need not any longer */
-        return host->divided + mc_less_u64(plan->headroom, plan->min_free) / 2;
+        return host->divided + mc_less_u64(plan->headroom, plan->min_free + sums->coming) / 2;
     if (plan->headroom < soft + sums->burst)
         return cut(plan, host, plan->strict, sums->burst, now_ms);
     return rise(plan, host, sums->burst, now_ms);

@@ -30,8 +30,12 @@
 /* Of a guest that cannot be looked into, at most this part of its size is taken for idle. */
 #define HIDDEN_IDLE_PART 4
 
-/* What a balloon was told to give up counts as found if it comes within this time. */
+/*
+ * What a balloon was told to give up counts as found if it comes within this time, at the speed
+ * that it was seen to have; one that was told a moment ago, at any.
+ */
 #define BALLOON_AHEAD_S 2
+#define BALLOON_SEEN_MS 2500
 
 uint64_t mc_reclaim_swap(const struct mc_engine_config *config, const struct mc_host *host)
 {
@@ -97,6 +101,22 @@ static uint64_t spare_of(const struct mc_engine_config *config, const struct mc_
     return mc_whole_pages(mc_less_u64(guest->held, kept));
 }
 
+static uint64_t balloon_gives(const struct mc_guest *guest, const struct mc_track *track,
+                              uint64_t target, uint64_t now_ms)
+{
+    uint64_t gives = mc_less_u64(guest->held, target);
+    uint64_t passed_ms = mc_less_u64(now_ms, track->shrinks_ms);
+
+    if (mc_track_is_stuck(track, now_ms))
+        return 0;
+    if (track->speed)
+        gives = mc_min_u64(gives, track->speed * BALLOON_AHEAD_S);
+    if (passed_ms >= BALLOON_SEEN_MS)
+        gives = mc_min_u64(gives, mc_less_u64(track->shrinks_from, guest->actual) * 1000 /
+                                      passed_ms * BALLOON_AHEAD_S);
+    return gives;
+}
+
 /* What will be free in a moment: balloons that follow, and calls under way. */
 static uint64_t expected(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
                          const struct mc_plan *plan)
@@ -105,14 +125,11 @@ static uint64_t expected(const struct mc_snapshot *snapshot, const struct mc_tra
 
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
-        const struct mc_track *track = &tracks->list[i];
-        uint64_t gives = mc_less_u64(guest->held, plan->steps[i].target);
 
         if (guest->reclaim == MC_RECLAIM_UNDER_WAY)
             sum += CALL_MOST;
-        if (!mc_is_managed(guest) || !guest->answers || mc_track_is_stuck(track, snapshot->now_ms))
-            continue;
-        sum += track->speed ? mc_min_u64(gives, track->speed * BALLOON_AHEAD_S) : gives;
+        if (mc_is_managed(guest) && guest->answers)
+            sum += balloon_gives(guest, &tracks->list[i], plan->steps[i].target, snapshot->now_ms);
     }
     return sum;
 }

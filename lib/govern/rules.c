@@ -60,10 +60,15 @@ static uint64_t keep_floor(const struct mc_rule_view *view, uint64_t target)
     return mc_max_u64(target, mc_min_u64(view->floor, view->guest->actual));
 }
 
-/* Never shrink a guest whose state is not known; a shrink on its way is called back. */
+/*
+ * Never shrink a guest whose state is not known; a shrink on its way is called back. What is seen
+ * of its size then is late as well, so the target that calls it back is not lowered again.
+ */
 static uint64_t need_fresh(const struct mc_rule_view *view, uint64_t target)
 {
-    return view->guest->fresh ? target : mc_max_u64(target, view->guest->actual);
+    uint64_t now = mc_track_standing(view->track, view->guest);
+
+    return view->guest->fresh ? target : mc_max_u64(target, mc_max_u64(view->guest->actual, now));
 }
 
 /* A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. */

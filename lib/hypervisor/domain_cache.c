@@ -20,6 +20,9 @@
 /* A description is read again after so long even if no event came. */
 #define DESCRIPTION_LASTS_MS 600000
 
+/* One that is doubted is read again after so long. */
+#define DOUBT_AFTER_MS 20000
+
 struct mc_cached_domain {
     char uuid[MC_UUID_TEXT];
     int run_id;
@@ -34,7 +37,9 @@ struct mc_cached_domain {
     bool copied;          /* a job copies its memory away */
     unsigned copy_events; /* that said so */
     pid_t pid;
-    uint64_t began_ms; /* when its QEMU was started, MC_UNKNOWN */
+    uint64_t began_ms; /* when its QEMU was started or it rebooted, MC_UNKNOWN */
+    bool rebooted;     /* QEMU's age is not its age */
+    bool reboots;      /* it did, and began_ms does not say so yet */
     uint64_t overhead;
     uint64_t overhead_next_ms, overhead_pause_ms, overhead_last_ms;
     uint64_t rss, overhead_rss; /* now, and when it was measured */
@@ -167,8 +172,19 @@ void mc_cache_set_age(struct mc_domain_cache *cache, const char *uuid, uint64_t 
 
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, uuid);
-    if (domain)
+    if (domain && !domain->rebooted)
         domain->began_ms = mc_less_u64(domain->seen_ms, age_ms);
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_rebooted(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain)
+        domain->rebooted = domain->reboots = true;
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -179,6 +195,17 @@ void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid)
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, uuid);
     if (domain)
+        domain->stale = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void mc_cache_doubt(struct mc_domain_cache *cache, const char *uuid, uint64_t now_ms)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain && mc_less_u64(now_ms, domain->read_ms) > DOUBT_AFTER_MS)
         domain->stale = true;
     pthread_mutex_unlock(&cache->lock);
 }
@@ -218,6 +245,9 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
         guest->stats_period_s = domain->description.stats_period_s;
         guest->deflates_on_oom = domain->description.deflates_on_oom;
         guest->pid = domain->pid;
+        if (domain->reboots)
+            domain->began_ms = domain->seen_ms;
+        domain->reboots = false;
         if (domain->pid && domain->began_ms != MC_UNKNOWN)
             guest->age_ms = mc_less_u64(domain->seen_ms, domain->began_ms);
         memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
@@ -273,6 +303,7 @@ int mc_cache_known(struct mc_domain_cache *cache, struct mc_known_guest **list, 
     for (size_t i = 0; *list && i < cache->count; i++) {
         (*list)[i] = cache->domains[i]->last;
         (*list)[i].run_id = cache->domains[i]->run_id;
+        (*list)[i].pid = cache->domains[i]->pid;
         memcpy((*list)[i].uuid, cache->domains[i]->uuid, sizeof((*list)[i].uuid));
     }
     pthread_mutex_unlock(&cache->lock);

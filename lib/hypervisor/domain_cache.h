@@ -38,8 +38,14 @@ void mc_cache_keep(struct mc_domain_cache *cache, const char *uuid, int run_id,
 /* How long its QEMU has been running. */
 void mc_cache_set_age(struct mc_domain_cache *cache, const char *uuid, uint64_t age_ms);
 
+/* The guest began anew, in the same QEMU: that is its age from here on. */
+void mc_cache_rebooted(struct mc_domain_cache *cache, const char *uuid);
+
 /* What is kept of the guest is old, or was not read: it is due at once. */
 void mc_cache_mark_changed(struct mc_domain_cache *cache, const char *uuid);
+
+/* What is kept of the guest does not explain what is seen: it is due, but not all the time. */
+void mc_cache_doubt(struct mc_domain_cache *cache, const char *uuid, uint64_t now_ms);
 
 /* Events were missed: every guest is due. */
 void mc_cache_mark_all_changed(struct mc_domain_cache *cache);
@@ -56,6 +62,7 @@ struct mc_known_guest {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
     int run_id; /* -1: it is expected, and was not seen yet */
+    pid_t pid;  /* of QEMU, 0 if it is not known */
     enum mc_guest_state state;
     uint64_t memory, actual, rss;
 };

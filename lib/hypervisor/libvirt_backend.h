@@ -4,7 +4,8 @@
  *
  *   libvirt_backend.c   the hypervisor: its URI, and the table of what it can do
  *   libvirt_session.c   a connection, its events, and how its errors are said
- *   libvirt_snapshot.c  from the bulk statistics to a snapshot
+ *   libvirt_records.c   the statistics: of whom they are asked for
+ *   libvirt_snapshot.c  from the statistics to a snapshot
  *   libvirt_commands.c  what is done to a running guest
  *   libvirt_agent.c     the channel to an agent
  *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
@@ -18,7 +19,8 @@
  * A QEMU that hangs blocks the first call that needs its monitor, for ever, and the calls after it
  * until libvirt's own time limit. virDomainGetControlInfo never blocks and tells; so no call is
  * made for a domain whose control is occupied, and the bulk call skips such domains (NOWAIT). The
- * first call cannot be avoided; sessions exist so that whoever makes it is the only one to wait.
+ * first call cannot be avoided, unless QEMU's process is seen to be stopped; sessions exist so that
+ * whoever makes it is the only one to wait.
  *
  * libvirt holds a guest's lock while a hook script of the operator's runs for it, at its start, its
  * end or a migration, and whoever lists the guests waits for that. So there is one lister at a
@@ -65,7 +67,16 @@ int mc_libvirt_check_idle(virDomainPtr dom, struct mc_error *err);
 int mc_libvirt_begin(struct mc_session *session, const char *uuid, virDomainPtr *dom,
                      struct mc_error *err);
 
+/* libvirt_records.c */
+/*
+ * The records of the guests that can be asked, to be freed by the caller; the others are added to
+ * the snapshot as they were. How many records; negative: see libvirt's last error.
+ */
+int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records,
+                   struct mc_snapshot *snapshot);
+
 /* libvirt_snapshot.c */
+void mc_libvirt_forget_stats(struct mc_guest *guest);
 int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
                        struct mc_error *err);
 

@@ -9,7 +9,7 @@
 #include <libvirt/virterror.h>
 
 /* Kinds of events that are listened to. */
-#define EVENTS 6
+#define EVENTS 7
 
 struct libvirt_session {
     struct mc_session base;
@@ -85,6 +85,16 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr dom, int event, i
     return 0;
 }
 
+static void on_reboot(virConnectPtr connection, virDomainPtr dom, void *opaque)
+{
+    struct libvirt_hypervisor *hv = opaque;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
+    (void)connection;
+    if (virDomainGetUUIDString(dom, uuid) == 0)
+        mc_cache_rebooted(&hv->cache, uuid);
+}
+
 static void on_device(virConnectPtr connection, virDomainPtr dom, const char *alias, void *opaque)
 {
     (void)connection;
@@ -130,6 +140,7 @@ static void register_events(struct libvirt_session *session)
         virConnectDomainEventGenericCallback callback;
     } wanted[EVENTS] = {
         {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)},
+        {VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata)},

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <libvirt/virterror.h>
+#include <time.h>
 
 #include "observe/qemu_process.h"
+
+/* Statistics that are later than this are late for a reason. */
+#define STATS_LATE_S 5
 
 static enum mc_guest_state state_of(int state, int reason)
 {
@@ -61,7 +63,7 @@ static void store_stat(struct mc_guest *guest, const char *name, uint64_t value)
     }
 }
 
-static void forget_stats(struct mc_guest *guest)
+void mc_libvirt_forget_stats(struct mc_guest *guest)
 {
     for (size_t i = 0; i < sizeof(stats_fields) / sizeof(*stats_fields); i++) {
         const uint64_t unknown = MC_UNKNOWN;
@@ -76,7 +78,7 @@ static void read_stats(virDomainStatsRecordPtr record, struct mc_guest *guest)
 {
     const size_t prefix = strlen(STATS_PREFIX);
 
-    forget_stats(guest);
+    mc_libvirt_forget_stats(guest);
     for (int i = 0; i < record->nparams; i++) {
         const virTypedParameter *param = &record->params[i];
 
@@ -173,6 +175,17 @@ static void refresh_overhead(struct libvirt_hypervisor *hv, uint64_t now_ms)
         mc_cache_set_overhead(&hv->cache, due.uuid, overhead);
 }
 
+/* No event tells that somebody turned a guest's statistics off. */
+static void doubt_old_stats(struct libvirt_hypervisor *hv, const struct mc_guest *guest,
+                            uint64_t now_ms)
+{
+    uint64_t wall_s = (uint64_t)time(NULL);
+
+    if (guest->state == MC_GUEST_RUNNING && guest->stats_period_s && guest->stats.last_update &&
+        guest->stats.last_update + guest->stats_period_s + STATS_LATE_S < wall_s)
+        mc_cache_doubt(&hv->cache, guest->uuid, now_ms);
+}
+
 static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr record,
                      struct mc_snapshot *snapshot)
 {
@@ -199,6 +212,7 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
         refresh_description(hv, record->dom, guest, snapshot->now_ms);
     refresh_job(hv, record->dom, guest, due);
     mc_cache_apply(&hv->cache, guest);
+    doubt_old_stats(hv, guest, snapshot->now_ms);
     if (guest->state != MC_GUEST_RUNNING)
         guest->exempt = MC_EXEMPT_NOT_RUNNING;
     else if (reason == VIR_DOMAIN_RUNNING_POSTCOPY && guest->exempt == MC_EXEMPT_NO)
@@ -229,100 +243,6 @@ static int observe_host(struct mc_session *session, uint64_t now_ms, struct mc_h
     return 0;
 }
 
-/* ---- the records, of all guests or of those that are known ---- */
-
-#define STATS (VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON)
-#define NOWAIT VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-
-static int list_all(struct mc_session *session, virDomainStatsRecordPtr **records)
-{
-    struct libvirt_hypervisor *hv = mc_libvirt_of(session);
-    int count = virConnectGetAllDomainStats(mc_libvirt_connection(session), STATS, records,
-                                            VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | NOWAIT);
-
-    atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);
-    atomic_store(&hv->lists, false);
-    return count;
-}
-
-/* A guest that somebody waits for is taken to be as it was. */
-static int add_silent(struct libvirt_hypervisor *hv, const struct mc_known_guest *known,
-                      struct mc_snapshot *snapshot)
-{
-    struct mc_guest *guest;
-
-    if (known->run_id < 0)
-        return 0;
-    guest = mc_snapshot_add(snapshot);
-    if (!guest)
-        return -ENOMEM;
-    *guest = (struct mc_guest){.run_id = known->run_id, .state = known->state};
-    memcpy(guest->uuid, known->uuid, sizeof(guest->uuid));
-    memcpy(guest->name, known->name, sizeof(guest->name));
-    forget_stats(guest);
-    guest->memory = known->memory;
-    guest->actual = known->actual;
-    guest->rss = known->rss;
-    mc_cache_see(&hv->cache, guest->uuid, guest->run_id, snapshot->now_ms);
-    mc_cache_mark_changed(&hv->cache, guest->uuid);
-    mc_cache_apply(&hv->cache, guest);
-    if (guest->state != MC_GUEST_RUNNING)
-        guest->exempt = MC_EXEMPT_NOT_RUNNING;
-    return 0;
-}
-
-/* Those that can be looked up now; *doms ends with NULL. Returns how many, or a negative errno. */
-static int look_up(struct mc_session *session, const struct mc_known_guest *known, size_t count,
-                   virDomainPtr *doms, struct mc_snapshot *snapshot)
-{
-    struct libvirt_hypervisor *hv = mc_libvirt_of(session);
-    int found = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (!mc_cache_begin_lookup(&hv->cache, known[i].uuid)) {
-            if (add_silent(hv, &known[i], snapshot) < 0)
-                return -ENOMEM;
-            continue;
-        }
-        doms[found] = virDomainLookupByUUIDString(mc_libvirt_connection(session), known[i].uuid);
-        mc_cache_end_lookup(&hv->cache, known[i].uuid);
-        if (doms[found])
-            found++;
-        else if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-            return -EIO;
-    }
-    return found;
-}
-
-static int ask_known(struct mc_session *session, virDomainStatsRecordPtr **records,
-                     struct mc_snapshot *snapshot)
-{
-    struct mc_known_guest *known;
-    virDomainPtr *doms;
-    size_t count;
-    int found;
-
-    if (mc_cache_known(&mc_libvirt_of(session)->cache, &known, &count) < 0)
-        return -ENOMEM;
-    doms = calloc(count + 1, sizeof(virDomainPtr));
-    found = doms ? look_up(session, known, count, doms, snapshot) : -ENOMEM;
-    if (found > 0)
-        found = virDomainListGetStats(doms, STATS, records, NOWAIT);
-    for (size_t i = 0; doms && doms[i]; i++)
-        virDomainFree(doms[i]);
-    free(doms);
-    free(known);
-    return found;
-}
-
-/* Nothing is known before the first list; then there is no choice. */
-static bool may_list(struct libvirt_hypervisor *hv)
-{
-    bool lists = atomic_exchange(&hv->lists, true);
-
-    return !lists || !atomic_load(&hv->listed);
-}
-
 int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
                        struct mc_error *err)
 {
@@ -333,7 +253,7 @@ int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
     rc = observe_host(session, snapshot->now_ms, &snapshot->host, err);
     if (rc < 0)
         return rc;
-    count = may_list(hv) ? list_all(session, &records) : ask_known(session, &records, snapshot);
+    count = mc_libvirt_ask(session, &records, snapshot);
     if (count < 0)
         return mc_libvirt_fail(session, err, "cannot read the guests' statistics");
     for (int i = 0; i < count && rc == 0; i++)

@@ -49,13 +49,10 @@ pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid
     return pid > 0 && runs_with(pid, uuid) ? pid : 0;
 }
 
-/* Field 22 of /proc/PID/stat is the start in clock ticks since boot; the name may have spaces. */
-int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms)
+/* What /proc/PID/stat says after the name, which may have spaces and brackets. */
+static int read_stat(pid_t pid, char *text, size_t size, const char **fields)
 {
-    uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK), ticks;
-    char path[64], text[1024];
-    struct timespec now;
-    const char *field;
+    char path[64];
     size_t length;
     FILE *file;
 
@@ -63,14 +60,37 @@ int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms)
     file = fopen(path, "re");
     if (!file)
         return -ENOENT;
-    length = fread(text, 1, sizeof(text) - 1, file);
+    length = fread(text, 1, size - 1, file);
     fclose(file);
     text[length] = '\0';
-    field = strrchr(text, ')');
-    if (!field || sscanf(field,
-                         ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-                         "%*d %*d %*d %*d %" SCNu64,
-                         &ticks) != 1)
+    *fields = strrchr(text, ')');
+    return *fields ? 0 : -ENODATA;
+}
+
+bool mc_qemu_is_stopped(pid_t pid)
+{
+    const char *fields;
+    char text[1024];
+
+    return read_stat(pid, text, sizeof(text), &fields) == 0 &&
+           (strncmp(fields, ") T", 3) == 0 || strncmp(fields, ") t", 3) == 0);
+}
+
+/* Field 22 is the start in clock ticks since boot. */
+int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms)
+{
+    uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK), ticks;
+    struct timespec now;
+    const char *fields;
+    char text[1024];
+    int rc = read_stat(pid, text, sizeof(text), &fields);
+
+    if (rc < 0)
+        return rc;
+    if (sscanf(fields,
+               ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+               "%*d %*d %*d %*d %" SCNu64,
+               &ticks) != 1)
         return -ENODATA;
     clock_gettime(CLOCK_BOOTTIME, &now);
     *age_ms = mc_less_u64((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,

@@ -3,6 +3,7 @@
 #ifndef MEMCTL_QEMU_PROCESS_H
 #define MEMCTL_QEMU_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,6 +12,12 @@
 
 /* The pid that libvirt wrote down, if that process runs with this UUID; else 0. */
 pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid);
+
+/*
+ * Is the process stopped, by a signal or a debugger? Then QEMU answers nobody until it goes on, and
+ * a call that asks it something waits for as long.
+ */
+bool mc_qemu_is_stopped(pid_t pid);
 
 /* How long the process has been running. -ENOENT, -ENODATA. */
 int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms);

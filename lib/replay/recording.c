@@ -150,7 +150,7 @@ static const struct field plan_fields[] = {
     FIELD_ENUM(struct mc_plan, state, MC_HOST_LOW + 1),
     FIELD(struct mc_plan, reclaim, FIELD_U64),
     FIELD_ENUM(struct mc_plan, reclaim_verdict, MC_RECLAIM_VERDICTS),
-    FIELD(struct mc_plan, stopped, FIELD_UNSIGNED),
+    FIELD(struct mc_plan, stopped, FIELD_U64),
     FIELD(struct mc_plan, start_saved, FIELD_BOOL),
 };
 

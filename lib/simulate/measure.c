@@ -20,6 +20,9 @@
 #define TURN_LEAST (32 * MC_MIB)
 #define TURN_PERCENT 2
 
+/* Shortages further apart are counted as two. */
+#define SHORTAGE_GAP_MS 60000
+
 struct mc_meter {
     int run_id; /* 0: it does not run */
     uint64_t actual;
@@ -41,6 +44,7 @@ struct mc_meter {
     size_t wait_count, wait_room;
     unsigned __int128 unmet, squeezed;
     uint64_t shortage; /* now */
+    struct mc_shortage worst;
     struct mc_fare fare;
 };
 
@@ -159,18 +163,44 @@ static void watch_target(struct mc_meter *meter, const struct mc_sim_guest *gues
     }
 }
 
+/* Times of shortage that follow each other closely are one. */
+static void note_shortage(struct mc_meter *meter, uint64_t now_ms)
+{
+    struct mc_shortage *worst = &meter->worst;
+
+    if (!worst->count || now_ms - meter->last_short_ms > SHORTAGE_GAP_MS)
+        worst->count++;
+    if (worst->count == 1 && !worst->most)
+        worst->first_ms = now_ms;
+    if (meter->shortage > worst->most) {
+        worst->most = meter->shortage;
+        worst->most_ms = now_ms;
+    }
+}
+
 static void watch_shortage(struct mc_meter *meter, const struct mc_sim_guest *guest,
                            uint64_t now_ms)
 {
     uint64_t need = needed(guest);
 
-    meter->shortage = mc_less_u64(need, guest->actual);
+    /* What the host has swapped out is missing as well; and one that is stopped misses all. */
+    meter->shortage = mc_less_u64(need, guest->actual) +
+                      mc_less_u64(mc_min_u64(need, guest->actual), guest->held);
+    if (guest->suspended || guest->saved)
+        meter->shortage = need;
     meter->unmet += (unsigned __int128)meter->shortage * MC_SIM_STEP_MS;
     meter->is_short = meter->shortage > least_or_percent(SHORT_LEAST, SHORT_PERCENT, need);
     if (meter->is_short) {
+        note_shortage(meter, now_ms);
         meter->last_short_ms = now_ms;
         meter->fare.distress_ms += MC_SIM_STEP_MS;
     }
+}
+
+/* A guest that memctl has saved has not gone. */
+static bool is_there(const struct mc_sim_guest *guest)
+{
+    return guest->running || guest->saved;
 }
 
 /* A new run of the guest begins, or it has ended. */
@@ -178,7 +208,7 @@ static int begin_run(struct mc_meter *meter, const struct mc_sim_guest *guest)
 {
     int rc = meter->rising ? close_rise(meter, !meter->is_short) : 0;
 
-    meter->run_id = guest->running ? guest->run_id : 0;
+    meter->run_id = is_there(guest) ? guest->run_id : 0;
     meter->is_short = false;
     meter->shortage = 0;
     meter->direction = 0;
@@ -192,9 +222,9 @@ static int step_meter(struct mc_meter *meter, const struct mc_sim_guest *guest, 
 {
     int rc = 0;
 
-    if (meter->run_id != (guest->running ? guest->run_id : 0))
+    if (meter->run_id != (is_there(guest) ? guest->run_id : 0))
         rc = begin_run(meter, guest);
-    if (!guest->running)
+    if (!is_there(guest))
         return rc;
     meter->fare.moved += mc_max_u64(mc_less_u64(guest->actual, meter->actual),
                                     mc_less_u64(meter->actual, guest->actual));
@@ -239,6 +269,8 @@ int mc_measure_step(struct mc_measure *measure, const struct mc_sim *sim, uint64
     over = mc_less_u64(host, sim->host_memory);
     measure->overrun += (unsigned __int128)over * MC_SIM_STEP_MS;
     measure->over_budget += (unsigned __int128)mc_less_u64(occupied, budget) * MC_SIM_STEP_MS;
+    measure->over_budget_most =
+        mc_max_u64(measure->over_budget_most, mc_less_u64(occupied, budget));
     measure->overrun_most = mc_max_u64(measure->overrun_most, over);
     share_headroom(measure,
                    mc_min_u64(mc_less_u64(budget, occupied), mc_less_u64(sim->host_memory, host)));
@@ -282,18 +314,24 @@ static int end_meter(struct mc_measure *measure, struct mc_meter *meter, struct 
     return rc;
 }
 
-int mc_measure_end(struct mc_measure *measure, struct mc_simulation *result)
+int mc_measure_end(struct mc_measure *measure, uint64_t from_ms, struct mc_simulation *result)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < measure->count; i++) {
         rc = end_meter(measure, &measure->meters[i], &result->all);
         result->guests[i].fare = measure->meters[i].fare;
+        result->guests[i].shortage = measure->meters[i].worst;
+        if (measure->meters[i].worst.count) {
+            result->guests[i].shortage.first_ms -= from_ms;
+            result->guests[i].shortage.most_ms -= from_ms;
+        }
     }
     result->all.unmet = (uint64_t)(measure->unmet / 1000);
     result->all.squeezed = (uint64_t)(measure->squeezed / 1000);
     judge_waits(&result->all, measure->waits, measure->wait_count);
     result->overrun = (uint64_t)(measure->overrun / 1000);
+    result->over_budget_most = measure->over_budget_most;
     result->over_budget = (uint64_t)(measure->over_budget / 1000);
     result->overrun_most = measure->overrun_most;
     return rc;

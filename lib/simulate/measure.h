@@ -18,7 +18,7 @@ struct mc_measure {
     uint64_t *waits; /* of all rises that were met, ms */
     size_t wait_count, wait_room;
     unsigned __int128 unmet, squeezed, overrun, over_budget; /* byte-milliseconds */
-    uint64_t overrun_most;
+    uint64_t overrun_most, over_budget_most;
 };
 
 /* 0 or -ENOMEM */
@@ -28,7 +28,7 @@ void mc_measure_free(struct mc_measure *measure);
 /* After each step of the physics. budget: what the guests may occupy now. 0 or -ENOMEM. */
 int mc_measure_step(struct mc_measure *measure, const struct mc_sim *sim, uint64_t budget);
 
-/* At the end: fill what was measured into the result. 0 or -ENOMEM. */
-int mc_measure_end(struct mc_measure *measure, struct mc_simulation *result);
+/* At the end: fill what was measured, from from_ms on, into the result. 0 or -ENOMEM. */
+int mc_measure_end(struct mc_measure *measure, uint64_t from_ms, struct mc_simulation *result);
 
 #endif

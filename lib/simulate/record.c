@@ -21,17 +21,18 @@ int mc_record_begin(struct mc_record *record, struct mc_simulation *result, size
     return result->moments ? 0 : -ENOMEM;
 }
 
-void mc_record_step(struct mc_record *record, const struct mc_sim *sim, uint64_t budget)
+void mc_record_step(struct mc_record *record, const struct mc_sim *sim, uint64_t budget,
+                    uint64_t from_ms)
 {
     struct mc_simulation *result = record->result;
     struct mc_host_moment *host;
 
-    if (result->moment_count >= record->room || sim->now_ms < record->next_ms)
+    if (result->moment_count >= record->room || sim->now_ms - from_ms < record->next_ms)
         return;
     record->next_ms += record->every_ms;
     host = &result->moments[result->moment_count];
     *host = (struct mc_host_moment){
-        .at_ms = sim->now_ms,
+        .at_ms = sim->now_ms - from_ms,
         .budget = budget,
         .used = mc_trace_at(&sim->host_used, sim->now_ms),
     };

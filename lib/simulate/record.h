@@ -16,7 +16,8 @@ struct mc_record {
 /* Make room for about `samples` moments of the result's duration. 0 or -ENOMEM. */
 int mc_record_begin(struct mc_record *record, struct mc_simulation *result, size_t samples);
 
-/* After each step of the physics. */
-void mc_record_step(struct mc_record *record, const struct mc_sim *sim, uint64_t budget);
+/* After each step of the physics, from from_ms on. */
+void mc_record_step(struct mc_record *record, const struct mc_sim *sim, uint64_t budget,
+                    uint64_t from_ms);
 
 #endif

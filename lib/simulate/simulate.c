@@ -4,7 +4,7 @@
  * ticks, in the daemon's rhythm, and the commands, one step after the tick that sent them. Nothing
  * here looks at a clock or draws lots, so a run can be repeated to the bit.
  */
-#include <memctl/simulate.h>
+#include "simulate/simulate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,9 +32,13 @@
 /* Nobody waits for more steps than this. */
 #define DURATION_MOST_MS (UINT64_C(31) * 86400 * 1000)
 
+enum command_kind { COMMAND_BALLOON, COMMAND_RECLAIM, COMMAND_STOP, COMMAND_CONTINUE };
+
 struct command {
+    enum command_kind kind;
     char uuid[MC_UUID_TEXT];
     uint64_t bytes, due_ms;
+    struct mc_stopped stopped;
 };
 
 struct run {
@@ -52,6 +56,7 @@ struct run {
     size_t command_count, command_room;
     uint64_t next_tick_ms;
     uint64_t running; /* changes whenever a guest comes or goes */
+    uint64_t warm_up_ms;
     struct mc_measure measure;
     struct mc_promises promises;
     struct mc_record record;
@@ -90,24 +95,30 @@ static int load_policy(struct run *run, struct mc_error *err)
     return rc;
 }
 
-static int load_scenario(struct run *run, const char *scenario, struct mc_error *err)
+static int load_scenario(const char *scenario, struct mc_sim *sim, struct mc_error *err)
 {
-    struct mc_sim sim;
-    int rc = mc_sim_load(scenario, &sim, err);
+    int rc = mc_sim_load(scenario, sim, err);
 
     if (rc < 0)
         return rc;
-    if (!sim.duration_ms)
-        sim.duration_ms = mc_sim_last_event(&sim) + AFTERWARDS_MS;
-    if (sim.duration_ms > DURATION_MOST_MS) {
-        mc_sim_free(&sim);
+    if (!sim->duration_ms)
+        sim->duration_ms = mc_sim_last_event(sim) + AFTERWARDS_MS;
+    if (sim->duration_ms > DURATION_MOST_MS) {
+        mc_sim_free(sim);
         mc_error_set(err, -ERANGE,
                      "scenario %s: duration: is more than 31 days; choose a shorter one", scenario);
         return -ERANGE;
     }
-    rc = mc_sim_adopt(&sim, &run->hypervisor);
+    return 0;
+}
+
+/* The run takes the simulation over, or it is freed. */
+static int adopt(struct run *run, struct mc_sim *sim, struct mc_error *err)
+{
+    int rc = mc_sim_adopt(sim, &run->hypervisor);
+
     if (rc < 0) {
-        mc_sim_free(&sim);
+        mc_sim_free(sim);
         mc_error_set(err, rc, "out of memory");
         return rc;
     }
@@ -115,15 +126,16 @@ static int load_scenario(struct run *run, const char *scenario, struct mc_error 
     return mc_session_open(run->hypervisor, false, &run->session, err);
 }
 
-static int open_run(struct run *run, const char *scenario, const struct mc_simulate_config *config,
-                    struct mc_error *err)
+static int open_run(struct run *run, struct mc_sim *sim, const struct mc_engine_config *engine,
+                    const struct mc_simulate_config *config, struct mc_error *err)
 {
     int rc;
 
-    *run = (struct run){.config = config, .engine_config = mc_engine_config_default()};
+    *run = (struct run){.config = config,
+                        .engine_config = engine ? *engine : mc_engine_config_default()};
     if (config->interval_ms)
         run->engine_config.interval_ms = config->interval_ms;
-    rc = load_scenario(run, scenario, err);
+    rc = adopt(run, sim, err);
     if (rc == 0 && run->sim->overcommit_percent)
         run->engine_config.overcommit_percent = run->sim->overcommit_percent;
     if (rc == 0)
@@ -164,12 +176,14 @@ static void apply_terms(struct mc_snapshot *snapshot)
 
         mc_settings_merge(&settings, &guest->own);
         guest->terms = mc_settings_resolve(&settings, guest->memory);
-        if (!guest->terms.managed)
+        if (!guest->terms.managed && guest->exempt == MC_EXEMPT_NO)
             guest->exempt = MC_EXEMPT_UNMANAGED;
     }
 }
 
-static int send(struct run *run, const struct mc_guest *guest, uint64_t target)
+/* NULL when out of memory. */
+static struct command *send(struct run *run, enum command_kind kind, const char *uuid,
+                            uint64_t bytes)
 {
     struct command *command;
 
@@ -178,18 +192,68 @@ static int send(struct run *run, const struct mc_guest *guest, uint64_t target)
         struct command *grown = reallocarray(run->commands, room, sizeof(*grown));
 
         if (!grown)
-            return -ENOMEM;
+            return NULL;
         run->commands = grown;
         run->command_room = room;
     }
     command = &run->commands[run->command_count++];
-    memcpy(command->uuid, guest->uuid, sizeof(command->uuid));
-    command->bytes = target;
-    command->due_ms = run->sim->now_ms + COMMAND_MS;
-    return 0;
+    *command =
+        (struct command){.kind = kind, .bytes = bytes, .due_ms = run->sim->now_ms + COMMAND_MS};
+    snprintf(command->uuid, sizeof(command->uuid), "%s", uuid);
+    return command;
 }
 
-static void deliver(struct run *run, const struct command *command)
+static bool is_under_way(const struct run *run, enum command_kind kind, const char *uuid)
+{
+    for (size_t i = 0; i < run->command_count; i++)
+        if (run->commands[i].kind == kind && strcmp(run->commands[i].uuid, uuid) == 0)
+            return true;
+    return false;
+}
+
+/* What the daemon's reclaim.c and resort.c know of their calls. */
+static int mark_under_way(struct run *run, struct mc_error *err)
+{
+    struct mc_snapshot found = {0};
+    int rc = mc_session_find_stopped(run->session, &found, err);
+
+    if (rc == 0)
+        mc_snapshot_note_saved(&run->snapshot, &found);
+    mc_snapshot_free(&found);
+    for (size_t i = 0; i < run->command_count; i++)
+        run->snapshot.resort.busy |= run->commands[i].kind >= COMMAND_STOP;
+    for (size_t i = 0; i < run->snapshot.count; i++)
+        if (is_under_way(run, COMMAND_RECLAIM, run->snapshot.guests[i].uuid))
+            run->snapshot.guests[i].reclaim = MC_RECLAIM_UNDER_WAY;
+    return rc;
+}
+
+static bool stop(struct run *run, const struct mc_guest *guest, enum mc_resort_step step)
+{
+    bool save = step == MC_RESORT_SAVE;
+    struct command *command = send(run, COMMAND_STOP, guest->uuid, 0);
+
+    if (command)
+        command->stopped =
+            (struct mc_stopped){.how = save ? MC_LAST_RESORT_SAVE : MC_LAST_RESORT_SUSPEND,
+                                .at_s = run->sim->now_ms / 1000,
+                                .size = save ? guest->rss : guest->held};
+    return command;
+}
+
+/* All that the plan says of one guest. False when out of memory. */
+static bool send_step(struct run *run, const struct mc_guest *guest, const struct mc_step *step)
+{
+    if (step->send && !send(run, COMMAND_BALLOON, guest->uuid, step->target))
+        return false;
+    if (step->reclaim && !send(run, COMMAND_RECLAIM, guest->uuid, step->reclaim))
+        return false;
+    if (step->resort == MC_RESORT_CONTINUE)
+        return send(run, COMMAND_CONTINUE, guest->uuid, 0);
+    return step->resort == MC_RESORT_LEAVE || stop(run, guest, step->resort);
+}
+
+static void deliver_balloon(struct run *run, const struct command *command)
 {
     uint64_t now_ms = run->sim->now_ms;
     int rc = mc_session_set_balloon(run->session, command->uuid, command->bytes, NULL);
@@ -198,6 +262,19 @@ static void deliver(struct run *run, const struct command *command)
         (rc < 0 ? mc_raw_failed : mc_raw_done)(run->raw, command->uuid, now_ms);
     else
         (rc < 0 ? mc_engine_failed : mc_engine_done)(run->engine, command->uuid, now_ms);
+}
+
+/* What is refused is planned anew. */
+static void deliver(struct run *run, const struct command *command)
+{
+    if (command->kind == COMMAND_BALLOON)
+        deliver_balloon(run, command);
+    else if (command->kind == COMMAND_RECLAIM)
+        mc_session_reclaim(run->session, command->uuid, command->bytes, NULL);
+    else if (command->kind == COMMAND_STOP)
+        mc_session_stop(run->session, command->uuid, &command->stopped, NULL);
+    else
+        mc_session_continue(run->session, command->uuid, NULL);
 }
 
 static void deliver_due(struct run *run)
@@ -235,15 +312,20 @@ static int tick(struct run *run, struct mc_error *err)
     if (rc < 0)
         return rc;
     apply_terms(&run->snapshot);
-    rc = decide(run, err);
+    rc = mark_under_way(run, err);
+    if (rc == 0)
+        rc = decide(run, err);
     for (size_t i = 0; rc == 0 && i < run->plan.count; i++) {
         const struct mc_guest *guest = &run->snapshot.guests[i];
 
-        if (run->plan.steps[i].send && send(run, guest, run->plan.steps[i].target) < 0)
+        if (!send_step(run, guest, &run->plan.steps[i]))
             rc = mc_error_set(err, -ENOMEM, "out of memory");
         if (!guest->stats_period_s)
             mc_session_set_stats_period(run->session, guest->uuid, stats_period, NULL);
     }
+    if (rc == 0 && run->plan.start_saved &&
+        !send(run, COMMAND_CONTINUE, run->snapshot.resort.last.uuid, 0))
+        rc = mc_error_set(err, -ENOMEM, "out of memory");
     if (run->engine && mc_engine_moving(run->engine, run->sim->now_ms))
         interval_ms = mc_min_u64(interval_ms, MOVING_INTERVAL_MS);
     run->next_tick_ms = run->sim->now_ms + interval_ms;
@@ -274,9 +356,11 @@ static int step(struct run *run, struct mc_error *err)
         if (rc < 0)
             return rc;
     }
+    if (run->sim->now_ms < run->warm_up_ms)
+        return 0;
     if (mc_measure_step(&run->measure, run->sim, run->plan.budget) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
-    mc_record_step(&run->record, run->sim, run->plan.budget);
+    mc_record_step(&run->record, run->sim, run->plan.budget, run->warm_up_ms);
     return 0;
 }
 
@@ -315,7 +399,7 @@ static struct mc_simulation *begin_result(const struct run *run)
         return NULL;
     memcpy(result->title, run->sim->title, sizeof(run->sim->title));
     name_policy(result, run);
-    result->duration_ms = run->sim->duration_ms;
+    result->duration_ms = run->sim->duration_ms - run->warm_up_ms;
     result->interval_ms = run->engine_config.interval_ms;
     result->host_memory = run->sim->host_memory;
     result->count = run->sim->count;
@@ -338,19 +422,21 @@ static int run_to_end(struct run *run, struct mc_simulation *result, struct mc_e
     if (rc < 0)
         return rc;
     result->broken_promises = run->promises.broken;
-    if (mc_measure_end(&run->measure, result) < 0)
+    if (mc_measure_end(&run->measure, run->warm_up_ms, result) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     return 0;
 }
 
-int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
-                struct mc_simulation **result, struct mc_error *err)
+int mc_simulate_sim(struct mc_sim *sim, const struct mc_engine_config *engine, uint64_t warm_up_ms,
+                    const struct mc_simulate_config *config, struct mc_simulation **result,
+                    struct mc_error *err)
 {
     struct mc_simulation *made = NULL;
     struct run run;
-    int rc = open_run(&run, scenario, config, err);
+    int rc = open_run(&run, sim, engine, config, err);
 
     if (rc == 0) {
+        run.warm_up_ms = warm_up_ms;
         made = begin_result(&run);
         rc = run_to_end(&run, made, err);
     }
@@ -360,6 +446,15 @@ int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
     else
         *result = made;
     return rc;
+}
+
+int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
+                struct mc_simulation **result, struct mc_error *err)
+{
+    struct mc_sim sim;
+    int rc = load_scenario(scenario, &sim, err);
+
+    return rc < 0 ? rc : mc_simulate_sim(&sim, NULL, 0, config, result, err);
 }
 
 void mc_simulation_free(struct mc_simulation *simulation)

@@ -143,7 +143,7 @@ static int answer_points(struct mc_store *store, const json_t *args, json_t **re
                          struct mc_error *err)
 {
     struct mc_store_query query = {0};
-    struct question question;
+    struct question question = {0};
     struct page page;
     json_t *next = NULL;
     int rc;
@@ -191,7 +191,7 @@ static bool add_shape(void *list, int64_t id, const struct mc_shape *shape)
 static int answer_guests(struct mc_store *store, const json_t *args, json_t **result,
                          struct mc_error *err)
 {
-    struct question question;
+    struct question question = {0};
     json_t *list = json_array();
     int rc = read_question(args, &question, err);
 
@@ -219,7 +219,7 @@ static bool add_decision(void *list, const struct mc_decision *decision)
 static int answer_decisions(struct mc_store *store, const json_t *args, json_t **result,
                             struct mc_error *err)
 {
-    struct question question;
+    struct question question = {0};
     json_t *list = json_array();
     int rc = read_question(args, &question, err);
 

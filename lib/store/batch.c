@@ -21,7 +21,7 @@ const char *mc_tier_name(enum mc_tier tier)
     return tier_names[tier];
 }
 
-const char *mc_value_name(enum mc_value value)
+const char *mc_value_name(size_t value)
 {
     return value_names[value];
 }

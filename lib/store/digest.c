@@ -258,7 +258,7 @@ static void see_host(struct tally *tally, const struct mc_snapshot *snapshot,
         qemu += guest->held + guest->overhead;
         if (guest->exempt != MC_EXEMPT_NO)
             continue;
-        used += guest->used == MC_UNKNOWN ? guest->actual : guest->used;
+        used += guest->used == MC_UNKNOWN ? guest->held : guest->used;
         active += guest->active;
         actual += guest->actual;
         target += plan->steps[i].target;
@@ -337,6 +337,15 @@ int mc_digest_pass(struct mc_digest *digest, const struct mc_snapshot *snapshot,
     note_raw(&digest->host, snapshot->now_ms, wall_ms, batch);
     batch->clock_ms = wall_ms;
     return 0;
+}
+
+void mc_digest_renew(struct mc_digest *digest)
+{
+    for (size_t i = 0; i < digest->count; i++) {
+        digest->list[i].shape = (struct mc_shape){0};
+        digest->list[i].stored_ms = 0;
+    }
+    digest->host.stored_ms = 0;
 }
 
 void mc_digest_end(struct mc_digest *digest, struct mc_batch *batch)

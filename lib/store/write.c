@@ -241,7 +241,7 @@ static char *hours_sql(bool of_host, int64_t from_ms, int64_t until_ms)
 /* All hours that have ended by now and are not there. Host and guests have the same ones. */
 static int end_hours(struct mc_store *store, int64_t clock_ms, struct mc_error *err)
 {
-    int64_t last_ms, first_ms, until_ms = clock_ms - clock_ms % HOUR_MS;
+    int64_t last_ms = -HOUR_MS, first_ms = INT64_MAX, until_ms = clock_ms - clock_ms % HOUR_MS;
     int rc = mc_db_number(store, "SELECT max(at) FROM host_hour", -HOUR_MS, &last_ms, err);
 
     if (rc == 0)

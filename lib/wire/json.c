@@ -60,9 +60,18 @@ static json_t *step_to_json(const struct mc_step *step)
                                                  mc_rule_name(step->changes[i].rule), "from",
                                                  number(step->changes[i].from), "to",
                                                  number(step->changes[i].to)));
-    return json_pack("{s:o, s:o, s:b, s:s, s:o}", "wish", number(step->wish), "target",
+    return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:s}", "wish", number(step->wish), "target",
                      number(step->target), "sent", step->send, "reason",
-                     mc_rule_name(mc_step_reason(step)), "changes", changes);
+                     mc_rule_name(mc_step_reason(step)), "changes", changes, "host_reclaim",
+                     number(step->reclaim), "last_resort", mc_resort_step_name(step->resort));
+}
+
+static json_t *stopped_to_json(const struct mc_stopped *stopped)
+{
+    if (stopped->how == MC_LAST_RESORT_NONE)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o}", "how", mc_last_resort_name(stopped->how), "at_s",
+                     number(stopped->at_s), "size", number(stopped->size));
 }
 
 json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *step)
@@ -91,6 +100,7 @@ json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *ste
                   mc_last_resort_name(guest->terms.last_resort), "cooldown_ms",
                   number(guest->terms.cooldown_ms), "dedupe", guest->terms.dedupe, "trust_domain",
                   guest->terms.trust_domain, "settings", mc_settings_to_json(&guest->own)));
+    json_object_set_new(object, "stopped", stopped_to_json(&guest->stopped));
     json_object_set_new(object, "balloon", stats_to_json(&guest->stats));
     json_object_set_new(object, "agent_channel", json_boolean(*guest->agent_socket));
     json_object_set_new(object, "agent", agent_to_json(&guest->agent));
@@ -123,6 +133,10 @@ json_t *mc_plan_to_json(const struct mc_plan *plan)
         json_pack("{s:o, s:o, s:o, s:o, s:s}", "headroom", number(plan->headroom), "min_free",
                   number(plan->min_free), "surplus", number(plan->surplus), "deficit",
                   number(plan->deficit), "state", mc_host_state_name(plan->state)));
+    json_object_update_new(object, json_pack("{s:s, s:o, s:o}", "host_reclaim",
+                                             mc_reclaim_verdict_name(plan->reclaim_verdict),
+                                             "host_reclaim_bytes", number(plan->reclaim), "stopped",
+                                             number(plan->stopped)));
     json_object_update_new(
         object, json_pack("{s:o, s:o, s:o, s:o, s:o}", "pledged", number(plan->pledged), "spare",
                           number(plan->spare), "givable", number(plan->givable), "reserved",

@@ -316,12 +316,12 @@ def resident_of(memctld):
 
 
 def hangs_up_on_clients_that_do_not_read_their_answer(build):
-    """A page of 4 MiB: what the kernel takes of it for them is less."""
-    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(4000)]
+    """A page of more than 4 MiB: what the kernel takes of it for them is less."""
+    many = [{"name": f"g{i}", "memory": "64M", "working_set": "30M"} for i in range(1600)]
     scenario = {"host": {"memory": "512G", "used": "1G"}, "guests": many}
     with simulated(build, scenario, budget="400G", interval="1s") as memctld, \
             contextlib.ExitStack() as stack:
-        wait_for("guests", lambda: len(memctld.guests()) == 4000)
+        wait_for("guests", lambda: len(memctld.guests()) == 1600)
         assert len(memctld.metrics()) > 4 * MiB
         before, resident = descriptors_of(memctld), resident_of(memctld)
         for _ in range(40):
@@ -341,10 +341,10 @@ def hangs_up_on_clients_that_do_not_read_their_answer(build):
 
 def answers_http_that_is_no_scrape(build):
     cases = [
-        (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"200", b"memctl_ticks_total"),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200", b"memctl_ticks_total"),
         (b"GET /metrics?name=x HTTP/1.0\n\n", b"200", b"memctl_ticks_total"),
         (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200", b""),
-        (b"GET / HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
+        (b"GET /index.html HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
         (b"GET /metricsx HTTP/1.1\r\n\r\n", b"404", b"Not Found"),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"501", b"Not Implemented"),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\n", b"413", b"Too Large"),

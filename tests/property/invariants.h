@@ -29,8 +29,8 @@ struct history {
     struct host host;
     size_t steps;
     struct guest_watch guests[SCRIPT_GUESTS];
-    uint64_t promised, divided; /* at the step before */
-    uint64_t runs;              /* changes whenever a guest comes or goes */
+    uint64_t promised, divided, reserve; /* at the step before */
+    uint64_t runs;                       /* changes whenever a guest comes or goes */
     bool foreign; /* a balloon was moved by another hand, which is not bound by our promises */
 };
 

@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -36,10 +39,12 @@ class Memctld:
 
     store=True keeps a history in the test's folder; else there is none.
 
-    recording=True keeps a recording of every start, for replay().
+    recording=True keeps a recording of every start, for replay(); preload is a library that is
+    loaded before all others.
     """
 
-    def __init__(self, build_dir, connect, config="", wait=True, recording=False, store=False, **options):
+    def __init__(self, build_dir, connect, config="", wait=True, recording=False, store=False,
+                 preload=None, **options):
         self.build = Path(build_dir).resolve()
         self.folder = Path(tempfile.mkdtemp(prefix="memctld-test-"))
         self.socket = self.folder / "memctld.sock"
@@ -53,6 +58,8 @@ class Memctld:
         for name, value in options.items():
             self.arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"))
+        if preload:
+            self.environment["LD_PRELOAD"] = str(preload)
         self.process = None
         self.recording = recording
         self.recordings = []
@@ -102,7 +109,7 @@ class Memctld:
 
     def run(self, *arguments):
         return subprocess.run([self.build / "cli" / "memctl", "--socket", self.socket, *arguments],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60, env=self.environment)
 
     def json(self, *arguments):
         done = self.run("--json", *arguments)
@@ -122,8 +129,21 @@ class Memctld:
 
     def metrics(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.read().decode()
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=30) as answer:
+                    return answer.read().decode()
+            except urllib.error.HTTPError as error:
+                if error.code != 429:  # to ask less often: under a sanitizer all costs more
+                    raise
+                time.sleep(1)
+
+    def footprint(self):
+        """Anonymous memory in bytes, open descriptors and threads of the process."""
+        folder = Path("/proc", str(self.process.pid))
+        kib = int(re.search(r"RssAnon:\s+(\d+) kB", (folder / "status").read_text())[1])
+        return {"memory": kib << 10, "descriptors": len(os.listdir(folder / "fd")),
+                "threads": len(os.listdir(folder / "task"))}
 
     def request(self, data, shutdown=True):
         """Send bytes to the control socket; returns all that comes back."""
@@ -139,6 +159,61 @@ class Memctld:
                 if not shutdown and answer.endswith(b"\n"):
                     break
             return answer
+
+
+class TickWatch:
+    """
+    with TickWatch(memctld, interval) as ticks: how late each tick is in that time, in seconds; after
+    that count(), p99(), and the whole as text. A tick that is not made at all counts as late as its
+    absence was seen to be long.
+    """
+
+    LOOK_EVERY = 0.04
+
+    def __init__(self, memctld, interval):
+        self.memctld, self.interval = memctld, interval
+        self.lateness = []
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+
+    def __enter__(self):
+        self.began = time.monotonic()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.thread.join()
+        self.seconds = time.monotonic() - self.began
+
+    def look(self):
+        last, changed = None, time.monotonic()
+        while not self.end.wait(self.LOOK_EVERY):
+            try:
+                page = self.memctld.metrics()
+            except OSError:
+                continue
+            now = time.monotonic()
+            count, late = (float(re.search(rf"^memctl_{name} (\S+)", page, re.M)[1])
+                           for name in ("ticks_total", "tick_lateness_seconds"))
+            if last is not None and count != last:
+                missed = max(now - changed - self.interval - 2 * self.LOOK_EVERY, 0)
+                self.lateness.append(max(late, missed))
+            if count != last:
+                last, changed = count, now
+        silence = time.monotonic() - changed - self.interval
+        if silence > self.interval:
+            self.lateness.append(silence)
+
+    def count(self):
+        return len(self.lateness)
+
+    def p99(self):
+        return sorted(self.lateness)[max(0, -(-len(self.lateness) * 99 // 100) - 1)]
+
+    def __str__(self):
+        return (f"{self.count()} ticks in {self.seconds:.1f} s, late by {self.p99() * 1000:.0f} ms "
+                f"(p99), {max(self.lateness) * 1000:.0f} ms (most)")
 
 
 def wait_for(what, condition, timeout=20):

@@ -96,6 +96,21 @@ static void reads_again_after_a_change_another_run_and_a_while(void **state)
     assert_false(apply(cache, "a").known);
 }
 
+static void reads_again_what_is_doubted_now_and_then(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "a", 1, 0);
+    mc_cache_keep(cache, "a", 1, &description, 7, 0);
+    mc_cache_doubt(cache, "a", 5000);
+    assert_false(mc_cache_see(cache, "a", 1, 5000));
+    mc_cache_doubt(cache, "a", 25000);
+    assert_true(mc_cache_see(cache, "a", 1, 25000));
+    mc_cache_keep(cache, "a", 1, &description, 7, 25000);
+    mc_cache_doubt(cache, "a", 30000);
+    assert_false(mc_cache_see(cache, "a", 1, 30000));
+}
+
 static void keeps_what_a_newer_snapshot_saw(void **state)
 {
     struct mc_domain_cache *cache = *state;
@@ -230,6 +245,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unknown_guest_is_exempt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_each_of_many_guests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_again_after_a_change_another_run_and_a_while, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(reads_again_what_is_doubted_now_and_then, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(keeps_what_a_newer_snapshot_saw, set_up, tear_down),
         cmocka_unit_test_setup_teardown(measures_the_one_that_waits_for_longest, set_up, tear_down),

@@ -110,6 +110,29 @@ static void a_taught_guest_is_not_shrunk_in_its_cooldown(void **state)
     assert_true(floor_of_pupil(&lesson, 0, 0) < 600 * MC_MIB);
 }
 
+/* The store may be read late: then the guest is there already. */
+static void a_lesson_that_comes_late_is_taken_as_well(void **state)
+{
+    struct mc_lesson lesson = {.learned = 200 * MC_MIB, .need = MC_GIB, .cooldown_ms = 30000};
+    struct mc_lesson found;
+    struct host host;
+
+    (void)state;
+    open_pair(&host, false);
+    memcpy(lesson.uuid, host.sim->guests[0].config.uuid, sizeof(lesson.uuid));
+    assert_int_equal(mc_engine_teach(host.engine, &lesson, 1, host.now_ms), 0);
+    found = lesson_of(&host);
+    assert_int_equal(found.learned, lesson.learned);
+    assert_int_equal(found.cooldown_ms, lesson.cooldown_ms);
+    /* It does not take back what was learned since. */
+    lesson.learned = 100 * MC_MIB;
+    lesson.cooldown_ms = 1000;
+    assert_int_equal(mc_engine_teach(host.engine, &lesson, 1, host.now_ms), 0);
+    assert_int_equal(lesson_of(&host).learned, found.learned);
+    assert_int_equal(lesson_of(&host).cooldown_ms, found.cooldown_ms);
+    host_close(&host);
+}
+
 static void a_guest_that_went_keeps_what_it_learned(void **state)
 {
     struct mc_lesson before, after;
@@ -156,6 +179,7 @@ int main(void)
         cmocka_unit_test(only_trouble_teaches),
         cmocka_unit_test(another_engine_keeps_the_margin_that_was_taught),
         cmocka_unit_test(a_taught_guest_is_not_shrunk_in_its_cooldown),
+        cmocka_unit_test(a_lesson_that_comes_late_is_taken_as_well),
         cmocka_unit_test(a_guest_that_went_keeps_what_it_learned),
         cmocka_unit_test(lessons_fade),
     };

@@ -254,6 +254,28 @@ static void a_guest_out_of_trouble_is_left_in_peace(void **state)
     host_close(&host);
 }
 
+/* One guest's own cooldown holds over the configuration's. */
+static void a_guest_has_its_own_cooldown(void **state)
+{
+    struct mc_sim_guest_config guests[] = {host_guest("a", 4 * MC_GIB, 300 * MC_MIB),
+                                           host_guest("b", 4 * MC_GIB, 300 * MC_MIB)};
+    struct host host;
+    uint64_t has;
+
+    (void)state;
+    mc_settings_say(&guests[1].own, "cooldown", "5s", NULL);
+    host_open(&host, "idle-tax", 5 * MC_GIB, guests, 2);
+    run(&host, 60);
+    set_working_set(&host, 1, 3000 * MC_MIB);
+    run(&host, 20);
+    set_working_set(&host, 1, 300 * MC_MIB);
+    has = host.sim->guests[1].actual;
+    assert_true(has > 3000 * MC_MIB);
+    run(&host, 20);
+    assert_true(host.sim->guests[1].actual < has - MC_GIB / 4);
+    host_close(&host);
+}
+
 static void another_hand_is_left_alone_for_a_while(void **state)
 {
     struct host host;
@@ -290,6 +312,7 @@ int main(void)
         cmocka_unit_test(an_agents_word_counts_if_the_guest_is_full),
         cmocka_unit_test(crying_for_ever_brings_no_more_than_a_fair_part),
         cmocka_unit_test(a_guest_out_of_trouble_is_left_in_peace),
+        cmocka_unit_test(a_guest_has_its_own_cooldown),
         cmocka_unit_test(another_hand_is_left_alone_for_a_while),
     };
 

@@ -71,8 +71,10 @@ static void open_scene(struct scene *scene, unsigned guards_off)
     scene->plan.min_free = 100 * MC_MIB + MC_GIB;
     scene->plan.state = MC_HOST_HARD;
     scene->plan.steps[0].target = scene->plan.steps[1].target = 2 * MC_GIB;
-    scene->host = (struct mc_host_track){
-        .resort_begun = true, .not_low_ms = NOW_MS - 60000, .not_clear_ms = NOW_MS - 3600000};
+    scene->host = (struct mc_host_track){.was_low = true,
+                                         .was_clear = true,
+                                         .low_since_ms = NOW_MS - 60000,
+                                         .clear_since_ms = NOW_MS - 3600000};
 }
 
 static void close_scene(struct scene *scene)
@@ -139,7 +141,7 @@ static void is_low_since_a_moment(struct scene *scene)
 {
     scene->plan.state = MC_HOST_LOW;
     scene->guests[0].terms.last_resort = MC_LAST_RESORT_SAVE;
-    scene->host.not_low_ms = NOW_MS - 5000;
+    scene->host.low_since_ms = NOW_MS - 5000;
 }
 
 static void another_was_stopped_just_now(struct scene *scene)
@@ -162,7 +164,7 @@ static void suspended(struct scene *scene)
 static void is_clear_since_a_moment(struct scene *scene)
 {
     suspended(scene);
-    scene->host.not_clear_ms = NOW_MS - 5000;
+    scene->host.clear_since_ms = NOW_MS - 5000;
 }
 
 static void has_been_swapped_out_and_does_not_fit(struct scene *scene)
@@ -271,6 +273,13 @@ static void what_balloons_will_give_is_not_taken_as_well(void **state)
     open_scene(&scene, 0); /* one that is slow brings less than that in a moment */
     scene.plan.steps[1].target = 900 * MC_MIB;
     scene.tracks.list[1].speed = 10 * MC_MIB;
+    decide(&scene);
+    assert_int_equal(scene.plan.steps[0].reclaim, 128 * MC_MIB);
+    close_scene(&scene);
+
+    open_scene(&scene, 0); /* and one that was not seen to move at all brings nothing */
+    scene.plan.steps[1].target = 900 * MC_MIB;
+    scene.tracks.list[1].shrinks_ms = NOW_MS - 4000;
     decide(&scene);
     assert_int_equal(scene.plan.steps[0].reclaim, 128 * MC_MIB);
     close_scene(&scene);

@@ -196,6 +196,41 @@ static void sorts_and_filters(void **state)
     top_free(&top);
 }
 
+static json_t *event_of(const char *guest, const char *uuid, const char *kind, int number)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "event %d", number);
+    return json_pack("{s:I, s:s, s:s?, s:s?, s:s}", "wall_ms", (json_int_t)number * 1000, "kind",
+                     kind, "guest", guest, "uuid", uuid, "text", text);
+}
+
+static void last_events_fill_what_is_left(void **state)
+{
+    struct top top = {0};
+    json_t *events = json_pack("{s:[]}", "events");
+
+    (void)state;
+    setenv("TZ", "UTC", 1);
+    for (int i = 0; i < 60; i++)
+        json_array_append_new(json_object_get(events, "events"),
+                              i % 2 ? event_of("web1", "u1", "target", i)
+                                    : event_of(NULL, NULL, "host-state", i));
+    hear_three(&top, 1000);
+    top_hear_events(&top, events);
+    assert_shows(&top, 80, 24, "\n\nLATELY\n00:00:47  web1: event 47\n00:00:48  event 48\n");
+    assert_shows(&top, 80, 24, "00:00:59  web1: event 59\nq quit");
+    assert_hides(&top, 80, 10, "LATELY");
+    assert_hides(&top, 40, 24, "LATELY");
+    top.page = TOP_GUEST;
+    top_choose(&top, 2);
+    top_hear_explained(&top, json_pack("{s:O, s:b}", "guest", top.guests[2].json, "connected", 1));
+    assert_shows(&top, 80, 50, "LATELY\n");
+    assert_shows(&top, 80, 50, "00:00:59  event 59\n"); /* without its own name */
+    assert_hides(&top, 80, 50, "event 58");
+    top_free(&top);
+}
+
 static void choice_stays_with_the_guest(void **state)
 {
     struct top top = {0};
@@ -510,6 +545,26 @@ static void pauses_only_after_a_yes(void **state)
     top_free(&top);
 }
 
+/* It would hit whoever took its place in the list. */
+static void who_stops_while_it_is_asked_about_leaves_nobody_in_its_place(void **state)
+{
+    struct request_wanted wanted;
+    struct top top = {0};
+    json_t *list = list_of_three();
+
+    (void)state;
+    hear_three(&top, 1000);
+    type_text(&top, "jjs", &wanted);
+    assert_shows(&top, 80, 24, "shares of web1: 1000");
+    json_array_remove(json_object_get(list, "guests"), 1);
+    assert_int_equal(top_hear(&top, status_of_host(), list, 2000), 0);
+    assert_string_not_equal(top.chosen, "u1");
+    type_text(&top, "0\n", &wanted);
+    assert_null(wanted.verb);
+    assert_shows(&top, 80, 24, "that guest runs no more; nothing is changed");
+    top_free(&top);
+}
+
 static void letters_in_a_prompt_are_text(void **state)
 {
     const struct layout layout = {.page_rows = 10};
@@ -566,6 +621,7 @@ int main(void)
         cmocka_unit_test(wide_screen_shows_more),
         cmocka_unit_test(bars_share_a_scale_if_asked_to),
         cmocka_unit_test(sorts_and_filters),
+        cmocka_unit_test(last_events_fill_what_is_left),
         cmocka_unit_test(choice_stays_with_the_guest),
         cmocka_unit_test(pages_follow_the_choice),
         cmocka_unit_test(lost_daemon_leaves_what_was_and_says_so),
@@ -580,6 +636,7 @@ int main(void)
         cmocka_unit_test(asks_for_shares_and_settings),
         cmocka_unit_test(wrong_values_are_not_asked_for),
         cmocka_unit_test(pauses_only_after_a_yes),
+        cmocka_unit_test(who_stops_while_it_is_asked_about_leaves_nobody_in_its_place),
         cmocka_unit_test(letters_in_a_prompt_are_text),
         cmocka_unit_test(goes_from_page_to_page),
     };

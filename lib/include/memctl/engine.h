@@ -132,9 +132,7 @@ struct mc_lesson {
 MC_PUBLIC size_t mc_engine_lessons(const struct mc_engine *engine, uint64_t now_ms,
                                    struct mc_lesson *lessons, size_t room);
 
-/*
- * Take what an earlier engine knew at now_ms, for guests that are seen for the first time after
- * this. 0 or -ENOMEM.
+/* Take what an earlier engine knew at now_ms, of guests that are there or will come. 0 or -ENOMEM.
  */
 MC_PUBLIC int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons,
                               size_t count, uint64_t now_ms);

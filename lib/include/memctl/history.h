@@ -31,7 +31,8 @@ enum mc_tier {
  * are the first ones; of the host those are the sums of the managed guests, and its own stall.
  */
 enum mc_value {
-    MC_VALUE_USED,   /* what cannot be given up; a guest without statistics counts at its size */
+    MC_VALUE_USED, /* what cannot be given up; of the host: one without statistics counts with what
+                      is resident */
     MC_VALUE_ACTIVE, /* what is worked with */
     MC_VALUE_HELD,   /* resident on the host */
     MC_VALUE_ACTUAL, /* what the balloon leaves */
@@ -135,12 +136,15 @@ MC_PUBLIC int mc_digest_pass(struct mc_digest *digest, const struct mc_snapshot 
                              const struct mc_plan *plan, int64_t wall_ms, uint64_t hold_ms,
                              struct mc_batch *batch);
 
+/* The rows go to another file from now on: the next pass says all that it needs to know. */
+MC_PUBLIC void mc_digest_renew(struct mc_digest *digest);
+
 /* Nothing comes after this: add what was begun. */
 MC_PUBLIC void mc_digest_end(struct mc_digest *digest, struct mc_batch *batch);
 
 /* Stable names: "raw", "minute", "hour"; "used", "active", ... */
 MC_PUBLIC const char *mc_tier_name(enum mc_tier tier);
-MC_PUBLIC const char *mc_value_name(enum mc_value value);
+MC_PUBLIC const char *mc_value_name(size_t value); /* of enum mc_value */
 
 /* How long a row of the tier stands for: a minute, an hour; of a raw row, how long it may hold. */
 MC_PUBLIC uint64_t mc_tier_span_ms(enum mc_tier tier);

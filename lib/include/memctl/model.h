@@ -302,7 +302,7 @@ struct mc_plan {
     uint64_t deficit;  /* what the reservations exceed `divided` by */
     uint64_t reclaim;  /* the sum of the steps' */
     enum mc_reclaim_verdict reclaim_verdict;
-    unsigned stopped; /* guests that memctl has suspended or saved */
+    uint64_t stopped; /* guests that memctl has suspended or saved, how many */
     bool start_saved; /* start the snapshot's resort.last */
     struct mc_step *steps;
     size_t count, room;

@@ -42,6 +42,14 @@ struct mc_fare {
     uint64_t worst_ms;    /* of those that were met, MC_UNKNOWN if none was */
 };
 
+/* When more than a little was missing. */
+struct mc_shortage {
+    unsigned count;    /* such times; those within a minute of each other are one */
+    uint64_t first_ms; /* when it was so for the first time */
+    uint64_t most;     /* bytes that were missing at the worst moment */
+    uint64_t most_ms;  /* and when that was */
+};
+
 /* A guest at one moment; all 0 while it does not run. */
 struct mc_guest_moment {
     uint64_t actual, need, held, target;
@@ -51,6 +59,7 @@ struct mc_simulated_guest {
     char name[MC_NAME_TEXT];
     uint64_t memory;
     struct mc_fare fare;
+    struct mc_shortage shortage;
     struct mc_guest_moment *moments; /* as many as the simulation has */
 };
 
@@ -68,9 +77,10 @@ struct mc_simulation {
     uint64_t host_memory;
 
     struct mc_fare all;
-    uint64_t overrun;      /* byte-seconds held beyond the host's memory */
-    uint64_t overrun_most; /* bytes */
-    uint64_t over_budget;  /* byte-seconds held beyond the budget */
+    uint64_t overrun;          /* byte-seconds held beyond the host's memory */
+    uint64_t overrun_most;     /* bytes */
+    uint64_t over_budget;      /* byte-seconds held beyond the budget */
+    uint64_t over_budget_most; /* bytes */
 
     /*
      * Plans of the governor that sent a guest below its min, or gave memory out that was promised

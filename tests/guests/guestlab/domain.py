@@ -100,6 +100,25 @@ def domain_xml(name, folder, image, accel, *, memory="512M", current=None, vcpus
 """
 
 
+def bare_xml(name, accel, memory="32M"):
+    """A machine with a balloon and nothing to boot: enough of a guest for libvirt, and cheap."""
+    return f"""\
+<domain type='{accel}'>
+  <name>{escape(name)}</name>
+  <uuid>{uuid.uuid4()}</uuid>
+  <memory unit='KiB'>{parse_size(memory) // KiB}</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
+  <devices>
+    <emulator>{emulator()}</emulator>
+    <controller type='usb' model='none'/>
+    <memballoon model='virtio'/>
+  </devices>
+</domain>
+"""
+
+
 def _on(flag):
     return "on" if flag else "off"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import accel as acceleration
 from . import image as images
-from .domain import domain_xml, edit_saved_image, emulator
+from .domain import bare_xml, domain_xml, edit_saved_image, emulator
 from .errors import LabError
 from .guest import Guest
 from .sizes import MiB, parse_size
@@ -247,6 +247,15 @@ class Lab:
             guest.hog.ping(timeout)
             self._keep_capabilities()
         return guest
+
+    def bare(self, name, memory="32M", start=True):
+        """A guest without a system in it: no driver, no hog. Not started: the path of its XML."""
+        xml = self.dir / f"{name}.xml"
+        xml.write_text(bare_xml(name, self.accel, memory))
+        if not start:
+            return xml
+        self.virsh("create", xml)
+        return self.guest(name)
 
     def _keep_capabilities(self):
         source, target = self.dir / "cache" / "qemu" / "capabilities", self.cache / "capabilities"

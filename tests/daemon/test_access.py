@@ -254,7 +254,7 @@ def asks_again_at_every_verb_that_changes(build):
         return
     changing = [request("set", guest="a", settings={"shares": "5"}), request("pause"),
                 request("resume"), request("reload"), request("policy-use", policy="shares"),
-                request("admit", name="new", memory=1 << 30)]
+                request("admit", name="new", memory=1 << 30), request("agent-enable", guest="a")]
     looking = [request("version"), request("status"), request("list"), request("events"),
                request("explain", guest="a"), request("policy-list"), request("show", guest="a")]
     with open_to_members(build) as memctld:
@@ -276,7 +276,7 @@ def knows_which_verbs_change_something(_):
     source = (Path(__file__).resolve().parents[2] / "daemon" / "verbs.c").read_text()
     verbs = dict(re.findall(r'\{"([a-z-]+)", (true|false), handle', source))
     assert {name for name, changes in verbs.items() if changes == "true"} == {
-        "admit", "pause", "policy-use", "reload", "resume", "set"}, verbs
+        "admit", "agent-enable", "pause", "policy-use", "reload", "resume", "set"}, verbs
 
 
 # ---- too much ----

@@ -95,9 +95,9 @@ const struct command command_list = {
     .help =
         "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, ACTIVE what it\n"
         "works with, as SOURCE knows it (agent, balloon), TARGET what memctl wants it to have\n"
-        "now; WHY is the rule that decided the target, or why the guest is left alone.\n"
-        "+host-reclaim: the host also takes idle memory of it into swap; +last-resort: it is\n"
-        "being suspended or saved.\n"
+        "now; WHY is the rule that decided the target, or why the guest\n"
+        "is left alone. +host-reclaim: the host also takes idle memory of it into swap;\n"
+        "+last-resort: it is being suspended or saved.\n"
         "\n"
         "--all: also the guests that do not run, with the settings that hold at their next start.",
     .run = run,

@@ -6,10 +6,10 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_status,   &command_top,      &command_list,   &command_show,     &command_explain,
-    &command_events,   &command_history,  &command_agent,  &command_doctor,   &command_set,
-    &command_admit,    &command_pause,    &command_resume, &command_policy,   &command_reload,
-    &command_snapshot, &command_capacity, &command_plan,   &command_simulate, &command_replay,
+    &command_status,   &command_top,      &command_list,    &command_show,     &command_explain,
+    &command_events,   &command_agent,    &command_history, &command_doctor,   &command_set,
+    &command_admit,    &command_pause,    &command_resume,  &command_policy,   &command_reload,
+    &command_snapshot, &command_capacity, &command_plan,    &command_simulate, &command_replay,
     &command_version,
 };
 

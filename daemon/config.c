@@ -226,11 +226,6 @@ static int read_cooldown(struct config *config, const char *value, struct mc_err
     return read_span(value, 3600000, "1h", &config->engine.cooldown_ms, err);
 }
 
-static int read_active_fade(struct config *config, const char *value, struct mc_error *err)
-{
-    return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
-}
-
 static int read_host_reclaim(struct config *config, const char *value, struct mc_error *err)
 {
     int yes;
@@ -254,6 +249,11 @@ static int read_resort_pause(struct config *config, const char *value, struct mc
 static int read_resort_undo(struct config *config, const char *value, struct mc_error *err)
 {
     return read_span(value, 86400000, "24h", &config->engine.resort_undo_ms, err);
+}
+
+static int read_active_fade(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
 }
 
 static int read_store(struct config *config, const char *value, struct mc_error *err)
@@ -361,11 +361,11 @@ static const struct {
     {"governor", "boot-grace", read_boot_grace},
     {"governor", "foreign-hold", read_foreign_hold},
     {"governor", "cooldown", read_cooldown},
-    {"estimate", "active-fade", read_active_fade},
     {"governor", "host-reclaim", read_host_reclaim},
     {"governor", "last-resort-after", read_resort_after},
     {"governor", "last-resort-pause", read_resort_pause},
     {"governor", "last-resort-undo", read_resort_undo},
+    {"estimate", "active-fade", read_active_fade},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

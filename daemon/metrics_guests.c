@@ -132,7 +132,7 @@ static void add_stalls(struct exposition *out, const struct guests *guests)
 static void add_info(struct exposition *out, const struct guests *guests)
 {
     const char *name = "memctl_guest_info";
-    char labels[LABELS + 192];
+    char labels[LABELS + 224];
 
     exposition_family(out, name, METRIC_INFO,
                       "The guest's state, why it is not managed, where its active memory comes "

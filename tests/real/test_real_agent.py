@@ -76,8 +76,11 @@ class World:
         self.ear = Ear(self.lab, "web1")
         self.ear.wait("report")
         # The oldest: the other one finds out the working set.
-        self.pid, *others = sorted(self.guest.hog.run("pidof balloon-guest-agent").split(), key=int)
-        self.sampler = others[0]
+        self.pid, self.sampler = sorted(wait_for("both processes", self.agents, 20)[0], key=int)
+
+    def agents(self):
+        pids = self.guest.hog.run("pidof balloon-guest-agent").split()
+        return len(pids) == 2 and pids
 
     def close(self):
         self.ear.close()

@@ -3,9 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lookup.h"
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,17 +49,29 @@ static void say(const char *what, const char *name)
     fclose(log);
 }
 
-static bool on_command_line(const char *word)
+/* The rest of the kernel's command line behind a word, or NULL; holds until the next call. */
+static char *on_command_line(const char *word)
 {
-    char line[1024] = "";
+    static char line[1024];
     FILE *in = fopen("/proc/cmdline", "r");
+    char *found = in && fgets(line, sizeof(line), in) ? strstr(line, word) : NULL;
 
-    if (!in)
-        return false;
-    bool found = fgets(line, sizeof(line), in) && strstr(line, word);
+    if (in)
+        fclose(in);
+    return found ? found + strlen(word) : NULL;
+}
 
-    fclose(in);
-    return found;
+/* "lab.agent=--cost,5": the agent's arguments, with commas between them. */
+static void add_arguments(char *arguments[], size_t room)
+{
+    char *text = on_command_line("lab.agent=");
+    size_t count = 1;
+
+    if (text)
+        text[strcspn(text, " \n")] = '\0';
+    while (text && count < room - 1 && (arguments[count] = strsep(&text, ",")))
+        count++;
+    arguments[count] = NULL;
 }
 
 static void start(struct service *service)
@@ -68,8 +81,13 @@ static void start(struct service *service)
     service->pid = fork();
     if (service->pid)
         return;
+
+    char *arguments[16] = {(char *)(uintptr_t)service->path};
+
+    if (strstr(service->path, "agent"))
+        add_arguments(arguments, sizeof(arguments) / sizeof(*arguments));
     setsid();
-    execl(service->path, service->path, (char *)NULL);
+    execv(service->path, arguments);
     _exit(127);
 }
 

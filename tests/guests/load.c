@@ -48,6 +48,7 @@ struct worker {
     _Atomic unsigned int cache_period_ms;
     _Atomic bool cache_maps; /* instead of reading */
     uint64_t cache_size;     /* of the disk */
+    const volatile uint8_t *cache_mapped;
     int cache_disk;
     uint64_t seed;
     uint64_t random_page[WORDS];
@@ -335,21 +336,20 @@ static void *fill_thread(void *data)
  * Page cache without a disk: a zram disk that was never written costs nothing, and what is read
  * from it is page cache like any other, clean and reclaimable, with refaults when it comes back.
  */
-static void use_cache(const struct worker *w, int fd, uint64_t size)
+static void use_cache(struct worker *w, int fd, uint64_t size)
 {
     static uint8_t buffer[STEP];
-    static const volatile uint8_t *mapped;
 
-    if (w->cache_maps && !mapped) {
+    if (w->cache_maps && !w->cache_mapped) {
         void *all = mmap(NULL, w->cache_size, PROT_READ, MAP_SHARED, fd, 0);
 
         if (all == MAP_FAILED)
             return;
-        mapped = all;
+        w->cache_mapped = all;
     }
-    for (uint64_t at = 0; mapped && at < size; at += PAGE)
-        (void)mapped[at];
-    for (uint64_t at = 0; !mapped && at < size; at += STEP)
+    for (uint64_t at = 0; w->cache_mapped && at < size; at += PAGE)
+        (void)w->cache_mapped[at];
+    for (uint64_t at = 0; !w->cache_mapped && at < size; at += STEP)
         if (pread(fd, buffer, STEP, (off_t)at) <= 0)
             break;
 }
@@ -365,6 +365,9 @@ static void *cache_thread(void *data)
         uint64_t start = now_us();
 
         if (!size && fd >= 0) {
+            if (w->cache_mapped)
+                munmap((void *)(uintptr_t)w->cache_mapped, w->cache_size);
+            w->cache_mapped = NULL;
             close(fd);
             fd = -1;
         }

@@ -24,7 +24,8 @@ def domain_xml(name, folder, image, accel, *, memory="512M", current=None, vcpus
     memory          what the guest boots with; current: the balloon's first target
     memory_backing  None (private anonymous), "memfd" or "hugepages"
     virtio_mem      size of a virtio-mem device, nothing of it plugged at first
-    agent           adds the agent's channel; the agent itself is part of the image
+    agent           adds the agent's channel; the agent itself is part of the image, and
+                    cmdline="lab.agent=--cost,5" gives it arguments
     channels        names of further virtio-serial ports
     extra_xml       goes into <devices>, top_xml into <domain>
     """

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""
+What the host gains by the agents in its guests: agent_gain.py BUILD_DIR. Ten minutes, root.
+
+  - the time from a step of demand in a guest to the first growth on the host
+  - the default policy (idle-tax) over three guests: one hot, one whose full memory is idle, one
+    that works with page cache; who has how much in the end
+
+Both with the agents and without them.
+"""
+
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+TESTS_DIR = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
+
+from guestlab import Lab, MiB, why_not  # noqa: E402
+from memctld import Memctld, wait_for  # noqa: E402
+
+STEPS = 5
+STEP_CONFIG = """\
+[budget]
+overcommit = 1.0
+distress-reserve = 15%
+[governor]
+boot-grace = 0
+cooldown = 3s
+[guests]
+min = 128M
+"""
+TAX_CONFIG = """\
+[budget]
+overcommit = 1.0
+[governor]
+boot-grace = 0
+[guests]
+min = 128M
+"""
+SETTLE_S = 150
+
+
+def boot(lab, names, agent, memory):
+    # Fast windows and a larger share, since an emulated processor is a slow one.
+    return dict(zip(names, lab.boot_many(names, memory=memory, agent=agent,
+                                         cmdline="lab.agent=--cost,5,--window,6")))
+
+
+def wait_for_agents(memctld, agent):
+    wait_for("the guests", lambda: len(memctld.guests()) == 3, 60)
+    if agent:
+        wait_for("the agents", lambda: all(guest["agent"] for guest in memctld.guests().values()),
+                 60)
+
+
+def rest(memctld, guests):
+    for guest in guests.values():
+        guest.hog.free()
+    wait_for("rest", lambda: all(
+        abs(guest["actual"] - guest["plan"]["wish"]) <= 16 * MiB and guest["distress"] == "no"
+        and guest["actual"] < 500 * MiB for guest in memctld.guests().values()), 90)
+
+
+def step_times(build, agent):
+    """Seconds from the step to the first growth; None: its OOM killer was quicker."""
+    times = []
+    with Lab(build) as lab:
+        guests = boot(lab, "abc", agent, "1G")
+        with Memctld(build, lab.uri, budget="1500M", config=STEP_CONFIG) as memctld:
+            wait_for_agents(memctld, agent)
+            for _ in range(STEPS):
+                rest(memctld, guests)
+                hog = guests["a"].hog
+                had = memctld.guests()["a"]["actual"]
+                kills = hog.stats()["vmstat"]["oom_kill"]
+                began = time.monotonic()
+                hog.fill("400M", 160)
+                grown = wait_for("more memory or a kill", lambda: (
+                    memctld.guests()["a"]["actual"] > had + 4 * MiB and "grown"
+                    or hog.stats()["vmstat"]["oom_kill"] > kills and "killed"), 60)[0]
+                times.append(time.monotonic() - began if grown == "grown" else None)
+                time.sleep(5)
+    return times
+
+
+def tax(build, agent):
+    """What each guest has when all has settled, and how fast the hot one and the reader are."""
+    with Lab(build) as lab:
+        guests = boot(lab, ("hot", "idle", "cache"), agent, "768M")
+        guests["hot"].hog.alloc("300M")
+        guests["hot"].hog.hot("300M")
+        guests["idle"].hog.alloc("300M")
+        guests["cache"].hog.cache("350M", 500)
+        time.sleep(5)
+        with Memctld(build, lab.uri, budget="1700M", config=TAX_CONFIG) as memctld:
+            wait_for_agents(memctld, agent)
+            before = guests["cache"].hog.stats()["vmstat"]
+            time.sleep(SETTLE_S)
+            seen = memctld.guests()
+            after = guests["cache"].hog.stats()["vmstat"]
+    refaults = sum(after[key] - before[key] for key in after
+                   if re.match(r"workingset_refault", key))
+    return {name: (guest["actual"], guest["active"], guest["active_source"])
+            for name, guest in seen.items()}, refaults
+
+
+def main(build):
+    for agent in (True, False):
+        times = step_times(build, agent)
+        grown = [seconds for seconds in times if seconds is not None]
+        print(f"{'with' if agent else 'without'} agents: first growth after "
+              + (f"{statistics.median(grown):.1f} s (median), {max(grown):.1f} s at most"
+                 if grown else "-") + f"; {times.count(None)} of {STEPS} killed first", flush=True)
+    for agent in (True, False):
+        seen, refaults = tax(build, agent)
+        print(f"{'with' if agent else 'without'} agents, {SETTLE_S} s of idle-tax: " + "; ".join(
+            f"{name} has {actual / MiB:.0f}M, active {active / MiB:.0f}M ({source})"
+            for name, (actual, active, source) in seen.items()) + f"; {refaults} refaults",
+            flush=True)
+
+
+if __name__ == "__main__":
+    if why_not():
+        sys.exit(f"agent_gain.py: {why_not()}")
+    main(sys.argv[1])

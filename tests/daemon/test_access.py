@@ -257,9 +257,10 @@ def asks_again_at_every_verb_that_changes(build):
     changing = [request("set", guest="a", settings={"shares": "5"}), request("pause"),
                 request("resume"), request("reload"), request("policy-use", policy="shares"),
                 request("admit", name="new", size=1 << 30),
-                request("agent-enable", guest="a")]
+                request("agent-enable", guest="a"), request("dedupe-sketch")]
     looking = [request("version"), request("status"), request("list"), request("events"),
-               request("explain", guest="a"), request("policy-list"), request("show", guest="a")]
+               request("explain", guest="a"), request("policy-list"), request("show", guest="a"),
+               request("dedupe")]
     with open_to_members(build) as memctld:
         os.chmod(memctld.socket, 0o666)
         before = memctld.json("show", "a")["settings"]
@@ -279,7 +280,7 @@ def knows_which_verbs_change_something(_):
     source = (Path(__file__).resolve().parents[2] / "daemon" / "verbs.c").read_text()
     verbs = dict(re.findall(r'\{"([a-z-]+)", (true|false), handle', source))
     assert {name for name, changes in verbs.items() if changes == "true"} == {
-        "admit", "agent-enable", "pause", "policy-use", "reload", "resume", "set"}, verbs
+        "admit", "agent-enable", "dedupe-sketch", "pause", "policy-use", "reload", "resume", "set"}, verbs
 
 
 # ---- too much ----

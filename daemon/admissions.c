@@ -100,18 +100,27 @@ static void admit(struct admission *admission, uint64_t now_ms)
 static void refuse(const struct admission *admission, const struct mc_plan *plan, const char *why)
 {
     const struct event_facts facts = facts_of(admission);
-    char needed[MC_SIZE_TEXT], spare[MC_SIZE_TEXT], givable[MC_SIZE_TEXT];
+    char needed[MC_SIZE_TEXT], spare[MC_SIZE_TEXT], other[MC_SIZE_TEXT];
+    bool is_free = plan->spare >= admission->bytes;
     struct mc_error err;
 
-    mc_error_set(&err, -ENOSPC,
-                 "no room for %s (QEMU included)%s: %s is free, and the other "
-                 "guests can give %s without harm; stop a guest, lower some min, or use --force",
-                 mc_size_format(needed, admission->bytes), why, mc_size_format(spare, plan->spare),
-                 mc_size_format(givable, plan->givable));
+    mc_size_format(needed, admission->bytes);
+    mc_size_format(spare, plan->spare);
+    if (is_free)
+        mc_error_set(&err, -ENOSPC,
+                     "no room for %s (QEMU included)%s: %s is free, but the other guests were "
+                     "promised %s more than there is, and did not give it back so far; wait for it "
+                     "with --wait, or use --force",
+                     needed, why, spare,
+                     mc_size_format(other, mc_less_u64(plan->promised, plan->divided)));
+    else
+        mc_error_set(&err, -ENOSPC,
+                     "no room for %s (QEMU included)%s: %s is free, and the other guests can give "
+                     "%s without harm; stop a guest, lower some min, or use --force",
+                     needed, why, spare, mc_size_format(other, plan->givable));
     events_add(admission->daemon->events, EVENT_NOT_ADMITTED, &facts,
-               "no room for %s: %s free, "
-               "%s can be made",
-               needed, spare, givable);
+               "no room for %s: %s free, %s %s", needed, spare, other,
+               is_free ? "promised to others beyond that" : "can be made");
     request_fail(admission->request, &err);
 }
 

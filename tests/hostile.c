@@ -56,8 +56,8 @@ static size_t say_wrong_types(struct hostile *hostile, char *text, size_t room)
         "\"reason\":[],\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
         "\"reason\":\"low\",\"rate\":{},\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
         "\"working_set\":[],\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
-        "\"working_set\":{\"method\":\"m\",\"active\":9,\"kernel\":2},"
-        "\"memory\":{\"total\":10,\"free\":1,\"available\":1}",
+        ("\"working_set\":{\"method\":\"m\",\"active\":9,\"kernel\":2},"
+         "\"memory\":{\"total\":10,\"free\":1,\"available\":1}"),
         "\"version\":7,\"kernel\":[],\"capabilities\":{}",
         "\"version\":\"\\u001b[2J\",\"kernel\":\"\\n\",\"capabilities\":[[]]",
     };

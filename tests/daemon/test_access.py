@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import STRICT, simulate, wait_for  # noqa: E402
 
 NOBODY, OTHERS = 65534, 64124
 FLOOD_S = 15
@@ -56,16 +56,8 @@ while True:
 """
 
 
-@contextlib.contextmanager
-def simulated(build, scenario=SCENARIO, config=STRICT, **options):
-    options.setdefault("budget", "1G")
-    options.setdefault("interval", "200ms")
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=config, **options) as memctld:
-            wait_for("guests", lambda: len(memctld.guests()) == len(scenario["guests"]))
-            yield memctld
+def simulated(build, scenario=SCENARIO, **options):
+    return simulate(build, scenario, **options)
 
 
 @contextlib.contextmanager

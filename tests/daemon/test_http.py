@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 """What memctld says over HTTP, and to whom: test_http.py BUILD_DIR. Prints TAP."""
 
-import contextlib
 import gzip
 import http.client
 import json
 import re
 import socket
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import STRICT, simulate, wait_for  # noqa: E402
 
 SCENARIO = {
     "host": {"memory": "8G", "used": "1G"},
@@ -31,16 +29,8 @@ FLOOD_COST_MOST = 10  # seconds: 2 at once, a quarter of the time, ticks, and wh
 PATHS = ("/", "/metrics", "/api/state", "/api/guest?uuid=", "/api/trend")
 
 
-@contextlib.contextmanager
-def simulated(build, scenario=SCENARIO, config=STRICT, **options):
-    options.setdefault("budget", "1G")
-    options.setdefault("interval", "200ms")
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=config, **options) as memctld:
-            wait_for("guests", lambda: len(memctld.guests()) == len(scenario["guests"]))
-            yield memctld
+def simulated(build, scenario=SCENARIO, **options):
+    return simulate(build, scenario, **options)
 
 
 def get(memctld, path, method="GET", **fields):

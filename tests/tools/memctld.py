@@ -221,6 +221,19 @@ class TickWatch:
                 f"(p99), {max(self.lateness) * 1000:.0f} ms (most)")
 
 
+@contextlib.contextmanager
+def simulate(build, scenario, config=STRICT, **options):
+    """A memctld over a simulated host, when it has seen all its guests."""
+    options.setdefault("budget", "1G")
+    options.setdefault("interval", "200ms")
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(scenario, file)
+        file.flush()
+        with Memctld(build, f"sim:{file.name}", config=config, **options) as memctld:
+            wait_for("guests", lambda: len(memctld.guests()) == len(scenario["guests"]))
+            yield memctld
+
+
 def wait_for(what, condition, timeout=20):
     """Returns the condition's value as soon as it is true, and how long that took."""
     began = time.monotonic()

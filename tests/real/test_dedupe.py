@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -194,6 +195,11 @@ def ksm_running():
             (KSM / name).write_text(value)
 
 
+def traces_of(world):
+    return {name: {key: smaps_sum(world.guests[name].pid, SIZE, key)
+                   for key in ("Pss", "KSM", "AnonHugePages")} for name in "ab"}
+
+
 def foretells_what_ksm_merges(world):
     """And afterwards reads on without parting what was merged."""
     if not (KSM / "run").exists() or read_ksm("run") == 1:
@@ -214,6 +220,13 @@ def foretells_what_ksm_merges(world):
         with ksm_running():
             goal = read_ksm("full_scans") + 4
             wait_for("KSM", lambda: read_ksm("full_scans") >= goal, 120)
+            # Pages that it could not get hold of are for one of its next passes.
+            for _ in range(60):
+                gone = resident - sum(smaps_sum(world.guests[name].pid, SIZE, "Rss")
+                                      for name in "ab")
+                if near(read_ksm("pages_sharing") - before + gone // PAGE, promised, slack=64):
+                    break
+                time.sleep(1)
             (KSM / "run").write_text("0")
             # When it splits a huge page, a new kernel puts its page of zeros for those in it.
             merged = read_ksm("pages_sharing") - before
@@ -221,15 +234,21 @@ def foretells_what_ksm_merges(world):
                                      for name in "ab")) // PAGE
             note(f"promised {promised} pages, KSM saves {merged} and {zeroed} of zeros")
             assert near(merged + zeroed, promised, slack=64), (merged, zeroed, promised)
-            pss = {name: smaps_sum(world.guests[name].pid, SIZE, "Pss") for name in "ab"}
-            ksm = {name: smaps_sum(world.guests[name].pid, SIZE, "KSM") for name in "ab"}
+            before_scan = traces_of(world)
             guests = by_name(world.passes(3))
             note(f"merged, by the scanner: {guests['a']['merged'] / MiB:.1f}M and "
                  f"{guests['b']['merged'] / MiB:.1f}M")
             assert guests["a"]["merged"] > promised // 4 * PAGE, guests["a"]
-            assert {name: smaps_sum(world.guests[name].pid, SIZE, "Pss") for name in "ab"} == pss
-            assert {name: smaps_sum(world.guests[name].pid, SIZE, "KSM") for name in "ab"} == ksm
-            assert read_ksm("pages_sharing") - before == merged
+            after_scan = traces_of(world)
+            # The kernel may put a huge page together meanwhile: then it brings in what was missing
+            # there, and parts what was merged there.
+            huge = sum(max(0, after_scan[name]["AnonHugePages"] - old["AnonHugePages"])
+                       for name, old in before_scan.items())
+            for name, old in before_scan.items():
+                new = after_scan[name]
+                assert 0 <= new["Pss"] - old["Pss"] <= huge, (name, old, new)
+                assert 0 <= old["KSM"] - new["KSM"] <= huge, (name, old, new)
+                assert huge or old == new, (name, old, new)
     world.memctld.json("set", "memfd", "trust-domain=")
 
 

@@ -152,6 +152,21 @@ void host_tick(struct host *host, uint64_t ms)
         mc_session_continue(host->session, host->snapshot.resort.last.uuid, NULL);
 }
 
+void host_run(struct host *host, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++)
+        host_tick(host, 1000);
+}
+
+uint64_t host_sum_held(const struct host *host)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < host->sim->count; i++)
+        sum += host->sim->guests[i].held;
+    return sum;
+}
+
 size_t host_index(const struct host *host, const char *name)
 {
     const struct mc_guest *guest = mc_snapshot_find_named(&host->snapshot, name);

@@ -38,6 +38,12 @@ void host_close(struct host *host);
 /* Let ms pass, then one pass. */
 void host_tick(struct host *host, uint64_t ms);
 
+/* So many seconds with a pass in each. */
+void host_run(struct host *host, unsigned seconds);
+
+/* What all guests really hold, bytes. */
+uint64_t host_sum_held(const struct host *host);
+
 /* The guest's index in snapshot and plan, by name; fails the test if it does not run. */
 size_t host_index(const struct host *host, const char *name);
 const struct mc_guest *host_see(const struct host *host, const char *name);

@@ -6,12 +6,6 @@
 
 #include "host.h"
 
-static void run(struct host *host, unsigned seconds)
-{
-    for (unsigned i = 0; i < seconds; i++)
-        host_tick(host, 1000);
-}
-
 /* Three guests of 4 GiB that use `working_set` and have touched all, with 10 GiB for all. */
 static void open_full(struct host *host, uint64_t working_set, unsigned overcommit_percent)
 {
@@ -22,19 +16,10 @@ static void open_full(struct host *host, uint64_t working_set, unsigned overcomm
     host_open(host, "shares", 10 * MC_GIB, guests, 3);
     host->config.overcommit_percent = overcommit_percent;
     mc_engine_configure(host->engine, &host->config, host->policy);
-    run(host, 1);
+    host_run(host, 1);
     for (size_t i = 0; i < 3; i++)
         host->sim->guests[i].held = host->sim->guests[i].actual;
-    run(host, 60);
-}
-
-static uint64_t sum_held(const struct host *host)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < host->sim->count; i++)
-        sum += host->sim->guests[i].held;
-    return sum;
+    host_run(host, 60);
 }
 
 static void what_is_free_is_room_at_once(void **state)
@@ -44,9 +29,9 @@ static void what_is_free_is_room_at_once(void **state)
 
     (void)state;
     host_open(&host, "shares", 10 * MC_GIB, &guest, 1);
-    run(&host, 5);
+    host_run(&host, 5);
     host.pledged = 8 * MC_GIB;
-    run(&host, 1);
+    host_run(&host, 1);
     assert_int_equal(mc_admission_judge(&host.plan, host.pledged), MC_ADMISSION_FITS);
     host_close(&host);
 }
@@ -59,14 +44,14 @@ static void the_others_make_room(void **state)
     (void)state;
     open_full(&host, 500 * MC_MIB, 100);
     host.pledged = 4 * MC_GIB;
-    run(&host, 1);
+    host_run(&host, 1);
     assert_int_equal(mc_admission_judge(&host.plan, host.pledged), MC_ADMISSION_CAN_FIT);
     while (mc_admission_judge(&host.plan, host.pledged) != MC_ADMISSION_FITS && passes++ < 60)
-        run(&host, 1);
+        host_run(&host, 1);
     assert_in_range(passes, 1, 59);
-    assert_true(sum_held(&host) + host.pledged <= 10 * MC_GIB);
+    assert_true(host_sum_held(&host) + host.pledged <= 10 * MC_GIB);
     host.pledged = 0;
-    run(&host, 60);
+    host_run(&host, 60);
     assert_true(host.plan.promised > 9 * MC_GIB); /* it is theirs again */
     host_close(&host);
 }
@@ -79,7 +64,7 @@ static void nobody_makes_room_below_his_floor(void **state)
     open_full(&host, 2500 * MC_MIB, 100);
     host.pledged = 4 * MC_GIB;
     for (unsigned i = 0; i < 60; i++) {
-        run(&host, 1);
+        host_run(&host, 1);
         assert_int_equal(mc_admission_judge(&host.plan, host.pledged), MC_ADMISSION_CANNOT_FIT);
     }
     for (size_t i = 0; i < host.snapshot.count; i++)
@@ -96,7 +81,7 @@ static void what_was_promised_beyond_the_host_falls_in_the_same_pass(void **stat
     open_full(&host, 500 * MC_MIB, 150);
     before = host.plan.divided;
     host.pledged = 4 * MC_GIB;
-    run(&host, 1);
+    host_run(&host, 1);
     assert_true(host.plan.divided + 2 * MC_GIB < before);
     host_close(&host);
 }

@@ -15,12 +15,6 @@ static void assert_near(uint64_t value, uint64_t wanted)
     assert_in_range(value, wanted - PERCENT_OF(wanted, 1), wanted + PERCENT_OF(wanted, 1));
 }
 
-static void run(struct host *host, unsigned seconds)
-{
-    for (unsigned i = 0; i < seconds; i++)
-        host_tick(host, 1000);
-}
-
 /* Three guests of 1 GiB under 1.5 GiB for their memory; QEMU's own comes on top. */
 static void open_three(struct host *host, uint64_t working_set)
 {
@@ -42,7 +36,7 @@ static void holds_the_ratio_of_shares(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
     assert_near(host_see(&host, "b")->actual, 384 * MC_MIB);
     assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
@@ -56,12 +50,12 @@ static void follows_new_shares(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     mc_settings_say(&own, "shares", "2000", NULL);
     mc_settings_say(&own, "min", "128M", NULL);
     mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
     mc_engine_unsettle(host.engine);
-    run(&host, 5);
+    host_run(&host, 5);
     assert_near(host_see(&host, "a")->actual, PERCENT_OF(1536 * MC_MIB, 40));
     assert_near(host_see(&host, "b")->actual, PERCENT_OF(1536 * MC_MIB, 20));
     host_close(&host);
@@ -74,7 +68,7 @@ static void gives_a_stopped_guests_memory_to_the_others(void **state)
     (void)state;
     open_three(&host, 50 * MC_MIB);
     host.sim->guests[2].config.stop_ms = 15000;
-    run(&host, 25);
+    host_run(&host, 25);
     assert_int_equal(host.snapshot.count, 2);
     /* 1536 MiB and the third QEMU's own memory between two */
     assert_near(host_see(&host, "a")->actual, 782 * MC_MIB);
@@ -88,9 +82,9 @@ static void takes_in_a_new_guest(void **state)
     (void)state;
     open_three(&host, 50 * MC_MIB);
     host.sim->guests[2].config.start_ms = 15000;
-    run(&host, 14);
+    host_run(&host, 14);
     assert_near(host_see(&host, "a")->actual, 782 * MC_MIB);
-    run(&host, 16);
+    host_run(&host, 16);
     assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
     assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
     host_close(&host);
@@ -102,7 +96,7 @@ static void never_shrinks_below_what_is_used(void **state)
 
     (void)state;
     open_three(&host, 500 * MC_MIB);
-    run(&host, 20);
+    host_run(&host, 20);
     for (size_t i = 0; i < 3; i++) {
         const struct mc_guest *guest = &host.snapshot.guests[i];
 
@@ -138,11 +132,11 @@ static void calls_a_shrink_back_when_statistics_go_stale(void **state)
         host.sim->guests[i].config.inflate_per_s = 20 * MC_MIB; /* slow */
         mc_settings_say(&host.sim->guests[i].config.own, "min", "128M", NULL);
     }
-    run(&host, 4);
+    host_run(&host, 4);
     c = host_index(&host, "c");
     assert_true(host.plan.steps[c].target < host.snapshot.guests[c].actual);
     mc_session_set_stats_period(host.session, host.snapshot.guests[c].uuid, 3600, NULL);
-    run(&host, 6);
+    host_run(&host, 6);
     assert_int_equal(mc_step_reason(&host.plan.steps[c]), MC_RULE_FRESHNESS);
     assert_true(host.plan.steps[c].target >= host.snapshot.guests[c].actual);
     host_close(&host);
@@ -156,7 +150,7 @@ static void grows_only_into_what_was_given_back(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     a_before = host_see(&host, "a")->actual;
     /* b and c do not give anything back any more; a is promised more by its shares. */
     for (int i = 1; i < 3; i++) {
@@ -166,11 +160,11 @@ static void grows_only_into_what_was_given_back(void **state)
     mc_settings_say(&own, "shares", "9000", NULL);
     mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
     mc_engine_unsettle(host.engine);
-    run(&host, 4);
+    host_run(&host, 4);
     assert_int_equal(mc_step_reason(&host.plan.steps[host_index(&host, "a")]),
                      MC_RULE_SHRINK_FIRST);
     for (int second = 0; second < 60; second++) {
-        run(&host, 1);
+        host_run(&host, 1);
         assert_in_range(host_see(&host, "a")->actual, a_before, a_before + 8 * MC_MIB);
     }
     host_close(&host);
@@ -184,7 +178,7 @@ static void leaves_unmanaged_guests_alone_and_counts_them(void **state)
     (void)state;
     open_three(&host, 50 * MC_MIB);
     mc_settings_say(&host.sim->guests[1].config.own, "managed", "no", NULL);
-    run(&host, 15);
+    host_run(&host, 15);
     b = host_index(&host, "b");
     assert_int_equal(host.snapshot.guests[b].actual, MC_GIB);
     assert_false(host.plan.steps[b].send);
@@ -198,7 +192,7 @@ static void is_quiet_when_nothing_changes(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     for (int second = 0; second < 60; second++) {
         host_tick(&host, 1000);
         for (size_t i = 0; i < host.plan.count; i++)
@@ -218,7 +212,7 @@ static void moves_nothing_after_a_restart(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     for (size_t i = 0; i < 3; i++)
         before[i] = host.snapshot.guests[i].actual;
     mc_engine_free(host.engine);
@@ -253,7 +247,7 @@ static void notices_a_need_that_rises_while_it_shrinks(void **state)
         guests[0].working_set.points[i] = (struct mc_trace_point){
             .at_ms = 5000 + i * 1000, .bytes = 4 * MC_GIB + i * 240 * MC_MIB};
     host_open(&host, "shares", 33 * MC_GIB, guests, 2);
-    run(&host, 70);
+    host_run(&host, 70);
     assert_true(host_see(&host, "a")->stats.usable >= 64 * MC_MIB);
     host_close(&host);
 }
@@ -266,15 +260,15 @@ static void old_statistics_that_come_again_are_not_fresh(void **state)
     open_three(&host, 50 * MC_MIB);
     for (int i = 0; i < 3; i++)
         host.sim->guests[i].config.own.present = 0;
-    run(&host, 4);
+    host_run(&host, 4);
     for (int i = 0; i < 3; i++)
         mc_session_set_stats_period(host.session, host.snapshot.guests[i].uuid, 3600, NULL);
-    run(&host, 10);
+    host_run(&host, 10);
     assert_false(host.snapshot.guests[0].fresh);
     host.sim->guests[0].stats.last_update -= 1; /* as after a snapshot that had none */
-    run(&host, 1);
+    host_run(&host, 1);
     host.sim->guests[0].stats.last_update += 1;
-    run(&host, 1);
+    host_run(&host, 1);
     assert_false(host.snapshot.guests[0].fresh);
     host_close(&host);
 }
@@ -286,15 +280,15 @@ static void a_shrink_that_was_not_delivered_frees_nothing(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     host.undelivered = "a";
     mc_settings_say(&own, "shares", "1", NULL);
     mc_settings_say(&own, "min", "128M", NULL);
     mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
     mc_engine_unsettle(host.engine);
-    run(&host, 4);
+    host_run(&host, 4);
     assert_true(host.plan.steps[host_index(&host, "a")].target < 250 * MC_MIB);
-    run(&host, 6);
+    host_run(&host, 6);
     assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
     assert_near(host_see(&host, "b")->actual, 384 * MC_MIB);
     assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
@@ -308,16 +302,16 @@ static void the_rest_of_a_move_follows_a_guest_that_was_busy(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     mc_settings_say(&own, "shares", "1030", NULL); /* less than calm would let begin */
     mc_settings_say(&own, "min", "128M", NULL);
     mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
     mc_engine_unsettle(host.engine);
     host_tick(&host, 1000);
     host.busy = "a"; /* just when there is room for it */
-    run(&host, 3);
+    host_run(&host, 3);
     host.busy = NULL;
-    run(&host, 8);
+    host_run(&host, 8);
     assert_near(host_see(&host, "a")->actual, 1536 * MC_MIB / 4030 * 1030);
     host_close(&host);
 }
@@ -329,15 +323,15 @@ static void growth_under_way_counts_when_a_guest_becomes_exempt(void **state)
 
     (void)state;
     open_three(&host, 50 * MC_MIB);
-    run(&host, 15);
+    host_run(&host, 15);
     host.sim->guests[0].config.deflate_per_s = 0; /* a does not take what it is given */
     mc_settings_say(&own, "shares", "4000", NULL);
     mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
     mc_engine_unsettle(host.engine);
-    run(&host, 6);
+    host_run(&host, 6);
     mc_settings_say(&own, "managed", "no", NULL);
     mc_session_save_settings(host.session, host_see(&host, "a")->uuid, &own, NULL);
-    run(&host, 2);
+    host_run(&host, 2);
     assert_true(host_see(&host, "a")->actual < 400 * MC_MIB);
     assert_true(host.plan.exempt > 700 * MC_MIB);
     host_close(&host);
@@ -351,7 +345,7 @@ static void counts_reservations_above_the_budget_as_a_deficit(void **state)
     open_three(&host, 50 * MC_MIB);
     for (int i = 0; i < 3; i++)
         mc_settings_say(&host.sim->guests[i].config.own, "min", "600M", NULL);
-    run(&host, 15);
+    host_run(&host, 15);
     assert_int_equal(host.plan.deficit, 1800 * MC_MIB - 1536 * MC_MIB);
     for (int i = 0; i < 3; i++)
         assert_near(host.snapshot.guests[i].actual, 600 * MC_MIB);
@@ -366,7 +360,7 @@ static void works_the_same_with_deflate_on_oom(void **state)
     open_three(&host, 50 * MC_MIB);
     for (int i = 0; i < 3; i++)
         host.sim->guests[i].config.deflate_on_oom = true;
-    run(&host, 15);
+    host_run(&host, 15);
     assert_near(host_see(&host, "a")->actual, 384 * MC_MIB);
     assert_near(host_see(&host, "c")->actual, 768 * MC_MIB);
     host_close(&host);
@@ -380,7 +374,7 @@ static void budget_auto_leaves_the_reserve(void **state)
     open_three(&host, 50 * MC_MIB);
     host.config.budget.automatic = true;
     mc_engine_configure(host.engine, &host.config, host.policy);
-    run(&host, 2);
+    host_run(&host, 2);
     assert_int_equal(host.plan.budget, 64 * MC_GIB - 64 * MC_GIB / 100 * 5);
     assert_true(host.plan.surplus > 0);
     host_close(&host);
@@ -402,9 +396,9 @@ static void many_guests_give_a_little_each_to_one_in_need(void **state)
     guests[OTHERS] = host_guest("needy", 4 * MC_GIB, 200 * MC_MIB);
     mc_settings_say(&guests[OTHERS].own, "min", "256M", NULL);
     host_open(&host, "shares", OTHERS * 600 * MC_MIB, guests, OTHERS + 1);
-    run(&host, 30);
+    host_run(&host, 30);
     host.sim->guests[OTHERS].config.working_set.points[0].bytes = 2 * MC_GIB;
-    run(&host, 90);
+    host_run(&host, 90);
     assert_true(host_see(&host, "needy")->actual >= 2 * MC_GIB + 40 * MC_MIB);
     host_close(&host);
 }
@@ -425,9 +419,9 @@ static void a_claim_that_the_host_does_not_see_brings_nothing(void **state)
         (struct mc_sim_fault){.kind = MC_SIM_LYING, .from_ms = 20000, .to_ms = UINT64_MAX};
     guests[1].fault_count = 1;
     host_open(&host, "shares", 4 * MC_GIB, guests, 2);
-    run(&host, 20);
+    host_run(&host, 20);
     before = host_see(&host, "b")->actual;
-    run(&host, 60);
+    host_run(&host, 60);
     assert_near(host_see(&host, "b")->actual, before);
     host_close(&host);
 }

@@ -7,12 +7,6 @@
 
 #include "host.h"
 
-static void run(struct host *host, unsigned seconds)
-{
-    for (unsigned i = 0; i < seconds; i++)
-        host_tick(host, 1000);
-}
-
 /* Four guests of 4 GiB that use little, with 10 GiB for all; min is a quarter. */
 static void open_four(struct host *host, unsigned overcommit_percent)
 {
@@ -24,15 +18,6 @@ static void open_four(struct host *host, unsigned overcommit_percent)
     host->config.overcommit_percent = overcommit_percent;
     host->config.distress_reserve = (struct mc_amount){.value = 200, .percent = true};
     mc_engine_configure(host->engine, &host->config, host->policy);
-}
-
-static uint64_t sum_held(const struct host *host)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < host->sim->count; i++)
-        sum += host->sim->guests[i].held;
-    return sum;
 }
 
 static uint64_t sum_actual(const struct host *host)
@@ -55,7 +40,7 @@ static void nobody_is_squeezed_while_memory_lies_idle(void **state)
 
     (void)state;
     open_four(&host, 200);
-    run(&host, 60);
+    host_run(&host, 60);
     assert_int_equal(sum_actual(&host), 16 * MC_GIB);
     assert_int_equal(host.plan.state, MC_HOST_HIGH);
     host_close(&host);
@@ -67,7 +52,7 @@ static void strict_promises_nothing_that_is_not_there(void **state)
 
     (void)state;
     open_four(&host, 100);
-    run(&host, 60);
+    host_run(&host, 60);
     assert_true(sum_actual(&host) <= host.plan.strict);
     assert_int_equal(host.plan.divided, host.plan.strict);
     host_close(&host);
@@ -80,7 +65,7 @@ static void the_factor_bounds_the_promise(void **state)
 
     (void)state;
     open_four(&host, 120);
-    run(&host, 60);
+    host_run(&host, 60);
     assert_true(host.plan.promised <= host.plan.strict / 100 * 120 + MC_MIB);
     assert_true(sum_actual(&host) > host.plan.strict);
     host_close(&host);
@@ -93,10 +78,10 @@ static void a_burst_fits(void **state)
 
     (void)state;
     open_four(&host, 200);
-    run(&host, 60);
+    host_run(&host, 60);
     set_working_set(&host, 0, 4 * MC_GIB - 40 * MC_MIB);
-    run(&host, 60);
-    assert_true(sum_held(&host) <= host.plan.budget);
+    host_run(&host, 60);
+    assert_true(host_sum_held(&host) <= host.plan.budget);
     assert_true(host.sim->guests[0].actual > 4 * MC_GIB - 64 * MC_MIB);
     host_close(&host);
 }
@@ -111,13 +96,13 @@ static void the_promise_falls_when_memory_is_touched(void **state)
 
     (void)state;
     open_four(&host, 200);
-    run(&host, 30);
+    host_run(&host, 30);
     for (size_t i = 0; i < 4; i++) {
         set_working_set(&host, i, 2200 * MC_MIB);
-        run(&host, 30);
+        host_run(&host, 30);
     }
     for (size_t i = 0; i < 4; i++)
-        assert_true(sum_held(&host) + host.sim->guests[i].actual - host.sim->guests[i].held <=
+        assert_true(host_sum_held(&host) + host.sim->guests[i].actual - host.sim->guests[i].held <=
                     host.plan.budget);
     assert_true(sum_actual(&host) >= host.plan.strict - 16 * MC_MIB);
     host_close(&host);
@@ -131,17 +116,17 @@ static void a_host_that_others_use_up_takes_from_guests(void **state)
     (void)state;
     open_four(&host, 100);
     host.sim->host_memory = 16 * MC_GIB;
-    run(&host, 1);
+    host_run(&host, 1);
     for (size_t i = 0; i < 4; i++)
         host.sim->guests[i].held = host.sim->guests[i].actual; /* all touched once */
-    run(&host, 60);
+    host_run(&host, 60);
     before = sum_actual(&host);
     host.sim->host_used.points[0].bytes = 8 * MC_GIB;
-    run(&host, 60);
+    host_run(&host, 60);
     assert_true(sum_actual(&host) + 2 * MC_GIB < before);
     assert_true(host.plan.state < MC_HOST_HARD);
     host.sim->host_used.points[0].bytes = MC_GIB;
-    run(&host, 120);
+    host_run(&host, 120);
     /* What comes back is not touched yet, so a little more can be promised than before. */
     assert_in_range(sum_actual(&host), before - 64 * MC_MIB, before + before / 50);
     host_close(&host);
@@ -163,7 +148,7 @@ static void states_follow_what_is_left(void **state)
 
     (void)state;
     host_open(&host, "shares", 28 * MC_GIB, &guest, 1);
-    run(&host, 5);
+    host_run(&host, 5);
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
         uint64_t others = host.sim->guests[0].held + guest.overhead;
         uint64_t left = host.plan.min_free / 100 * steps[i].percent;
@@ -184,14 +169,14 @@ static void trouble_is_answered_in_the_same_pass(void **state)
 
     (void)state;
     open_four(&host, 100);
-    run(&host, 60);
+    host_run(&host, 60);
     set_working_set(&host, 1, 3500 * MC_MIB);
     for (int i = 0; i < 10 && !host_see(&host, "b")->distress; i++)
         host_tick(&host, 500);
     assert_int_equal(host_see(&host, "b")->distress, MC_DISTRESS_USABLE);
     assert_true(host.plan.steps[host_index(&host, "b")].send);
     assert_true(host.plan.steps[host_index(&host, "b")].target > host_see(&host, "b")->actual);
-    run(&host, 20);
+    host_run(&host, 20);
     assert_true(host.sim->guests[1].actual >= 3540 * MC_MIB);
     host_close(&host);
 }
@@ -204,7 +189,7 @@ static void an_agents_word_counts_if_the_guest_is_full(void **state)
 
     (void)state;
     open_four(&host, 100);
-    run(&host, 60);
+    host_run(&host, 60);
     host.cries = "b";
     before = host_see(&host, "b")->actual;
     host_tick(&host, 100);
@@ -225,7 +210,7 @@ static void crying_for_ever_brings_no_more_than_a_fair_part(void **state)
     open_four(&host, 100);
     for (size_t i = 0; i < 4; i++)
         set_working_set(&host, i, 2 * MC_GIB);
-    run(&host, 60);
+    host_run(&host, 60);
     host.cries = "b";
     for (int i = 0; i < 400; i++) {
         host.sim->guests[1].held = host.sim->guests[1].actual;
@@ -242,14 +227,14 @@ static void a_guest_out_of_trouble_is_left_in_peace(void **state)
 
     (void)state;
     open_four(&host, 100);
-    run(&host, 60);
+    host_run(&host, 60);
     set_working_set(&host, 1, 3500 * MC_MIB);
-    run(&host, 20);
+    host_run(&host, 20);
     set_working_set(&host, 1, 300 * MC_MIB);
     has = host.sim->guests[1].actual;
-    run(&host, 30);
+    host_run(&host, 30);
     assert_true(host.sim->guests[1].actual + 16 * MC_MIB >= has);
-    run(&host, 90); /* the cooldown is over */
+    host_run(&host, 90); /* the cooldown is over */
     assert_true(host.sim->guests[1].actual < has - MC_GIB / 2);
     host_close(&host);
 }
@@ -265,13 +250,13 @@ static void a_guest_has_its_own_cooldown(void **state)
     (void)state;
     mc_settings_say(&guests[1].own, "cooldown", "5s", NULL);
     host_open(&host, "idle-tax", 5 * MC_GIB, guests, 2);
-    run(&host, 60);
+    host_run(&host, 60);
     set_working_set(&host, 1, 3000 * MC_MIB);
-    run(&host, 20);
+    host_run(&host, 20);
     set_working_set(&host, 1, 300 * MC_MIB);
     has = host.sim->guests[1].actual;
     assert_true(has > 3000 * MC_MIB);
-    run(&host, 20);
+    host_run(&host, 20);
     assert_true(host.sim->guests[1].actual < has - MC_GIB / 4);
     host_close(&host);
 }
@@ -284,15 +269,15 @@ static void another_hand_is_left_alone_for_a_while(void **state)
     open_four(&host, 100);
     host.config.foreign_hold_ms = 60000;
     mc_engine_configure(host.engine, &host.config, host.policy);
-    run(&host, 60);
+    host_run(&host, 60);
     assert_int_equal(
         mc_session_set_balloon(host.session, host_see(&host, "c")->uuid, 1200 * MC_MIB, NULL), 0);
-    run(&host, 40);
+    host_run(&host, 40);
     assert_true(host_see(&host, "c")->foreign);
     assert_int_equal(host_see(&host, "c")->actual, 1200 * MC_MIB);
     assert_int_equal(mc_step_reason(&host.plan.steps[host_index(&host, "c")]),
                      MC_RULE_FOREIGN_HAND);
-    run(&host, 60);
+    host_run(&host, 60);
     assert_false(host_see(&host, "c")->foreign);
     assert_true(host_see(&host, "c")->actual > 2 * MC_GIB);
     host_close(&host);

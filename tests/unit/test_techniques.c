@@ -489,12 +489,6 @@ static void the_last_one_goes_on_first(void **state)
 
 /* ---- on a simulated host ---- */
 
-static void run(struct host *host, unsigned seconds)
-{
-    for (unsigned i = 0; i < seconds; i++)
-        host_tick(host, 1000);
-}
-
 /* Two guests of 4 GiB that have touched all and use little; what else the host has, others take. */
 static void open_short_host(struct host *host, uint64_t swap, const char *resort_a,
                             const char *resort_b)
@@ -511,10 +505,10 @@ static void open_short_host(struct host *host, uint64_t swap, const char *resort
     host_open(host, "shares", 10 * MC_GIB, guests, 2);
     host->sim->host_memory = 16 * MC_GIB;
     host->sim->host_swap = swap;
-    run(host, 2);
+    host_run(host, 2);
     for (size_t i = 0; i < 2; i++)
         host->sim->guests[i].held = 4 * MC_GIB;
-    run(host, 10);
+    host_run(host, 10);
 }
 
 static void others_take(struct host *host, uint64_t bytes)
@@ -529,9 +523,9 @@ static void a_host_in_need_swaps_out_what_lies_idle(void **state)
     (void)state;
     open_short_host(&host, 8 * MC_GIB, "none", "none");
     others_take(&host, 16 * MC_GIB - 8 * MC_GIB - 100 * MC_MIB);
-    run(&host, 1);
+    host_run(&host, 1);
     assert_true(host.plan.state >= MC_HOST_HARD);
-    run(&host, 30);
+    host_run(&host, 30);
     assert_true(host.plan.state < MC_HOST_HARD);
     assert_true(host.sim->guests[0].swapped > 0);
     assert_true(host.sim->guests[0].swapped <= MC_GIB); /* a quarter: nobody can look into it */
@@ -549,9 +543,9 @@ static void what_is_touched_again_comes_back_slowly(void **state)
     assert_int_equal(
         mc_session_reclaim(host.session, host_see(&host, "a")->uuid, 3800 * MC_MIB, NULL), 0);
     assert_int_equal(host.sim->guests[0].held, 296 * MC_MIB);
-    run(&host, 1);
+    host_run(&host, 1);
     assert_true(host.sim->guests[0].held < 540 * MC_MIB);
-    run(&host, 5);
+    host_run(&host, 5);
     assert_true(host.sim->guests[0].held >= 540 * MC_MIB);
     assert_true(host.sim->guests[0].fetched >= 200 * MC_MIB);
     host_close(&host);
@@ -566,7 +560,7 @@ static void guests_stop_one_by_one_and_go_on_when_there_is_memory(void **state)
     open_short_host(&host, 0, "suspend", "save");
     others_take(&host, 16 * MC_GIB - 8 * MC_GIB - 60 * MC_MIB);
     for (unsigned i = 0; i < 120; i++) {
-        run(&host, 1);
+        host_run(&host, 1);
         if (!first && host.sim->guests[1].saved)
             first = i + 1;
         if (!second && host.sim->guests[0].suspended)
@@ -576,17 +570,17 @@ static void guests_stop_one_by_one_and_go_on_when_there_is_memory(void **state)
     assert_int_equal(second, 0);    /* then there is memory */
     assert_int_equal(host.plan.stopped, 1);
     others_take(&host, 16 * MC_GIB - 4 * MC_GIB - 60 * MC_MIB); /* not for long */
-    run(&host, 60);
+    host_run(&host, 60);
     assert_true(host.sim->guests[0].suspended);
     assert_int_equal(host.plan.stopped, 2);
 
     others_take(&host, MC_GIB);
-    run(&host, 50);
+    host_run(&host, 50);
     assert_int_equal(host.plan.stopped, 2); /* not before it was clear for a while */
-    run(&host, 20);
+    host_run(&host, 20);
     assert_false(host.sim->guests[0].suspended);
     assert_false(host.sim->guests[1].running);
-    run(&host, 40);
+    host_run(&host, 40);
     assert_true(host.sim->guests[1].running);
     assert_int_equal(host.plan.stopped, 0);
     host_close(&host);
@@ -600,14 +594,14 @@ static void a_new_engine_takes_over_who_was_stopped(void **state)
     (void)state;
     open_short_host(&host, 0, "suspend", "save");
     others_take(&host, 16 * MC_GIB - 8 * MC_GIB - 60 * MC_MIB);
-    run(&host, 20);
+    host_run(&host, 20);
     others_take(&host, 16 * MC_GIB - 4 * MC_GIB - 60 * MC_MIB);
-    run(&host, 60);
+    host_run(&host, 60);
     assert_int_equal(host.plan.stopped, 2);
     mc_engine_free(host.engine);
     host.engine = mc_engine_new(&host.config, host.policy);
     others_take(&host, MC_GIB);
-    run(&host, 150);
+    host_run(&host, 150);
     assert_true(host.sim->guests[0].running && !host.sim->guests[0].suspended);
     assert_true(host.sim->guests[1].running);
     assert_int_equal(host.sim->guests[0].stopped.how, MC_LAST_RESORT_NONE);

@@ -39,6 +39,7 @@ struct config config_default(void)
                    .busy_cpu_percent = 10,
                    .interval_ms = 60000,
                    .table_share = mc_scanner_config_default().table_share},
+        .sampling = {.window_ms = 30000},
         .history = mc_store_config_default(),
         .defaults = mc_settings_default(),
     };
@@ -261,6 +262,33 @@ static int read_active_fade(struct config *config, const char *value, struct mc_
     return read_span(value, 3600000, "1h", &config->engine.active_fade_ms, err);
 }
 
+static int read_host_sampling(struct config *config, const char *value, struct mc_error *err)
+{
+    static const char *const known[] = {"off", "auto", "idle-page", "damon"};
+    size_t i = 0;
+
+    while (i < 4 && strcmp(value, known[i]) != 0)
+        i++;
+    if (i == 4)
+        return mc_error_set(err, -EINVAL, "'%s' is not off, auto, idle-page or damon", value);
+    config->sampling.on = i > 0;
+    strcpy(config->sampling.method, i > 1 ? known[i] : "");
+    return 0;
+}
+
+static int read_host_window(struct config *config, const char *value, struct mc_error *err)
+{
+    uint64_t ms;
+    int rc = mc_span_parse(value, &ms, err);
+
+    if (rc < 0)
+        return rc;
+    if (ms < 2000 || ms > 600000)
+        return mc_error_set(err, -ERANGE, "'%s' is not between 2s and 10min", value);
+    config->sampling.window_ms = ms;
+    return 0;
+}
+
 static int read_store(struct config *config, const char *value, struct mc_error *err)
 {
     config->store_said = true;
@@ -432,6 +460,8 @@ static const struct {
     {"governor", "last-resort-pause", read_resort_pause},
     {"governor", "last-resort-undo", read_resort_undo},
     {"estimate", "active-fade", read_active_fade},
+    {"estimate", "host-sampling", read_host_sampling},
+    {"estimate", "host-window", read_host_window},
 };
 
 static int add_policy_param(struct config *config, const char *name, const char *value,

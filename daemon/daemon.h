@@ -16,7 +16,8 @@
  * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
  * and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page
  * for people), agents.c (the host's ends of the channels to the agents in the guests), dedupe.c
- * with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/).
+ * with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/),
+ * and sampling.c (what guests touch, seen from the host).
  * Everything here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
@@ -48,6 +49,7 @@ struct dedupe;
 struct librarian;
 struct follower;
 struct observation;
+struct sampling;
 struct save;
 struct control;
 struct http;
@@ -131,6 +133,7 @@ struct daemon {
     struct reclaims *reclaims;
     struct resort *resort;
     struct agents *agents;
+    struct sampling *sampling;
     struct control *control;
     struct events *events;
     struct follower *followers; /* requests that wait for an event, events_verb.c */

@@ -20,6 +20,7 @@
 #include "libvirt_loop.h"
 #include "log.h"
 #include "resort.h"
+#include "sampling.h"
 
 #define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
 
@@ -312,8 +313,10 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->resort = resort_new();
     daemon->dedupe = dedupe_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || start_watching_stalls(daemon) < 0)
+    daemon->sampling = sampling_start(&daemon->config.sampling, "");
+    if (!daemon->sampling || !daemon->engine || !daemon->lanes || !daemon->act ||
+        !daemon->reclaims || !daemon->resort || !daemon->agents || !daemon->events ||
+        !daemon->dedupe || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -349,6 +352,7 @@ static void stop(struct daemon *daemon)
     if (daemon->resort)
         resort_tell_stopped(daemon);
     agents_free(daemon->agents);
+    sampling_stop(daemon->sampling);
     dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);

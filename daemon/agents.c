@@ -50,6 +50,10 @@
 #define WAKES_WINDOW_MS 10000
 #define WAKES_APART_MS 200
 
+/* Reports that less is available wake it as well, less often; so much less. */
+#define GROWTHS_MAX 4
+#define GROWTH_LEAST (32 * MC_MIB)
+
 #define LOGS_MAX 3
 #define LOGS_WINDOW_MS 60000
 
@@ -80,7 +84,7 @@ struct peer {
     struct event *readable;
     uint64_t retry_ms, pause_ms;
     enum peer_state state;
-    struct allowance lines, logs, wakes;
+    struct allowance lines, logs, wakes, growths;
 
     char line[MC_AGENT_LINE_MAX];
     size_t length;
@@ -162,6 +166,30 @@ static void take_hello(struct peer *peer, const struct agent_message *message)
     peer->seq = message->seq;
 }
 
+static void on_wake(evutil_socket_t fd, short what, void *opaque)
+{
+    struct agents *agents = opaque;
+
+    (void)fd;
+    (void)what;
+    agents->woke_ms = clock_now_ms();
+    agents->wake(agents->opaque);
+}
+
+/* At once, unless somebody else did a moment ago. */
+static void wake_engine(struct agents *agents, uint64_t now)
+{
+    uint64_t wait = mc_less_u64(agents->woke_ms + WAKES_APART_MS, now);
+    const struct timeval pause = {.tv_usec = (suseconds_t)(wait * 1000)};
+
+    if (!agents->wake || evtimer_pending(agents->waking, NULL))
+        return;
+    if (!agents->woke_ms || !wait)
+        on_wake(-1, 0, agents);
+    else
+        evtimer_add(agents->waking, &pause);
+}
+
 /*
  * The stall time a second since it was last measured; a guest can claim no more. Events of distress
  * follow each other too closely to measure from one to the next.
@@ -202,6 +230,14 @@ static void take_working_set(struct mc_agent_report *said, const struct agent_re
     strcpy(said->working_set.method, set->method);
 }
 
+/* What an agent says of a guest that takes memory is no use if it is seen an interval later. */
+static void note_growth(struct peer *peer, uint64_t available, uint64_t now)
+{
+    if (peer->said.received_ms && available + GROWTH_LEAST <= peer->said.available &&
+        may_spend(&peer->growths, GROWTHS_MAX, WAKES_WINDOW_MS, now))
+        wake_engine(peer->agents, now);
+}
+
 static void take_report(struct peer *peer, const struct agent_message *message)
 {
     const struct agent_report *report = &message->report;
@@ -214,36 +250,13 @@ static void take_report(struct peer *peer, const struct agent_message *message)
     take_stall(peer, report->stall_us, now);
     if (!said->received_ms || report->refault_file != MC_UNKNOWN)
         said->refaults = report->refault_file;
+    note_growth(peer, report->available, now);
     said->received_ms = now;
     said->total = report->total;
     said->free = report->free;
     said->available = report->available;
     take_working_set(said, report, now);
     change_state(peer, PEER_SPEAKING, *said->version ? said->version : "unknown");
-}
-
-static void on_wake(evutil_socket_t fd, short what, void *opaque)
-{
-    struct agents *agents = opaque;
-
-    (void)fd;
-    (void)what;
-    agents->woke_ms = clock_now_ms();
-    agents->wake(agents->opaque);
-}
-
-/* At once, unless somebody else did a moment ago. */
-static void wake_engine(struct agents *agents, uint64_t now)
-{
-    uint64_t wait = mc_less_u64(agents->woke_ms + WAKES_APART_MS, now);
-    const struct timeval pause = {.tv_usec = (suseconds_t)(wait * 1000)};
-
-    if (!agents->wake || evtimer_pending(agents->waking, NULL))
-        return;
-    if (!agents->woke_ms || !wait)
-        on_wake(-1, 0, agents);
-    else
-        evtimer_add(agents->waking, &pause);
 }
 
 static void take_distress(struct peer *peer, const struct agent_message *message)

@@ -12,6 +12,9 @@
  * agent: pages that came back soon after they had been reclaimed) say that all the cache that is
  * left is in use, and as much more as was missed. That fades when they end.
  *
+ * All of that was found out over a window, and told later: what the guest began to use after that
+ * is added to it.
+ *
  * The figure follows growth at once and decline slowly: it is the larger of two moving averages.
  * The fast one goes up with every figure and comes down in a quarter of the configured time, so
  * that a short burst is soon forgotten; the slow one takes all of it both ways, so that what was
@@ -38,6 +41,9 @@
  * little as it needs would give and miss, give and miss, for ever.
  */
 #define MISSED_FADES_MS 600000
+
+/* An agent says how long ago it was, so the moment is not the same to the millisecond each time. */
+#define SAME_MS 1000
 
 /* The fast average comes down in this part of the time. */
 #define FAST_PART 4
@@ -172,19 +178,29 @@ static unsigned sure_of_statistics(const struct mc_guest *guest)
                : (unsigned)((double)guest->used * 100 / (double)(guest->used + unseen));
 }
 
+/* What the guest has begun to use since somebody looked was touched after that. */
+static uint64_t taken_since(const struct mc_guest *guest, struct mc_track *track, uint64_t found_ms)
+{
+    if (mc_less_u64(found_ms, track->found_ms) > SAME_MS) {
+        track->found_ms = found_ms;
+        track->found_used = guest->used;
+    }
+    return mc_less_u64(guest->used, track->found_used);
+}
+
 /* The best source that there is; returns its figure. */
-static uint64_t choose(struct mc_guest *guest, uint64_t now_ms)
+static uint64_t choose(struct mc_guest *guest, struct mc_track *track, uint64_t now_ms)
 {
     const struct mc_working_set *set = &guest->agent.working_set;
     const struct mc_host_sample *sample = &guest->sample;
 
     if (is_recent(guest, now_ms)) {
         set_origin(guest, MC_SOURCE_AGENT, set->method, set->window_ms, set->confidence);
-        return from_agent(guest);
+        return from_agent(guest) + taken_since(guest, track, set->found_ms);
     }
     if (sample_is_recent(guest, now_ms)) {
         set_origin(guest, MC_SOURCE_HOST, sample->method, sample->window_ms, sample->confidence);
-        return from_host(guest);
+        return from_host(guest) + taken_since(guest, track, sample->found_ms);
     }
     set_origin(guest, MC_SOURCE_BALLOON, "statistics", guest->stats_period_s * UINT64_C(1000),
                sure_of_statistics(guest));
@@ -202,7 +218,7 @@ void mc_active_estimate(const struct mc_engine_config *config, struct mc_guest *
     if (guest->used == MC_UNKNOWN)
         return;
     note_missed(guest, track, now_ms, track->active_ms ? passed_ms : 0);
-    figure = choose(guest, now_ms) + track->missed;
+    figure = choose(guest, track, now_ms) + track->missed;
     figure = smooth(config, track, mc_min_u64(figure, guest->held), passed_ms);
     track->active_ms = now_ms;
     guest->active = mc_min_u64(figure, guest->held);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """
-What the host gains by the agents in its guests: agent_gain.py BUILD_DIR. Ten minutes, root.
+What the host gains by the agents in its guests: agent_gain.py BUILD_DIR [steps | tax]. Fifteen
+minutes, root.
 
   - the time from a step of demand in a guest to the first growth on the host
   - the default policy (idle-tax) over three guests: one hot, one whose full memory is idle, one
@@ -9,6 +10,7 @@ What the host gains by the agents in its guests: agent_gain.py BUILD_DIR. Ten mi
 Both with the agents and without them.
 """
 
+import json
 import re
 import statistics
 import sys
@@ -65,9 +67,20 @@ def rest(memctld, guests):
         and guest["actual"] < 500 * MiB for guest in memctld.guests().values()), 90)
 
 
+def first_command(memctld, since):
+    """When the guest was first told that it may have more, in seconds of the monotonic clock."""
+    return min((event["now_ms"] / 1000 for event in map(
+        json.loads, memctld.run("--json", "events").stdout.splitlines())
+        if event["kind"] == "target" and event["guest"] == "a" and event["now_ms"] >= since * 1000
+        and event["to"] >= event["from"] + MiB), default=None)
+
+
 def step_times(build, agent):
-    """Seconds from the step to the first growth; None: its OOM killer was quicker."""
-    times = []
+    """
+    Seconds from the step until the host sees that the guest uses 32M more; and until the first
+    command, None where the OOM killer was quicker.
+    """
+    seen, times = [], []
     with Lab(build) as lab:
         guests = boot(lab, "abc", agent, "1G")
         with Memctld(build, lab.uri, budget="1500M", config=STEP_CONFIG) as memctld:
@@ -75,16 +88,23 @@ def step_times(build, agent):
             for _ in range(STEPS):
                 rest(memctld, guests)
                 hog = guests["a"].hog
-                had = memctld.guests()["a"]["actual"]
-                kills = hog.stats()["vmstat"]["oom_kill"]
+                before = hog.stats()
+                kills, room = before["vmstat"]["oom_kill"], before["meminfo"]["MemAvailable"]
+                used = memctld.guests()["a"]["used"]
                 began = time.monotonic()
                 hog.fill("400M", 160)
-                grown = wait_for("more memory or a kill", lambda: (
-                    memctld.guests()["a"]["actual"] > had + 4 * MiB and "grown"
-                    or hog.stats()["vmstat"]["oom_kill"] > kills and "killed"), 60)[0]
-                times.append(time.monotonic() - began if grown == "grown" else None)
+                seen.append(wait_for("its use", lambda: (
+                    (memctld.guests()["a"]["used"] or 0) >= used + 32 * MiB), 60)[1])
+                grown = wait_for("a command or a kill", lambda: (
+                    first_command(memctld, began)
+                    or hog.stats()["vmstat"]["oom_kill"] > kills and -1), 60)[0]
+                left = hog.stats()["meminfo"]["MemAvailable"]
+                times.append(grown - began if grown > 0 else None)
+                print(f"# {room / MiB:.0f}M available at the step, {left / MiB:.0f}M soon after the command; "
+                      + f"use seen at {seen[-1]:.2f} s, "
+                      + (f"command at {times[-1]:.2f} s" if times[-1] else "killed first"), flush=True)
                 time.sleep(5)
-    return times
+    return seen, times
 
 
 def tax(build, agent):
@@ -108,13 +128,18 @@ def tax(build, agent):
             for name, guest in seen.items()}, refaults
 
 
-def main(build):
+def show_steps(build):
     for agent in (True, False):
-        times = step_times(build, agent)
+        seen, times = step_times(build, agent)
         grown = [seconds for seconds in times if seconds is not None]
-        print(f"{'with' if agent else 'without'} agents: first growth after "
+        print(f"{'with' if agent else 'without'} agents: 32M more seen after "
+              f"{statistics.median(seen):.1f} s (median), {max(seen):.1f} s at most; first command to "
+              "grow after "
               + (f"{statistics.median(grown):.1f} s (median), {max(grown):.1f} s at most"
                  if grown else "-") + f"; {times.count(None)} of {STEPS} killed first", flush=True)
+
+
+def show_tax(build):
     for agent in (True, False):
         seen, refaults = tax(build, agent)
         print(f"{'with' if agent else 'without'} agents, {SETTLE_S} s of idle-tax: " + "; ".join(
@@ -126,4 +151,7 @@ def main(build):
 if __name__ == "__main__":
     if why_not():
         sys.exit(f"agent_gain.py: {why_not()}")
-    main(sys.argv[1])
+    wanted = sys.argv[2:] or ["steps", "tax"]
+    for name, show in (("steps", show_steps), ("tax", show_tax)):
+        if name in wanted:
+            show(sys.argv[1])

@@ -76,6 +76,23 @@ static void an_agent_knows_better(void **state)
     assert_int_equal(scene.guest.active_source, MC_SOURCE_AGENT);
 }
 
+/* The finding is of a window that is over; a new one has it. */
+static void what_was_taken_since_then_counts_as_well(void **state)
+{
+    struct scene scene = begin();
+
+    (void)state;
+    agent_says(&scene, 100 * MC_MIB, 100);
+    assert_int_equal(look_after(&scene, SECOND), 100);
+    scene.guest.used = 450 * MC_MIB;
+    assert_int_equal(look_after(&scene, SECOND), 250);
+    scene.config.active_fade_ms = 0;
+    agent_says(&scene, 120 * MC_MIB, 100);
+    assert_int_equal(look_after(&scene, SECOND), 120);
+    scene.guest.used = 200 * MC_MIB;
+    assert_int_equal(look_after(&scene, SECOND), 120);
+}
+
 static void one_that_is_not_sure_says_no_less_than_is_used(void **state)
 {
     struct scene scene = begin();
@@ -272,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_an_agent_it_is_what_is_used),
         cmocka_unit_test(an_agent_knows_better),
+        cmocka_unit_test(what_was_taken_since_then_counts_as_well),
         cmocka_unit_test(one_that_is_not_sure_says_no_less_than_is_used),
         cmocka_unit_test(what_the_host_saw_counts_where_no_agent_knows),
         cmocka_unit_test(a_view_from_the_host_has_its_limits),

@@ -40,10 +40,12 @@ TAX_CONFIG = """\
 overcommit = 1.0
 [governor]
 boot-grace = 0
+[estimate]
+active-fade = 10s
 [guests]
 min = 128M
 """
-SETTLE_S = 150
+SETTLE_S = 80
 
 
 def boot(lab, names, agent, memory):
@@ -107,25 +109,38 @@ def step_times(build, agent):
     return seen, times
 
 
-def tax(build, agent):
-    """What each guest has when all has settled, and how fast the hot one and the reader are."""
+def occupy(guests, idle):
+    """One works with 300M, one has as much and leaves it alone, one reads 350M of files over and over."""
+    guests["hot"].hog.alloc("300M")
+    guests["hot"].hog.hot("300M")
+    if idle == "programs":
+        guests["idle"].hog.alloc("300M")
+    else:
+        guests["idle"].hog.cache("300M", 100)
+        wait_for("the files", lambda: guests["idle"].hog.stats()["load"]["cache_us"], 60)
+        guests["idle"].hog.cache("1M", 1000)
+    guests["cache"].hog.cache("350M", 500)
+    wait_for("the files", lambda: guests["cache"].hog.stats()["load"]["cache_us"], 60)
+
+
+def refaults(guest):
+    return sum(count for name, count in guest.hog.stats()["vmstat"].items()
+               if re.match(r"workingset_refault", name))
+
+
+def tax(build, idle, agent):
+    """What each guest has and works with when all has settled, and how much it read again."""
     with Lab(build) as lab:
         guests = boot(lab, ("hot", "idle", "cache"), agent, "768M")
-        guests["hot"].hog.alloc("300M")
-        guests["hot"].hog.hot("300M")
-        guests["idle"].hog.alloc("300M")
-        guests["cache"].hog.cache("350M", 500)
-        time.sleep(5)
+        occupy(guests, idle)
         with Memctld(build, lab.uri, budget="1700M", config=TAX_CONFIG) as memctld:
             wait_for_agents(memctld, agent)
-            before = guests["cache"].hog.stats()["vmstat"]
-            time.sleep(SETTLE_S)
+            time.sleep(SETTLE_S / 2)
+            before = {name: refaults(guest) for name, guest in guests.items()}
+            time.sleep(SETTLE_S / 2)
             seen = memctld.guests()
-            after = guests["cache"].hog.stats()["vmstat"]
-    refaults = sum(after[key] - before[key] for key in after
-                   if re.match(r"workingset_refault", key))
-    return {name: (guest["actual"], guest["active"], guest["active_source"])
-            for name, guest in seen.items()}, refaults
+            return {name: dict(seen[name], refaults=refaults(guest) - before[name])
+                    for name, guest in guests.items()}
 
 
 def show_steps(build):
@@ -140,12 +155,24 @@ def show_steps(build):
 
 
 def show_tax(build):
-    for agent in (True, False):
-        seen, refaults = tax(build, agent)
-        print(f"{'with' if agent else 'without'} agents, {SETTLE_S} s of idle-tax: " + "; ".join(
-            f"{name} has {actual / MiB:.0f}M, active {active / MiB:.0f}M ({source})"
-            for name, (actual, active, source) in seen.items()) + f"; {refaults} refaults",
-            flush=True)
+    print(f"\nWhat idle-tax gives after {SETTLE_S} s of 768 MiB each, in MiB; refaults in the second "
+          "half\n")
+    print("| idle memory | agents | guest | has | held | used | active | source | wish | why | "
+          "refaults |")
+    print("|---" * 11 + "|")
+    for idle in ("programs", "files"):
+        had = {}
+        for agent in (False, True):
+            seen = had[agent] = tax(build, idle, agent)
+            for name, guest in seen.items():
+                sizes = [f"{(value or 0) / MiB:.0f}" for value in (
+                    guest["actual"], guest["held"], guest["used"], guest["active"])]
+                print(f"| {idle} | {'yes' if agent else 'no'} | {name} | " + " | ".join(sizes)
+                      + f" | {guest['active_method']} | {guest['plan']['wish'] / MiB:.0f} | "
+                      f"{guest['plan']['reason']} | {guest['refaults']} |", flush=True)
+        print(f"\nwith agents, idle memory of {idle}: " + ", ".join(
+            f"{name} {(had[True][name]['actual'] - had[False][name]['actual']) / MiB:+.0f}M"
+            for name in had[True]) + "\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,131 +17,45 @@
 #include <memctl/sample.h>
 #include <memctl/units.h>
 
+#include "fake_kernel.h"
 #include "sample/damon.h"
 #include "sample/page_idle.h"
 
-#define BITMAP "/sys/kernel/mm/page_idle/bitmap"
-#define PAGEMAP "/proc/42/pagemap"
 #define KDAMONDS "/sys/kernel/mm/damon/admin/kdamonds"
 
-#define PAGES 400
-#define ADDRESS UINT64_C(0x100000)
 #define WINDOW_MS 30000
-
-struct kernel {
-    char root[64];
-};
-
-/* The file, and the folders on the way to it; with this text, unless it is NULL. */
-static void make(const struct kernel *kernel, const char *path, const char *text)
-{
-    char name[512];
-    int fd;
-
-    snprintf(name, sizeof(name), "%s%s", kernel->root, path);
-    for (char *slash = name + strlen(kernel->root) + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        mkdir(name, 0700);
-        *slash = '/';
-    }
-    fd = open(name, O_WRONLY | O_CREAT | (text ? O_TRUNC : 0), 0600);
-    assert_true(fd >= 0);
-    if (text)
-        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    close(fd);
-}
-
-static uint64_t word(const struct kernel *kernel, const char *path, uint64_t number,
-                     const uint64_t *set)
-{
-    uint64_t value = 0;
-    char name[512];
-    int fd;
-
-    snprintf(name, sizeof(name), "%s%s", kernel->root, path);
-    fd = open(name, O_RDWR);
-    assert_true(fd >= 0);
-    if (set)
-        assert_int_equal(pwrite(fd, set, sizeof(*set), (off_t)(number * 8)), 8);
-    else
-        (void)!pread(fd, &value, sizeof(value), (off_t)(number * 8));
-    close(fd);
-    return value;
-}
-
-static void set_word(const struct kernel *kernel, const char *path, uint64_t number, uint64_t value)
-{
-    word(kernel, path, number, &value);
-}
-
-static int begin(void **state)
-{
-    struct kernel *kernel = calloc(1, sizeof(*kernel));
-
-    strcpy(kernel->root, "/tmp/memctl-sample-XXXXXX");
-    *state = kernel;
-    return mkdtemp(kernel->root) ? 0 : -1;
-}
-
-static int end(void **state)
-{
-    struct kernel *kernel = *state;
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf '%s'", kernel->root);
-    free(kernel);
-    return system(command);
-}
 
 /* ---- idle page tracking ---- */
 
-static uint64_t frame_of(uint64_t page)
-{
-    return (page + 1) * 64; /* in words of their own: a file does not keep a word's other bits */
-}
+static const struct mc_ram ram = {.address = FAKE_ADDRESS, .size = FAKE_PAGES * MC_PAGE};
 
-/* Every fourth page is resident. */
-static void make_page_idle(const struct kernel *kernel)
+static bool is_marked(const struct fake_kernel *kernel, const struct mc_idle_page *page)
 {
-    make(kernel, BITMAP, "");
-    make(kernel, "/proc/kpageflags", "");
-    make(kernel, PAGEMAP, "");
-    set_word(kernel, PAGEMAP, (ADDRESS + PAGES * MC_PAGE) / MC_PAGE, 0);
-    for (uint64_t page = 0; page < PAGES; page += 4) {
-        set_word(kernel, PAGEMAP, ADDRESS / MC_PAGE + page, UINT64_C(1) << 63 | frame_of(page));
-        set_word(kernel, "/proc/kpageflags", frame_of(page), UINT64_C(1) << 5);
-    }
-}
-
-static const struct mc_ram ram = {.address = ADDRESS, .size = PAGES * MC_PAGE};
-
-static bool is_marked(const struct kernel *kernel, const struct mc_idle_page *page)
-{
-    return word(kernel, BITMAP, page->head / 64, NULL) >> page->head % 64 & 1;
+    return fake_word(kernel, FAKE_BITMAP, page->head / 64, NULL) >> page->head % 64 & 1;
 }
 
 static void marks_resident_pages_and_counts_the_touched(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     unsigned looked, touched, expected = 0, low = 0;
     struct mc_idle_pages pages;
     struct mc_page_idle idle;
 
-    make_page_idle(kernel);
+    fake_make_page_idle(kernel);
     assert_int_equal(mc_page_idle_open(&idle, kernel->root, 7), 0);
     assert_int_equal(mc_page_idle_mark(&idle, 42, &ram, 1, &pages), 0);
     assert_int_equal(pages.count, MC_SAMPLE_PAGES);
     for (unsigned i = 0; i < pages.count; i++) {
-        uint64_t page = (pages.pages[i].address - ADDRESS) / MC_PAGE;
+        uint64_t page = (pages.pages[i].address - FAKE_ADDRESS) / MC_PAGE;
 
-        assert_true(page < PAGES && page % 4 == 0);
+        assert_true(page < FAKE_PAGES && page % 4 == 0);
         assert_true(is_marked(kernel, &pages.pages[i]));
-        low += page < PAGES / 2;
-        expected += page < PAGES / 10;
+        low += page < FAKE_PAGES / 2;
+        expected += page < FAKE_PAGES / 10;
     }
     assert_in_range(low, 30, 70); /* from everywhere */
-    for (uint64_t page = 0; page < PAGES / 10; page += 4)
-        set_word(kernel, BITMAP, frame_of(page) / 64, 0);
+    for (uint64_t page = 0; page < FAKE_PAGES / 10; page += 4)
+        fake_set_word(kernel, FAKE_BITMAP, fake_frame_of(page) / 64, 0);
     mc_page_idle_look(&idle, &pages, &looked, &touched);
     assert_int_equal(looked, MC_SAMPLE_PAGES);
     assert_int_equal(touched, expected);
@@ -151,19 +65,19 @@ static void marks_resident_pages_and_counts_the_touched(void **state)
 
 static void pages_that_went_or_moved_say_nothing(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_idle_pages pages;
     struct mc_page_idle idle;
     unsigned looked, touched, left = 0;
 
-    make_page_idle(kernel);
+    fake_make_page_idle(kernel);
     assert_int_equal(mc_page_idle_open(&idle, kernel->root, 7), 0);
     assert_int_equal(mc_page_idle_mark(&idle, 42, &ram, 1, &pages), 0);
-    for (uint64_t page = 0; page < PAGES; page += 8) /* half of them */
-        set_word(kernel, PAGEMAP, ADDRESS / MC_PAGE + page,
-                 page % 16 ? 0 : UINT64_C(1) << 63 | (frame_of(page) + 1));
+    for (uint64_t page = 0; page < FAKE_PAGES; page += 8) /* half of them */
+        fake_set_word(kernel, FAKE_PAGEMAP, FAKE_ADDRESS / MC_PAGE + page,
+                      page % 16 ? 0 : UINT64_C(1) << 63 | (fake_frame_of(page) + 1));
     for (unsigned i = 0; i < pages.count; i++)
-        left += (pages.pages[i].address - ADDRESS) / MC_PAGE % 8 != 0;
+        left += (pages.pages[i].address - FAKE_ADDRESS) / MC_PAGE % 8 != 0;
     mc_page_idle_look(&idle, &pages, &looked, &touched);
     assert_int_equal(looked, left);
     assert_int_equal(touched, 0);
@@ -173,22 +87,23 @@ static void pages_that_went_or_moved_say_nothing(void **state)
 /* The tails of a huge page have no mark; neither have the zero page and the kernel's own. */
 static void a_huge_page_is_marked_at_its_head(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_idle_pages pages;
     struct mc_page_idle idle;
 
-    make_page_idle(kernel);
-    for (uint64_t page = 0; page < PAGES; page++) {
-        set_word(kernel, PAGEMAP, ADDRESS / MC_PAGE + page, UINT64_C(1) << 63 | (1024 + page));
-        set_word(kernel, "/proc/kpageflags", 1024 + page,
-                 UINT64_C(1) << 5 | UINT64_C(1) << (page ? 16 : 15));
+    fake_make_page_idle(kernel);
+    for (uint64_t page = 0; page < FAKE_PAGES; page++) {
+        fake_set_word(kernel, FAKE_PAGEMAP, FAKE_ADDRESS / MC_PAGE + page,
+                      UINT64_C(1) << 63 | (1024 + page));
+        fake_set_word(kernel, "/proc/kpageflags", 1024 + page,
+                      UINT64_C(1) << 5 | UINT64_C(1) << (page ? 16 : 15));
     }
     assert_int_equal(mc_page_idle_open(&idle, kernel->root, 7), 0);
     assert_int_equal(mc_page_idle_mark(&idle, 42, &ram, 1, &pages), 0);
     for (unsigned i = 0; i < pages.count; i++)
         assert_int_equal(pages.pages[i].head, 1024);
     close(pages.pagemap);
-    set_word(kernel, "/proc/kpageflags", 1024, UINT64_C(1) << 24);
+    fake_set_word(kernel, "/proc/kpageflags", 1024, UINT64_C(1) << 24);
     assert_int_equal(mc_page_idle_mark(&idle, 42, &ram, 1, &pages), 0);
     assert_int_equal(pages.count, 0);
     close(pages.pagemap);
@@ -197,13 +112,13 @@ static void a_huge_page_is_marked_at_its_head(void **state)
 
 static void says_when_the_kernel_hides_where_pages_are(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_idle_pages pages;
     struct mc_page_idle idle;
 
-    make_page_idle(kernel);
-    for (uint64_t page = 0; page < PAGES; page++)
-        set_word(kernel, PAGEMAP, ADDRESS / MC_PAGE + page, UINT64_C(1) << 63);
+    fake_make_page_idle(kernel);
+    for (uint64_t page = 0; page < FAKE_PAGES; page++)
+        fake_set_word(kernel, FAKE_PAGEMAP, FAKE_ADDRESS / MC_PAGE + page, UINT64_C(1) << 63);
     assert_int_equal(mc_page_idle_open(&idle, kernel->root, 7), 0);
     assert_int_equal(mc_page_idle_mark(&idle, 42, &ram, 1, &pages), -EPERM);
     assert_int_equal(mc_page_idle_mark(&idle, 43, &ram, 1, &pages), -ESRCH);
@@ -225,21 +140,22 @@ static const char *const files_of_context[] = {
     "schemes/nr_schemes",
 };
 
-static void make_in(const struct kernel *kernel, unsigned place, const char *what, const char *text)
+static void make_in(const struct fake_kernel *kernel, unsigned place, const char *what,
+                    const char *text)
 {
     char path[256];
 
     snprintf(path, sizeof(path), KDAMONDS "/%u/%s", place, what);
-    make(kernel, path, text);
+    fake_make(kernel, path, text);
 }
 
 /* Room for that many places; what the kernel makes by itself is there already. */
-static void make_damon(const struct kernel *kernel, unsigned places)
+static void make_damon(const struct fake_kernel *kernel, unsigned places)
 {
     static const char *const bounds[] = {"sz", "nr_accesses", "age"};
     char what[128];
 
-    make(kernel, KDAMONDS "/nr_kdamonds", "0\n");
+    fake_make(kernel, KDAMONDS "/nr_kdamonds", "0\n");
     for (unsigned place = 0; place < places; place++) {
         make_in(kernel, place, "state", "off\n");
         make_in(kernel, place, "contexts/nr_contexts", "0\n");
@@ -267,7 +183,7 @@ static void make_damon(const struct kernel *kernel, unsigned places)
     }
 }
 
-static const char *said(const struct kernel *kernel, unsigned place, const char *what)
+static const char *said(const struct fake_kernel *kernel, unsigned place, const char *what)
 {
     static char text[64];
     char path[512];
@@ -283,7 +199,7 @@ static const char *said(const struct kernel *kernel, unsigned place, const char 
     return text;
 }
 
-static void tried(const struct kernel *kernel, unsigned place, uint64_t all, uint64_t touched,
+static void tried(const struct fake_kernel *kernel, unsigned place, uint64_t all, uint64_t touched,
                   uint64_t busy)
 {
     const uint64_t values[] = {all, touched, busy};
@@ -311,7 +227,7 @@ static struct mc_sample_subject subject_of(const char *uuid, pid_t pid)
 
 static void damon_counts_what_is_touched(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_sample_subject subject = subject_of("a", 77);
     struct mc_sampler *sampler;
     struct mc_error err;
@@ -352,7 +268,7 @@ static void damon_counts_what_is_touched(void **state)
 /* A guest that ends frees its place for the next one. */
 static void damon_has_a_place_for_each_guest(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_sample_subject subjects[9];
     struct mc_sampler *sampler;
     struct mc_error err;
@@ -373,12 +289,12 @@ static void damon_has_a_place_for_each_guest(void **state)
 
 static void leaves_damon_to_who_has_it(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_sampler *sampler;
     struct mc_error err;
 
     make_damon(kernel, 8);
-    make(kernel, KDAMONDS "/nr_kdamonds", "1\n");
+    fake_make(kernel, KDAMONDS "/nr_kdamonds", "1\n");
     assert_int_equal(mc_sampler_open(kernel->root, "damon", WINDOW_MS, &sampler, &err), -EBUSY);
     assert_non_null(strstr(err.text, "somebody else"));
     /* What a memctld that was killed left is no stranger's. */
@@ -389,7 +305,7 @@ static void leaves_damon_to_who_has_it(void **state)
 
 static void says_what_a_kernel_has_not(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_sampler *sampler;
     struct mc_error err;
 
@@ -402,20 +318,20 @@ static void says_what_a_kernel_has_not(void **state)
 
 static void idle_pages_come_before_damon(void **state)
 {
-    const struct kernel *kernel = *state;
+    const struct fake_kernel *kernel = *state;
     struct mc_sample_subject subject = subject_of("a", 42);
     struct mc_sampler *sampler;
     struct mc_error err;
 
     make_damon(kernel, 1);
-    make_page_idle(kernel);
+    fake_make_page_idle(kernel);
     subject.ram[0] = ram;
     assert_int_equal(mc_sampler_open(kernel->root, NULL, WINDOW_MS, &sampler, &err), 0);
     assert_string_equal(mc_sampler_method(sampler), "idle-page");
     for (unsigned round = 1; round <= 4; round++) {
         assert_int_equal(mc_sampler_begin(sampler, &subject, 1, &err), 0);
-        for (uint64_t page = 0; page < PAGES / 4; page += 4)
-            set_word(kernel, BITMAP, frame_of(page) / 64, 0);
+        for (uint64_t page = 0; page < FAKE_PAGES / 4; page += 4)
+            fake_set_word(kernel, FAKE_BITMAP, fake_frame_of(page) / 64, 0);
         mc_sampler_look(sampler, &subject, 1, round * 1000);
     }
     assert_string_equal(subject.result.method, "idle-page");
@@ -428,15 +344,17 @@ static void idle_pages_come_before_damon(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(marks_resident_pages_and_counts_the_touched, begin, end),
-        cmocka_unit_test_setup_teardown(pages_that_went_or_moved_say_nothing, begin, end),
-        cmocka_unit_test_setup_teardown(a_huge_page_is_marked_at_its_head, begin, end),
-        cmocka_unit_test_setup_teardown(says_when_the_kernel_hides_where_pages_are, begin, end),
-        cmocka_unit_test_setup_teardown(damon_counts_what_is_touched, begin, end),
-        cmocka_unit_test_setup_teardown(damon_has_a_place_for_each_guest, begin, end),
-        cmocka_unit_test_setup_teardown(leaves_damon_to_who_has_it, begin, end),
-        cmocka_unit_test_setup_teardown(says_what_a_kernel_has_not, begin, end),
-        cmocka_unit_test_setup_teardown(idle_pages_come_before_damon, begin, end),
+        cmocka_unit_test_setup_teardown(marks_resident_pages_and_counts_the_touched, fake_begin,
+                                        fake_end),
+        cmocka_unit_test_setup_teardown(pages_that_went_or_moved_say_nothing, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(a_huge_page_is_marked_at_its_head, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(says_when_the_kernel_hides_where_pages_are, fake_begin,
+                                        fake_end),
+        cmocka_unit_test_setup_teardown(damon_counts_what_is_touched, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(damon_has_a_place_for_each_guest, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(leaves_damon_to_who_has_it, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(says_what_a_kernel_has_not, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(idle_pages_come_before_damon, fake_begin, fake_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,7 +331,6 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->trend = trend_new();
     if (!daemon->trend)
         return mc_error_set(err, -ENOMEM, "out of memory");
-    daemon->trends = trend_source(daemon->trend);
     if (*daemon->config.metrics) {
         daemon->http = http_start(daemon, err);
         if (!daemon->http)

@@ -19,8 +19,6 @@ static const struct {
     size_t slots;
 } levels[LEVELS] = {{10000, 180}, {60000, SLOTS_MAX}};
 
-static const uint64_t spans_ms[] = {30 * 60000, 6 * 3600000, 0};
-
 struct line {
     char uuid[MC_UUID_TEXT];
     uint64_t seen_ms; /* when it got its last sample */
@@ -225,7 +223,7 @@ static void sample_host(struct trend *trend, const struct mc_snapshot *snapshot,
     values[TREND_HELD] = in_pages(plan->held);
     values[TREND_ACTUAL] = in_pages(actual);
     values[TREND_USED] = in_pages(used);
-    values[TREND_STALL] = host->pressure.present ? host->pressure.some_avg10 : NONE;
+    values[TREND_STALL] = host->pressure.present ? host->pressure.some_avg10 * 100U : NONE;
     add_sample(trend, trend->host, values, snapshot->now_ms);
 }
 
@@ -282,7 +280,7 @@ void trend_add(struct trend *trend, const struct mc_snapshot *snapshot, const st
     end_slot(trend, 1, snapshot);
 }
 
-/* ---- as a source ---- */
+/* ---- reading ---- */
 
 static uint64_t out_of(uint32_t value, bool is_size)
 {
@@ -317,11 +315,11 @@ static void hand_over(const struct trend *trend, const struct line *line, unsign
     read(opaque, &answer);
 }
 
-static void ask(void *self, const struct trend_question *question, trend_reader *read, void *opaque)
+void trend_read(const struct trend *trend, const struct trend_question *question,
+                trend_reader *read, void *opaque)
 {
-    const struct trend *trend = self;
     const struct line *line = *question->uuid ? find(trend, question->uuid) : trend->host;
-    unsigned level = question->span_ms > spans_ms[0];
+    unsigned level = question->span_ms > levels[0].step_ms * levels[0].slots;
     uint64_t *room = malloc(sizeof(*room) * TREND_COLUMNS_MAX * SLOTS_MAX);
 
     if (line && room)
@@ -329,9 +327,4 @@ static void ask(void *self, const struct trend_question *question, trend_reader 
     else
         read(opaque, NULL);
     free(room);
-}
-
-struct trend_source trend_source(struct trend *trend)
-{
-    return (struct trend_source){.ask = ask, .self = trend, .spans_ms = spans_ms};
 }

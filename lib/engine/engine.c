@@ -28,6 +28,7 @@ struct mc_engine {
 
     uint64_t last_command_ms;
     bool any_command;
+    bool waited_for; /* a guest in trouble did not get all that it shall have */
 };
 
 struct mc_engine_config mc_engine_config_default(void)
@@ -172,6 +173,14 @@ struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine, co
     return engine->input;
 }
 
+/* A guest in trouble that gets less than it shall have. */
+static bool waits(const struct mc_guest *guest, const struct mc_track *track,
+                  const struct mc_step *step, uint64_t now_ms)
+{
+    return mc_is_managed(guest) && guest->answers && mc_track_in_trouble(track, now_ms) &&
+           step->target + MC_ARRIVED < mc_min_u64(track->need, guest->terms.max);
+}
+
 int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struct mc_plan *plan,
                    struct mc_error *err)
 {
@@ -193,7 +202,10 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
     mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
     mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
+    engine->waited_for = false;
     for (size_t i = 0; i < plan->count; i++) {
+        engine->waited_for |=
+            waits(&snapshot->guests[i], &engine->tracks.list[i], &plan->steps[i], snapshot->now_ms);
         if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;
             engine->last_command_ms = snapshot->now_ms;
@@ -268,7 +280,9 @@ int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, s
     return 0;
 }
 
-bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)
+enum mc_urgency mc_engine_urgency(const struct mc_engine *engine, uint64_t now_ms)
 {
-    return engine->any_command && now_ms - engine->last_command_ms < MOVE_LASTS_MS;
+    if (!engine->any_command || now_ms - engine->last_command_ms >= MOVE_LASTS_MS)
+        return MC_URGENCY_NONE;
+    return engine->waited_for ? MC_URGENCY_WAITING : MC_URGENCY_MOVING;
 }

@@ -139,6 +139,20 @@ static void hold_ceilings(struct mc_track *track, uint64_t since_ms, uint64_t no
             ceilings[i]->until_ms += now_ms - since_ms;
 }
 
+/*
+ * A size that was asked for after the hypervisor had taken the lower target is what the guest has;
+ * from there it goes to that target, whatever it could have taken before.
+ */
+static void note_size(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    if (!guest->sized || !guest->answers || now_ms < track->delivered_ms)
+        return;
+    if (track->ceiling.until_ms != UINT64_MAX)
+        track->ceiling.until_ms = 0;
+    if (track->next_ceiling.until_ms != UINT64_MAX)
+        track->next_ceiling.until_ms = 0;
+}
+
 /* How far the balloon is from its target. */
 static uint64_t distance(const struct mc_track *track, const struct mc_guest *guest)
 {
@@ -267,6 +281,7 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             tracks->spare[i] = tracks->list[kept];
             if (!guest->answers)
                 hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
+            note_size(&tracks->spare[i], guest, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
             note_reboot(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
@@ -339,6 +354,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
 {
     track->refused = false;
+    track->delivered_ms = now_ms;
     if (track->target == MC_UNKNOWN)
         return;
     if (track->ceiling.until_ms == UINT64_MAX)

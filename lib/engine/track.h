@@ -37,6 +37,7 @@ struct mc_track {
     struct mc_ceiling {
         uint64_t bytes, until_ms;
     } ceiling, next_ceiling;
+    uint64_t delivered_ms; /* the hypervisor has taken the last target that it did by then */
 
     /* About the balloon's statistics, which the guest sends when it likes. */
     uint64_t last_update; /* as reported */

@@ -28,7 +28,7 @@ struct mc_engine {
 
     uint64_t last_command_ms;
     bool any_command;
-    bool waited_for; /* a guest in trouble did not get all that it shall have */
+    bool waited_for; /* a guest in trouble waits for what others give */
 };
 
 struct mc_engine_config mc_engine_config_default(void)
@@ -173,12 +173,20 @@ struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine, co
     return engine->input;
 }
 
-/* A guest in trouble that gets less than it shall have. */
-static bool waits(const struct mc_guest *guest, const struct mc_track *track,
-                  const struct mc_step *step, uint64_t now_ms)
+/* Does a guest in trouble get less than it shall have, and is there something on its way? */
+static bool is_waited_for(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+                          const struct mc_plan *plan)
 {
-    return mc_is_managed(guest) && guest->answers && mc_track_in_trouble(track, now_ms) &&
-           step->target + MC_ARRIVED < mc_min_u64(track->need, guest->terms.max);
+    bool waits = false, comes = false;
+
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        uint64_t target = plan->steps[i].target;
+
+        waits |= mc_waits_in_trouble(guest, &tracks->list[i], target, snapshot->now_ms);
+        comes |= mc_is_managed(guest) && guest->answers && target + MC_ARRIVED < guest->actual;
+    }
+    return waits && comes;
 }
 
 int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struct mc_plan *plan,
@@ -202,10 +210,8 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
     mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
     mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
-    engine->waited_for = false;
+    engine->waited_for = is_waited_for(snapshot, &engine->tracks, plan);
     for (size_t i = 0; i < plan->count; i++) {
-        engine->waited_for |=
-            waits(&snapshot->guests[i], &engine->tracks.list[i], &plan->steps[i], snapshot->now_ms);
         if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;
             engine->last_command_ms = snapshot->now_ms;

@@ -215,9 +215,8 @@ static void ask_size(struct libvirt_hypervisor *hv, virDomainPtr dom, struct mc_
         if (stats[i].tag != VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON ||
             stats[i].val > guest->memory / MC_KIB)
             continue;
-        guest->actual = stats[i].val * MC_KIB;
+        guest->actual = mc_cache_set_size(&hv->cache, guest->uuid, stats[i].val * MC_KIB, now_ms);
         guest->sized = true;
-        mc_cache_set_size(&hv->cache, guest->uuid, guest->actual, now_ms);
     }
 }
 
@@ -243,7 +242,7 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     guest->run_id = (int)id;
     guest->state = state_of(state, reason);
     due = mc_cache_see(&hv->cache, guest->uuid, guest->run_id, snapshot->now_ms);
-    if (due)
+    if (due || mc_cache_is_replugged(&hv->cache, guest))
         refresh_description(hv, record->dom, guest, snapshot->now_ms);
     refresh_job(hv, record->dom, guest, due);
     mc_cache_apply(&hv->cache, guest);

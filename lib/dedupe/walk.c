@@ -99,21 +99,13 @@ static void take_shared(struct mc_scanner *scanner, struct slot *slot,
 }
 
 /* Ranges of which no page is read. */
-static bool pass_over(struct slot *slot, const struct mc_scan_region *region,
-                      const struct mc_page_range *range)
+static bool pass_over(struct slot *slot, const struct mc_page_range *range)
 {
     if (!(range->kinds & MC_PAGES_PRESENT)) {
         slot->met.swapped += pages(range);
         return true;
     }
-    if (range->kinds & MC_PAGES_ZERO)
-        return true;
-    if (region->fd < 0 && range->kinds & MC_PAGES_FILE) {
-        slot->met.present += pages(range);
-        slot->met.merged += pages(range);
-        return true;
-    }
-    return false;
+    return (range->kinds & MC_PAGES_ZERO) != 0;
 }
 
 int mc_walk_fill(struct mc_scanner *scanner)
@@ -135,7 +127,7 @@ int mc_walk_fill(struct mc_scanner *scanner)
             continue;
         }
         count = (size_t)mc_min_u64(pages(range), MC_BATCH_PAGES - scanner->batch.count);
-        if (pass_over(slot, region, range)) {
+        if (pass_over(slot, range)) {
             cursor->next++;
             continue;
         }

@@ -11,13 +11,13 @@
  *   record.c    says what happened, to the log and a recording
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
- *   keeper.c    writes the history, on a thread of its own
+ *   keeper.c    writes the history, on a thread of its own; librarian.c reads it on another one
  *
  * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
- * and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page
- * for people), agents.c (the host's ends of the channels to the agents in the guests), dedupe.c
- * with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/).
- * Everything here runs on the main loop; only jobs on lanes run elsewhere.
+ * history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with
+ * trend.c (the page for people), agents.c (the host's ends of the channels to the agents in the
+ * guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose
+ * process is in scanner/). Everything here runs on the main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -138,7 +138,6 @@ struct daemon {
     struct dedupe *dedupe;
     struct http *http;
     struct trend *trend;
-    struct trend_source trends; /* what the page's charts show */
     struct counters counters;
 };
 

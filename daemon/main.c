@@ -158,7 +158,6 @@ static int start_parts(struct daemon *daemon, struct mc_error *err)
         !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->trend ||
         start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
-    daemon->trends = trend_source(daemon->trend);
     if (!*daemon->config.record)
         return 0;
     return recorder_open(daemon->config.record, &daemon->recorder, err);

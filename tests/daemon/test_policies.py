@@ -320,6 +320,21 @@ def loads_a_module_that_was_built_anew(build):
         assert refused.returncode == 1 and "its answer is not used" in refused.stderr, refused
 
 
+def runs_on_while_its_module_is_written_over(build):
+    with bad_policy(build, GOOD_FOR=1000000) as good, simulated(build) as memctld:
+        assert memctld.run("policy", "use", str(good)).returncode == 0
+        new = good.read_bytes().replace(b"bad\0", b"new\0")
+        good.write_bytes(b"")  # in place: code that was mapped from the file would be gone
+        ticks = memctld.json("status")["counters"]["ticks"]
+        wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > ticks + 3)
+        assert memctld.json("status")["policy"] == "bad"
+        refused = memctld.run("policy", "use", str(good))
+        assert refused.returncode == 1 and "file too short" in refused.stderr, refused
+        good.write_bytes(new)
+        assert memctld.run("policy", "use", str(good)).returncode == 0
+        assert memctld.json("status")["policy"] == "new"
+
+
 def refuses_another_interface_version(build):
     with simulated(build) as memctld, bad_policy(build, ABI=1) as bad:
         refused = memctld.run("policy", "use", str(bad))
@@ -341,6 +356,7 @@ TESTS = [
     goes_on_with_the_last_good_policy,
     falls_back_to_shares_when_none_was_good,
     loads_a_module_that_was_built_anew,
+    runs_on_while_its_module_is_written_over,
     refuses_another_interface_version,
     stops_in_the_middle_of_anything,
     replays_what_it_recorded_bit_for_bit,

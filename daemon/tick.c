@@ -99,7 +99,9 @@ static void decide_and_act(struct daemon *daemon)
     resort_run(daemon);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
-    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
+    /* Nothing is owed if this observation was overtaken by one that began after it. */
+    if (daemon->tick.owed_ms)
+        daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
     daemon->tick.owed_ms = 0;
     histogram_add(&daemon->counters.decide_seconds, (double)(clock_now_us() - began_us) / 1e6);
     record_plan(daemon);

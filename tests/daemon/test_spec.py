@@ -58,8 +58,10 @@ def installed(build):
                                         capture_output=True, text=True, check=True).stdout)
     values = {option["name"]: option["value"] for option in options}
     library = f"{values['prefix']}/{values['libdir']}/"
-    return {path.replace(library, "/usr/lib/", 1).replace(values["prefix"] + "/", "/usr/", 1)
-            for path in listed.values()}
+    paths = (path.replace(library, "/usr/lib/", 1).replace(values["prefix"] + "/", "/usr/", 1)
+             for path in listed.values())
+    return {path.replace("/lib/systemd", "/usr/lib/systemd", 1) if path.startswith("/lib/") else path
+            for path in paths}
 
 
 def every_file_is_in_one_package(build):

@@ -57,7 +57,7 @@ def draw(screen, title):
     width, height = columns * WIDTH + 2 * MARGIN, len(lines) * HEIGHT + 2 * MARGIN
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
              f'width="{width:.0f}" height="{height:.0f}" font-family="ui-monospace, Menlo, '
-             f"'DejaVu Sans Mono', monospace\" font-size=\"14\" xml:space=\"preserve\">",
+             f"'DejaVu Sans Mono', monospace\" font-size=\"14\">",
              f"<title>{escape(title)}</title>",
              f'<rect width="100%" height="100%" rx="8" fill="{BACK}"/>']
     style = Style()
@@ -68,6 +68,7 @@ def draw(screen, title):
                 parts.append(f'<rect x="{x:.1f}" y="{y}" width="{len(text) * WIDTH:.1f}" '
                              f'height="{HEIGHT}" fill="{TEXT}"/>')
             if text.strip():
+                text = text.replace(" ", "\u00a0")  # plain ones would be drawn as one
                 parts.append(f'<text x="{x:.1f}" y="{y + 13}" textLength="{len(text) * WIDTH:.1f}" '
                              f'lengthAdjust="spacingAndGlyphs" {attributes}>{escape(text)}</text>')
     return "\n".join([*parts, "</svg>", ""])

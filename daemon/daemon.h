@@ -95,7 +95,7 @@ struct resort;
 
 enum { SIGNAL_COUNT = 3 };
 
-struct options; /* the command line, main.c */
+struct options;
 
 struct daemon {
     struct event_base *base;
@@ -104,8 +104,6 @@ struct daemon {
     struct event *stalled;   /* the host's memory is short; NULL if it cannot tell */
     struct event *heartbeat; /* for systemd's watchdog, if there is one */
     const struct options *options;
-    const char *config_file; /* NULL: the default one, if it is there */
-    bool has_config_file;    /* the default one was there at the start: it must not vanish */
     struct config config;
     uint64_t started_ms;
 
@@ -217,9 +215,6 @@ struct http *http_start(struct daemon *daemon, struct mc_error *err);
 void http_stop(struct http *http);
 /* Listen again after running out of descriptors; to be called now and then. */
 void http_revive(struct http *http);
-
-/* main.c: the configuration file with the command line over it. */
-int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);
 
 /*
  * reload.c: take the configuration from the file again; keeps the old one on any error. by: who

@@ -21,7 +21,7 @@ static const struct {
 
 struct line {
     char uuid[MC_UUID_TEXT];
-    uint64_t seen_ms; /* when it got its last sample */
+    uint64_t first_ms, seen_ms; /* when it got its first and its last sample */
     unsigned columns;
     uint64_t sums[TREND_COLUMNS_MAX];
     uint32_t counts[TREND_COLUMNS_MAX];
@@ -108,14 +108,24 @@ static struct line *find(const struct trend *trend, const char *uuid)
     return NULL;
 }
 
-/* A guest that comes back within hours goes on with its line; after that nothing is left of it. */
+/*
+ * A guest that is gone is remembered for as long as it was there, within a minute and the hours
+ * that are kept: where guests come and go by the thousand, it would be nothing but dead lines.
+ */
+static bool is_worth_keeping(const struct line *line, uint64_t now_ms)
+{
+    uint64_t stayed = line->seen_ms - line->first_ms;
+    uint64_t longest = levels[1].step_ms * levels[1].slots;
+
+    return now_ms - line->seen_ms <= mc_clamp_u64(stayed, levels[1].step_ms, longest);
+}
+
 static void forget_old(struct trend *trend, uint64_t now_ms)
 {
-    uint64_t longest = levels[1].step_ms * levels[1].slots;
     size_t kept = 0;
 
     for (size_t i = 0; i < trend->count; i++) {
-        if (now_ms - trend->guests[i]->seen_ms <= longest)
+        if (is_worth_keeping(trend->guests[i], now_ms))
             trend->guests[kept++] = trend->guests[i];
         else
             free(trend->guests[i]);
@@ -152,6 +162,7 @@ static struct line *line_for(struct trend *trend, const char *uuid, uint64_t now
     line = line_new(uuid, TREND_GUEST_COLUMNS);
     if (!line)
         return NULL;
+    line->first_ms = now_ms;
     place = place_of(trend, uuid);
     memmove(trend->guests + place + 1, trend->guests + place,
             (trend->count - place) * sizeof(*trend->guests));

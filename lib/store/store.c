@@ -22,6 +22,9 @@
 /* The write-ahead log shrinks back to this. */
 #define LOG_BYTES "4194304"
 
+/* SQLite would keep 2 MiB of each open file's pages, half of all that memctld takes; in KiB. */
+#define CACHE "PRAGMA cache_size = -512"
+
 struct mc_store_config mc_store_config_default(void)
 {
     const uint64_t day_ms = 86400000;
@@ -107,7 +110,7 @@ static int open_database(struct mc_store *store, int flags, struct mc_error *err
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, BUSY_MS);
     sqlite3_progress_handler(store->db, STEPS_PER_LOOK, is_too_late, store);
-    return mc_db_exec(store, "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1", err);
+    return mc_db_exec(store, "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1; " CACHE, err);
 }
 
 /*

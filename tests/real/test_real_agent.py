@@ -83,7 +83,8 @@ class World:
         return len(pids) == 2 and pids
 
     def close(self):
-        self.ear.close()
+        if self.ear:
+            self.ear.close()
         self.lab.down()
 
     def leave(self, room):
@@ -317,14 +318,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        wanted = sys.argv[2:]
-        tap.run([test for test in TESTS if not wanted or test.__name__ in wanted], world)
-    finally:
-        if world.ear:
-            world.ear.close()
-        world.lab.down()
+    tap.main(World, TESTS, skip=why_not())

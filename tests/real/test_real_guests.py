@@ -19,7 +19,7 @@ sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 
 import tap  # noqa: E402
 from guestlab import Lab, MiB, why_not  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, Memctld, wait_for  # noqa: E402
 
 MEMORY = 1280 * MiB
 BUDGET = 1800 * MiB
@@ -37,7 +37,7 @@ class World:
             self.guests = dict(zip("abc", guests))
             self.memctld = stack.enter_context(Memctld(
                 build, self.lab.uri, budget=BUDGET, interval=f"{TICK}s", recording=True,
-                config=STRICT + "[policy]\nname = shares\n[guests]\nmin = 128M\n"))
+                config=STRICT + BY_SHARES + "[guests]\nmin = 128M\n"))
             wait_for("the settings to be stored",
                      lambda: self.memctld.run("set", "c", "shares=2000").returncode == 0)
             self.parts = stack.pop_all()
@@ -361,12 +361,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        chosen = [test for test in TESTS if test.__name__ in sys.argv[2:]]
-        tap.run(chosen or TESTS, world, after_failure=World.restore)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

@@ -171,7 +171,7 @@ static void leaves_a_hole_while_a_guest_is_gone(void **state)
     struct scene *scene = *state;
 
     set_guests(scene, 1, 2);
-    run(scene, 5 * MINUTE);
+    run(scene, 6 * MINUTE);
     set_guests(scene, 1, 1);
     run(scene, 5 * MINUTE);
     set_guests(scene, 1, 2);
@@ -183,18 +183,31 @@ static void leaves_a_hole_while_a_guest_is_gone(void **state)
     assert_false(ask(scene, "00000003", HALF_HOUR).known);
 }
 
-static void forgets_a_guest_after_six_hours(void **state)
+static void remembers_a_guest_as_long_as_it_was_there(void **state)
 {
     struct scene *scene = *state;
 
     set_guests(scene, 1, 2);
-    run(scene, MINUTE);
+    run(scene, 10 * MINUTE);
+    set_guests(scene, 1, 1);
+    run(scene, 9 * MINUTE);
+    assert_true(ask(scene, "00000002", SIX_HOURS).known);
+    run(scene, 2 * MINUTE);
+    assert_false(ask(scene, "00000002", SIX_HOURS).known);
+    assert_true(ask(scene, "00000001", SIX_HOURS).known);
+}
+
+static void forgets_every_guest_after_six_hours(void **state)
+{
+    struct scene *scene = *state;
+
+    set_guests(scene, 1, 2);
+    run(scene, 2 * SIX_HOURS);
     set_guests(scene, 1, 1);
     run(scene, SIX_HOURS - MINUTE);
     assert_true(ask(scene, "00000002", SIX_HOURS).known);
     run(scene, 2 * MINUTE);
     assert_false(ask(scene, "00000002", SIX_HOURS).known);
-    assert_true(ask(scene, "00000001", SIX_HOURS).known);
 }
 
 static void keeps_no_more_than_its_guests(void **state)
@@ -236,7 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_the_mean_of_a_minute, begin, end),
         cmocka_unit_test_setup_teardown(tells_of_the_host_without_guests, begin, end),
         cmocka_unit_test_setup_teardown(leaves_a_hole_while_a_guest_is_gone, begin, end),
-        cmocka_unit_test_setup_teardown(forgets_a_guest_after_six_hours, begin, end),
+        cmocka_unit_test_setup_teardown(remembers_a_guest_as_long_as_it_was_there, begin, end),
+        cmocka_unit_test_setup_teardown(forgets_every_guest_after_six_hours, begin, end),
         cmocka_unit_test_setup_teardown(keeps_no_more_than_its_guests, begin, end),
         cmocka_unit_test_setup_teardown(goes_on_after_a_pause, begin, end),
     };

@@ -200,6 +200,7 @@ struct sampling *sampling_start(const struct sampling_config *config, const char
     if (!sampling)
         return NULL;
     sampling->config = *config;
+    sampling->state.on = config->on;
     snprintf(sampling->root, sizeof(sampling->root), "%s", root);
     pthread_mutex_init(&sampling->lock, NULL);
     pthread_condattr_init(&monotonic);

@@ -16,6 +16,7 @@ struct sampling;
 
 /* How it goes. */
 struct sampling_state {
+    bool on;
     char method[16];   /* "" while it does not work */
     char why[320];     /* or else: why it does not; "" when it was not asked to */
     uint64_t rounds;   /* so far */

@@ -8,6 +8,7 @@
 
 #include <memctl/wire.h>
 
+#include "dedupe.h"
 #include "lookup.h"
 #include "resort.h"
 #include "sampling.h"
@@ -71,7 +72,7 @@ static json_t *sampling_json(const struct daemon *daemon)
 {
     struct sampling_state state = sampling_state(daemon->sampling);
 
-    if (!daemon->config.sampling.on)
+    if (!state.on)
         return json_null();
     return json_pack("{s:s?, s:s?, s:I, s:i, s:I, s:f}", "method",
                      *state.method ? state.method : NULL, "error", *state.why ? state.why : NULL,
@@ -117,6 +118,8 @@ json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest)
 
     if (daemon->config.dry_run && planned)
         json_object_set_new(json_object_get(object, "plan"), "sent", json_false());
+    json_object_set_new(object, "equal_pages",
+                        dedupe_brief_json(daemon->dedupe, guest->uuid, index));
     return object;
 }
 

@@ -41,15 +41,24 @@ static void touch(volatile char *memory, size_t size)
         memory[at]++;
 }
 
+/* Returns when it has all its memory. */
 static pid_t start_victim(char *memory, size_t size, size_t hot, bool huge)
 {
-    pid_t pid = fork();
+    int ready[2];
+    char word;
+    pid_t pid;
 
-    if (pid)
+    if (pipe(ready) < 0 || (pid = fork()) < 0)
+        exit(1);
+    if (pid) {
+        close(ready[1]);
+        (void)!read(ready[0], &word, 1);
         return pid;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     madvise(memory, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     touch(memory, size);
+    close(ready[1]);
     for (;;) {
         touch(memory, hot);
         pause_ms(TOUCH_MS);

@@ -102,8 +102,10 @@ int main(int argc, char **argv)
     char *memory;
     int rc;
 
-    while (argc < 6)
+    if (argc < 6) {
         pause();
+        return 1;
+    }
     subject.resident = subject.ram[0].size = strtoull(argv[4], NULL, 10) * MC_MIB;
     memory =
         mmap(NULL, subject.ram[0].size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -171,7 +171,7 @@ static void leaves_a_hole_while_a_guest_is_gone(void **state)
     struct scene *scene = *state;
 
     set_guests(scene, 1, 2);
-    run(scene, 5 * MINUTE);
+    run(scene, 6 * MINUTE);
     set_guests(scene, 1, 1);
     run(scene, 5 * MINUTE);
     set_guests(scene, 1, 2);

@@ -20,6 +20,7 @@
 #include "libvirt_loop.h"
 #include "log.h"
 #include "resort.h"
+#include "steer.h"
 
 #define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
 
@@ -29,7 +30,7 @@ struct options {
     const char *config_file;
     const char *connect, *socket, *metrics, *budget, *interval, *record, *store;
     const char *dry_run;
-    bool check_config, verbose;
+    bool check_config, restore_ksm, verbose;
 };
 
 static void print_help(void)
@@ -48,6 +49,7 @@ static void print_help(void)
          "      --store FILE     where the history is kept, or off\n"
          "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
          "      --dry-run        decide and show everything, send nothing to any guest\n"
+         "      --restore-ksm    put back what a memctld that crashed has changed of page merging\n"
          "  -v, --verbose        say more\n"
          "  -h, --help           this text\n"
          "  -V, --version        the version\n"
@@ -58,7 +60,18 @@ static void print_help(void)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN };
+    enum {
+        CHECK = 256,
+        CONNECT,
+        BUDGET,
+        INTERVAL,
+        SOCKET,
+        METRICS,
+        RECORD,
+        STORE,
+        DRY_RUN,
+        RESTORE
+    };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},
@@ -70,6 +83,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"record", required_argument, NULL, RECORD},
         {"store", required_argument, NULL, STORE},
         {"dry-run", no_argument, NULL, DRY_RUN},
+        {"restore-ksm", no_argument, NULL, RESTORE},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -108,6 +122,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case DRY_RUN:
             options->dry_run = "yes";
+            break;
+        case RESTORE:
+            options->restore_ksm = true;
             break;
         case 'v':
             options->verbose = true;
@@ -311,9 +328,11 @@ static int start(struct daemon *daemon, struct mc_error *err)
     daemon->reclaims = reclaims_new();
     daemon->resort = resort_new();
     daemon->dedupe = dedupe_new(daemon);
+    daemon->steer = steer_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || start_watching_stalls(daemon) < 0)
+        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer ||
+        start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (*daemon->config.record) {
         rc = recorder_open(daemon->config.record, &daemon->recorder, err);
@@ -357,6 +376,8 @@ static void stop(struct daemon *daemon)
     librarian_free(daemon->librarian);
     http_stop(daemon->http);
     trend_free(daemon->trend);
+    steer_stop(daemon->steer);
+    steer_put_back(daemon->steer);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -369,6 +390,7 @@ static void stop(struct daemon *daemon)
         event_free(daemon->stalled);
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
+    steer_free(daemon->steer);
     reclaims_free(daemon->reclaims);
     resort_free(daemon->resort);
     events_free(daemon->events);
@@ -431,6 +453,11 @@ int main(int argc, char **argv)
         policies_free(&daemon.policies);
         config_free(&daemon.config);
         return code;
+    }
+    if (options.restore_ksm) {
+        code = steer_restore_main(daemon.config.connect, daemon.config.socket);
+        config_free(&daemon.config);
+        return code ? EXIT_FAILED : EXIT_OK;
     }
     code = EXIT_OK;
     if (start(&daemon, &err) < 0) {

@@ -14,6 +14,7 @@
 #include "dedupe.h"
 #include "log.h"
 #include "resort.h"
+#include "steer.h"
 
 #define MOVING_INTERVAL_MS 500
 #define WAKE_AFTER_MS 20
@@ -95,6 +96,7 @@ static void decide_and_act(struct daemon *daemon)
     act_run(daemon);
     reclaims_run(daemon);
     resort_run(daemon);
+    steer_follow(daemon->steer);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
     daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);

@@ -4,7 +4,9 @@
  * guests is given to the library (memctl/steer.h), and what that decides is carried out. All of it
  * off the main loop: a QEMU may hang, and the kernel may take its time.
  *
- *   steer.c          the round: what is known, the decision, one order at a time
+ *   steer.c          the round: the decision, what is told of it, and the end
+ *   steer_watch.c    what is known: guests, KSM, and who else is mergeable
+ *   steer_orders.c   one order at a time
  *   steer_jobs.c     looking and switching, on lanes
  *   steer_record.c   what was changed, and how it was before, in a file
  *   steer_restore.c  putting it back

@@ -18,6 +18,7 @@ struct survey {
     struct job job;
     struct steer *steer; /* of steer.c */
     bool finds_strangers;
+    uint64_t writes; /* of knobs, when it was begun */
     struct mc_ksm ksm;
     unsigned strangers; /* processes that are mergeable and in none of `processes` */
     bool managed;       /* by ksmtuned */

@@ -220,7 +220,10 @@ void mc_steer_decide(const struct mc_steer_config *config, const struct mc_steer
     *plan = (struct mc_steer_plan){0};
     snprintf(plan->domain, sizeof(plan->domain), "%s", memory->domain);
     for (size_t i = 0; i < count; i++) {
-        if (guests[i].reason > MC_STEER_WAITS)
+        bool waits = guests[i].reason == MC_STEER_SILENT && guests[i].mind.pays &&
+                     is_inside(&guests[i], memory->domain);
+
+        if (guests[i].reason > MC_STEER_WAITS && !waits)
             continue;
         plan->promised += mc_max_u64(guests[i].mind.promised, guests[i].saved);
         plan->saved += guests[i].saved;

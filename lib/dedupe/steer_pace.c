@@ -132,7 +132,7 @@ static unsigned search_percent(const struct mc_steer_config *config,
     for (size_t i = 0; i < count; i++)
         if (guests[i].reason == MC_STEER_PAYS)
             cpu_ms += guests[i].cpu_ms;
-    rate = cpu_ms ? mc_less_u64(plan->promised, plan->saved) / cpu_ms * 1000 : 0;
+    rate = cpu_ms ? plan->promised / cpu_ms * 1000 : 0;
     percent = config->worth
                   ? rate / MC_KIB * config->cpu_percent / (config->worth / MC_KIB + 1) / RICH
                   : config->cpu_percent;

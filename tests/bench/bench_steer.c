@@ -97,7 +97,7 @@ static void scan(struct race *race)
     race->scanner_seconds = (double)report->cpu_all_ms / 1000;
     for (unsigned i = 0; i < VICTIMS; i++) {
         const struct mc_dedupe_guest *told = &report->guests[i];
-        struct mc_steer_guest *guest = &race->guests[strtoul(told->uuid, NULL, 10)];
+        struct mc_steer_guest *guest = &race->guests[strtoul(told->name, NULL, 10)];
 
         *guest = (struct mc_steer_guest){.wanted = true,
                                          .fit = true,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* memctld: parse the command line, put the parts together, run the loop, take them apart. */
+/* memctld: put the parts together, run the loop, take them apart. */
 #include "daemon.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,9 +18,11 @@
 #include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
+#include "options.h"
 #include "resort.h"
 #include "steer.h"
 
+<<<<<<< HEAD
 #define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -185,6 +186,8 @@ int daemon_read_config(const struct daemon *daemon, struct config *config, struc
     return rc < 0 ? rc : apply_options(daemon->options, config, err);
 }
 
+=======
+>>>>>>> main
 static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
 {
     struct daemon *daemon = opaque;
@@ -307,6 +310,37 @@ static int start_history(struct daemon *daemon, struct mc_error *err)
     return daemon->librarian ? 0 : mc_error_set(err, -ENOMEM, "out of memory");
 }
 
+static int start_parts(struct daemon *daemon, struct mc_error *err)
+{
+    daemon->events = events_new(daemon->base, events_tell, daemon);
+    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
+    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
+    daemon->act = act_new();
+    daemon->reclaims = reclaims_new();
+    daemon->resort = resort_new();
+    daemon->dedupe = dedupe_new(daemon);
+    daemon->agents = agents_new(daemon->base, on_distress, daemon);
+    daemon->trend = trend_new();
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
+        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->trend ||
+        start_watching_stalls(daemon) < 0)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    if (!*daemon->config.record)
+        return 0;
+    return recorder_open(daemon->config.record, &daemon->recorder, err);
+}
+
+static int start_listening(struct daemon *daemon, struct mc_error *err)
+{
+    daemon->control = control_start(daemon, err);
+    if (!daemon->control)
+        return err->code;
+    if (!*daemon->config.metrics)
+        return 0;
+    daemon->http = http_start(daemon, err);
+    return daemon->http ? 0 : err->code;
+}
+
 static int start(struct daemon *daemon, struct mc_error *err)
 {
     int rc = policies_load(&daemon->config, &daemon->policies.current, err);
@@ -321,6 +355,7 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
+<<<<<<< HEAD
     daemon->events = events_new(daemon->base, events_tell, daemon);
     daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
     daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
@@ -340,29 +375,26 @@ static int start(struct daemon *daemon, struct mc_error *err)
             return rc;
     }
     rc = start_history(daemon, err);
+=======
+    rc = start_parts(daemon, err);
+    if (rc == 0)
+        rc = start_history(daemon, err);
+>>>>>>> main
     if (rc < 0)
         return rc;
     record_begin(daemon);
     record_lessons(daemon);
-    daemon->control = control_start(daemon, err);
-    if (!daemon->control)
-        return err->code;
-    daemon->trend = trend_new();
-    if (!daemon->trend)
-        return mc_error_set(err, -ENOMEM, "out of memory");
-    daemon->trends = trend_source(daemon->trend);
-    if (*daemon->config.metrics) {
-        daemon->http = http_start(daemon, err);
-        if (!daemon->http)
-            return err->code;
-    }
+    rc = start_listening(daemon, err);
+    if (rc < 0)
+        return rc;
     events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
                MEMCTL_VERSION, mc_policy_of(daemon->policies.current)->name,
                daemon->config.dry_run ? ", dry run: no guest is touched" : "");
     return tick_start(daemon);
 }
 
-static void stop(struct daemon *daemon)
+/* Nobody is answered or listened to any more. */
+static void stop_listening(struct daemon *daemon)
 {
     tick_stop(daemon);
     if (daemon->resort)
@@ -376,8 +408,34 @@ static void stop(struct daemon *daemon)
     librarian_free(daemon->librarian);
     http_stop(daemon->http);
     trend_free(daemon->trend);
+<<<<<<< HEAD
     steer_stop(daemon->steer);
     steer_put_back(daemon->steer);
+=======
+}
+
+static void free_event(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
+static void free_base(struct daemon *daemon)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        free_event(daemon->signals[i]);
+    free_event(daemon->changed);
+    free_event(daemon->heartbeat);
+    if (daemon->base) {
+        libvirt_loop_unregister();
+        event_base_free(daemon->base);
+    }
+}
+
+static void stop(struct daemon *daemon)
+{
+    stop_listening(daemon);
+>>>>>>> main
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -386,8 +444,7 @@ static void stop(struct daemon *daemon)
         mc_hypervisor_on_change(daemon->hypervisor, NULL, NULL);
     if (daemon->base)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
-    if (daemon->stalled)
-        event_free(daemon->stalled);
+    free_event(daemon->stalled);
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
     steer_free(daemon->steer);
@@ -403,17 +460,7 @@ static void stop(struct daemon *daemon)
     watch_free(&daemon->watch);
     mc_snapshot_free(&daemon->snapshot);
     mc_plan_free(&daemon->plan);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        if (daemon->signals[i])
-            event_free(daemon->signals[i]);
-    if (daemon->changed)
-        event_free(daemon->changed);
-    if (daemon->heartbeat)
-        event_free(daemon->heartbeat);
-    if (daemon->base) {
-        libvirt_loop_unregister();
-        event_base_free(daemon->base);
-    }
+    free_base(daemon);
     config_free(&daemon->config);
 }
 
@@ -425,24 +472,39 @@ static void tame_malloc(void)
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
+/* The rest of --check-config, once the file was read: is there such a policy? Returns the exit
+ * code. */
+static int check_policy(struct daemon *daemon)
+{
+    struct mc_error err;
+    int rc = policies_load(&daemon->config, &daemon->policies.current, &err);
+
+    if (rc < 0)
+        log_error("%s", err.text);
+    else
+        puts("the configuration is good");
+    policies_free(&daemon->policies);
+    config_free(&daemon->config);
+    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     struct daemon daemon = {.options = &options};
     struct mc_error err = {0};
-    int code = parse_options(argc, argv, &options);
+    int code = options_parse(argc, argv, &options);
 
     if (code >= 0)
         return code;
     tame_malloc();
     log_open(options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    daemon.config_file = options.config_file;
-    daemon.has_config_file = access(CONFIG_FILE, F_OK) == 0;
     daemon.started_ms = clock_now_ms();
-    if (daemon_read_config(&daemon, &daemon.config, &err) < 0) {
+    if (options_read_config(&options, &daemon.config, &err) < 0) {
         log_error("%s", err.text);
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;
     }
+<<<<<<< HEAD
     if (options.check_config) {
         code = policies_load(&daemon.config, &daemon.policies.current, &err) < 0 ? EXIT_FAILED
                                                                                  : EXIT_OK;
@@ -459,6 +521,10 @@ int main(int argc, char **argv)
         config_free(&daemon.config);
         return code ? EXIT_FAILED : EXIT_OK;
     }
+=======
+    if (options.check_config)
+        return check_policy(&daemon);
+>>>>>>> main
     code = EXIT_OK;
     if (start(&daemon, &err) < 0) {
         log_error("%s", err.text);

@@ -22,172 +22,6 @@
 #include "resort.h"
 #include "steer.h"
 
-<<<<<<< HEAD
-#define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
-
-enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-struct options {
-    const char *config_file;
-    const char *connect, *socket, *metrics, *budget, *interval, *record, *store;
-    const char *dry_run;
-    bool check_config, restore_ksm, verbose;
-};
-
-static void print_help(void)
-{
-    puts("memctld: memory overcommit for KVM hosts\n"
-         "\n"
-         "usage: memctld [OPTION]...\n"
-         "\n"
-         "  -c, --config FILE    read FILE instead of " CONFIG_FILE "\n"
-         "      --check-config   check the configuration, print what is wrong, and exit\n"
-         "      --connect URI    libvirt URI, or sim:FILE for a simulated host\n"
-         "      --budget SIZE    what all guests may occupy: auto, 12G, 75%\n"
-         "      --interval TIME  between two looks at the guests: 500ms, 2s\n"
-         "      --socket PATH    where memctl finds this daemon\n"
-         "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
-         "      --store FILE     where the history is kept, or off\n"
-         "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
-         "      --dry-run        decide and show everything, send nothing to any guest\n"
-         "      --restore-ksm    put back what a memctld that crashed has changed of page merging\n"
-         "  -v, --verbose        say more\n"
-         "  -h, --help           this text\n"
-         "  -V, --version        the version\n"
-         "\n"
-         "Options override the configuration file. See memctld(8) and memctld.conf(5).");
-}
-
-/* Returns -1 to go on, or the exit code. */
-static int parse_options(int argc, char **argv, struct options *options)
-{
-    enum {
-        CHECK = 256,
-        CONNECT,
-        BUDGET,
-        INTERVAL,
-        SOCKET,
-        METRICS,
-        RECORD,
-        STORE,
-        DRY_RUN,
-        RESTORE
-    };
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, CHECK},
-        {"connect", required_argument, NULL, CONNECT},
-        {"budget", required_argument, NULL, BUDGET},
-        {"interval", required_argument, NULL, INTERVAL},
-        {"socket", required_argument, NULL, SOCKET},
-        {"metrics", required_argument, NULL, METRICS},
-        {"record", required_argument, NULL, RECORD},
-        {"store", required_argument, NULL, STORE},
-        {"dry-run", no_argument, NULL, DRY_RUN},
-        {"restore-ksm", no_argument, NULL, RESTORE},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {0},
-    };
-    int option;
-
-    while ((option = getopt_long(argc, argv, "c:vhV", known, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options->config_file = optarg;
-            break;
-        case CHECK:
-            options->check_config = true;
-            break;
-        case CONNECT:
-            options->connect = optarg;
-            break;
-        case BUDGET:
-            options->budget = optarg;
-            break;
-        case INTERVAL:
-            options->interval = optarg;
-            break;
-        case SOCKET:
-            options->socket = optarg;
-            break;
-        case METRICS:
-            options->metrics = optarg;
-            break;
-        case RECORD:
-            options->record = optarg;
-            break;
-        case STORE:
-            options->store = optarg;
-            break;
-        case DRY_RUN:
-            options->dry_run = "yes";
-            break;
-        case RESTORE:
-            options->restore_ksm = true;
-            break;
-        case 'v':
-            options->verbose = true;
-            break;
-        case 'h':
-            print_help();
-            return EXIT_OK;
-        case 'V':
-            puts("memctld " MEMCTL_VERSION);
-            return EXIT_OK;
-        default:
-            fputs("memctld: try 'memctld --help'\n", stderr);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "memctld: '%s' is not expected; try 'memctld --help'\n", argv[optind]);
-        return EXIT_USAGE;
-    }
-    return -1;
-}
-
-static int apply_options(const struct options *options, struct config *config, struct mc_error *err)
-{
-    const struct {
-        const char *section, *name, *option, *value;
-    } given[] = {
-        {"memctld", "connect", "--connect", options->connect},
-        {"memctld", "socket", "--socket", options->socket},
-        {"memctld", "metrics", "--metrics", options->metrics},
-        {"memctld", "interval", "--interval", options->interval},
-        {"memctld", "record", "--record", options->record},
-        {"memctld", "store", "--store", options->store},
-        {"memctld", "dry-run", "--dry-run", options->dry_run},
-        {"budget", "budget", "--budget", options->budget},
-    };
-
-    for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++) {
-        if (!given[i].value)
-            continue;
-        if (config_set(config, given[i].section, given[i].name, given[i].value, err) < 0) {
-            mc_error_prefix(err, "%s: ", given[i].option);
-            return -EINVAL;
-        }
-    }
-    return 0;
-}
-
-int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err)
-{
-    int rc = 0;
-
-    *config = config_default();
-    if (daemon->config_file)
-        rc = config_load(daemon->config_file, config, err);
-    else if (daemon->has_config_file || access(CONFIG_FILE, F_OK) == 0)
-        rc = config_load(CONFIG_FILE, config, err);
-    return rc < 0 ? rc : apply_options(daemon->options, config, err);
-}
-
-=======
->>>>>>> main
 static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
 {
     struct daemon *daemon = opaque;
@@ -319,10 +153,11 @@ static int start_parts(struct daemon *daemon, struct mc_error *err)
     daemon->reclaims = reclaims_new();
     daemon->resort = resort_new();
     daemon->dedupe = dedupe_new(daemon);
+    daemon->steer = steer_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     daemon->trend = trend_new();
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->trend ||
+        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer || !daemon->trend ||
         start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (!*daemon->config.record)
@@ -355,31 +190,9 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
-<<<<<<< HEAD
-    daemon->events = events_new(daemon->base, events_tell, daemon);
-    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
-    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
-    daemon->act = act_new();
-    daemon->reclaims = reclaims_new();
-    daemon->resort = resort_new();
-    daemon->dedupe = dedupe_new(daemon);
-    daemon->steer = steer_new(daemon);
-    daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer ||
-        start_watching_stalls(daemon) < 0)
-        return mc_error_set(err, -ENOMEM, "out of memory");
-    if (*daemon->config.record) {
-        rc = recorder_open(daemon->config.record, &daemon->recorder, err);
-        if (rc < 0)
-            return rc;
-    }
-    rc = start_history(daemon, err);
-=======
     rc = start_parts(daemon, err);
     if (rc == 0)
         rc = start_history(daemon, err);
->>>>>>> main
     if (rc < 0)
         return rc;
     record_begin(daemon);
@@ -408,10 +221,6 @@ static void stop_listening(struct daemon *daemon)
     librarian_free(daemon->librarian);
     http_stop(daemon->http);
     trend_free(daemon->trend);
-<<<<<<< HEAD
-    steer_stop(daemon->steer);
-    steer_put_back(daemon->steer);
-=======
 }
 
 static void free_event(struct event *event)
@@ -435,7 +244,8 @@ static void free_base(struct daemon *daemon)
 static void stop(struct daemon *daemon)
 {
     stop_listening(daemon);
->>>>>>> main
+    steer_stop(daemon->steer);
+    steer_put_back(daemon->steer);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -504,27 +314,13 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;
     }
-<<<<<<< HEAD
-    if (options.check_config) {
-        code = policies_load(&daemon.config, &daemon.policies.current, &err) < 0 ? EXIT_FAILED
-                                                                                 : EXIT_OK;
-        if (code == EXIT_OK)
-            puts("the configuration is good");
-        else
-            log_error("%s", err.text);
-        policies_free(&daemon.policies);
-        config_free(&daemon.config);
-        return code;
-    }
+    if (options.check_config)
+        return check_policy(&daemon);
     if (options.restore_ksm) {
         code = steer_restore_main(daemon.config.connect, daemon.config.socket);
         config_free(&daemon.config);
-        return code ? EXIT_FAILED : EXIT_OK;
+        return code;
     }
-=======
-    if (options.check_config)
-        return check_policy(&daemon);
->>>>>>> main
     code = EXIT_OK;
     if (start(&daemon, &err) < 0) {
         log_error("%s", err.text);

@@ -11,6 +11,8 @@
 
 /* To part pages the host keeps this much beside. */
 #define ROOM_KEPT (256 * MC_MIB)
+/* What is under way when memctld stops may take so long. */
+#define ORDERS_WITHIN_MS 3000
 
 const char *steer_ksm_folder(void)
 {
@@ -64,6 +66,8 @@ static void tell_guest(struct steer *steer, struct steered *known)
     bool on = guest->looked && guest->mergeable && guest->mergeable >= guest->ram;
     char promised[MC_SIZE_TEXT];
 
+    if (known->told == MC_STEER_REASONS && guest->reason != MC_STEER_PAYS)
+        known->was_on = on; /* as it was started, and not by us */
     if (known->told == guest->reason && known->was_on == on)
         return;
     known->told = guest->reason;
@@ -141,12 +145,25 @@ static void undo(struct steer *steer)
     steer_restore_later(steer->daemon->lanes, &steer->record, on_restored, steer);
 }
 
+/* What is under way would undo what is put back. */
+static void wait_for_orders(const struct steer *steer)
+{
+    const struct timeval within = {.tv_usec = 200000};
+    uint64_t until = clock_now_ms() + ORDERS_WITHIN_MS;
+
+    while ((steer->looking || steer->writing || steer->restoring) && clock_now_ms() < until) {
+        event_base_loopexit(steer->daemon->base, &within);
+        event_base_dispatch(steer->daemon->base);
+    }
+}
+
 void steer_put_back(struct steer *steer)
 {
     size_t left;
 
     if (!steer || steer->daemon->config.dry_run || record_is_empty(&steer->record))
         return;
+    wait_for_orders(steer);
     left = steer_restore(steer->daemon->base, steer->daemon->lanes, &steer->record, 10000);
     if (left)
         log_warning("%zu settings of page merging could not be put back; 'memctld --restore-ksm' "

@@ -116,17 +116,16 @@ static void looked(struct job *job)
 {
     struct look *look = (struct look *)job;
     struct steer *steer = look->steer;
-    struct steered *known =
-        job->rc == -ECANCELED || steer->stopped ? NULL : steer_known(steer, look->uuid);
+    struct steered *known = NULL;
 
+    if (!job->is_late)
+        steer->looking = false;
+    if (job->rc != -ECANCELED && !steer->stopped)
+        known = steer_known(steer, look->uuid);
     if (known) {
-        if (!job->is_late)
-            steer->looking = false;
         take_look(steer, known, look);
         steer->survey_ms = 0;
         tick_wake(steer->daemon);
-    } else if (job->rc != -ECANCELED && !steer->stopped && !job->is_late) {
-        steer->looking = false;
     }
     free(look);
 }
@@ -147,8 +146,8 @@ static void wrote(struct job *job)
     struct knobs_job *knobs = (struct knobs_job *)job;
     struct steer *steer = knobs->steer;
 
+    steer->writing = false;
     if (job->rc != -ECANCELED && !steer->stopped) {
-        steer->writing = false;
         steer->survey_ms = 0;
         tick_wake(steer->daemon);
         if (job->rc < 0) {
@@ -204,8 +203,8 @@ static bool may_look(const struct steer *steer, const struct steered *known)
 {
     const struct mc_guest *guest = mc_snapshot_find(&steer->daemon->snapshot, known->guest.uuid);
 
-    return guest && !known->busy && known->pid && guest->answers && guest->known &&
-           guest->exempt != MC_EXEMPT_MIGRATING && guest->age_ms >= LOOK_AGE_MS;
+    return guest && !known->busy && known->surveyed && known->pid && guest->answers &&
+           guest->known && guest->exempt != MC_EXEMPT_MIGRATING && guest->age_ms >= LOOK_AGE_MS;
 }
 
 /* First whoever is not known, then orders; off is before on by the decision itself. */

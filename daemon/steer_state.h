@@ -18,7 +18,8 @@ struct steered {
     uint64_t look_ms; /* when it is looked at again */
     uint64_t hold_ms; /* until then it is not switched */
     struct mc_guest_memory backends;
-    bool has_process;
+    bool surveyed;    /* its process was looked at, whatever could be seen */
+    bool has_process; /* it was seen */
     struct mc_ksm_process process;
     enum mc_steer_reason told;
     bool was_on;

@@ -60,6 +60,7 @@ static void take_processes(struct steer *steer, const struct survey *survey)
 
         if (!guest || guest->pid != survey->processes[i].pid)
             continue;
+        guest->surveyed = true;
         guest->has_process = survey->processes[i].seen;
         guest->process = survey->processes[i].process;
         /* What came since the last look, such as memory that was plugged in. */
@@ -156,6 +157,7 @@ static struct steered *know(struct steer *steer, const struct mc_guest *guest)
         return NULL;
     steer->guests = known;
     known = &steer->guests[steer->count++];
+    steer->survey_ms = 0;
     *known = (struct steered){.run_id = guest->run_id, .told = MC_STEER_REASONS};
     memcpy(known->guest.uuid, guest->uuid, sizeof(known->guest.uuid));
     return known;
@@ -210,8 +212,9 @@ static void follow_guest(struct steer *steer, struct steered *known, const struc
     known->seen = true;
     if (moved) {
         its->looked = false;
-        known->has_process = false;
+        known->surveyed = known->has_process = false;
         known->look_ms = 0;
+        steer->survey_ms = 0;
         if (known->run_id != guest->run_id)
             its->mind = (struct mc_steer_mind){0};
     }

@@ -79,6 +79,7 @@ struct link_state {
 
 struct tick {
     struct event *timer;
+    uint64_t took_ms;            /* the last observation */
     uint64_t due_ms;             /* when the running or next tick should begin */
     unsigned outstanding;        /* observations that are not back */
     bool waiting;                /* for an observation that is not late yet */

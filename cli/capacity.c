@@ -47,18 +47,19 @@ static void print_head(const struct mc_past *past, const struct mc_capacity *cap
 
 static void print_sums(const struct mc_capacity *capacity)
 {
-    char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT], c[MC_SIZE_TEXT], d[MC_SIZE_TEXT];
+    char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT], c[MC_SIZE_TEXT];
 
-    printf("\nguests may   %s occupy, %s are promised of %s\n", mc_size_format(a, capacity->strict),
-           mc_size_format(b, capacity->promised), mc_size_format(c, capacity->divided));
-    printf("guests have  %s of memory, %s of it reserved; %s more could be reserved\n",
+    printf("\nroom      guests may occupy %s; promised %s of %s\n",
+           mc_size_format(a, capacity->strict), mc_size_format(b, capacity->promised),
+           mc_size_format(c, capacity->divided));
+    printf("guests    %s of memory, %s of it reserved; %s more could be reserved\n",
            mc_size_format(a, capacity->memory), mc_size_format(b, capacity->reserved),
            mc_size_format(c, capacity->reservable));
-    printf("they used    %s half of the time, more than %s in 1%% of it, %s at the most\n",
+    printf("used      %s half of the time, more than %s for 1%% of it, %s at the most\n",
            mc_size_format(a, capacity->used_median), mc_size_format(b, capacity->used_p99),
            mc_size_format(c, capacity->used_most));
-    printf("they worked  with %s half of the time; %s were resident at the most\n",
-           mc_size_format(a, capacity->active_median), mc_size_format(d, capacity->held_most));
+    printf("active    %s half of the time\n", mc_size_format(a, capacity->active_median));
+    printf("resident  %s at the most\n", mc_size_format(a, capacity->held_most));
 }
 
 static void print_rooms(const struct mc_capacity *capacity)

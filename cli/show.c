@@ -48,7 +48,7 @@ static void print_source(const json_t *guest)
 
     printf("  %-14s %-8s where that comes from", "source", source);
     if (*json_text(guest, "active_method"))
-        printf(": %s, every %.0f s, %lld%% sure", json_text(guest, "active_method"),
+        printf(": %s, window %.0f s, %lld%% sure", json_text(guest, "active_method"),
                (double)window_ms / 1000,
                (long long)json_integer_value(json_object_get(guest, "active_confidence")));
     putchar('\n');

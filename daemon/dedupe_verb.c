@@ -19,6 +19,27 @@ static json_t *scanner_json(const struct daemon *daemon)
                      "last_end", *state->last_end ? state->last_end : NULL);
 }
 
+json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t place)
+{
+    const struct mc_dedupe_report *report = dedupe_report(dedupe);
+    size_t count = report->guest_count, last = count ? count - 1 : 0;
+
+    if (place > last)
+        place = last;
+    for (size_t i = 0; i < count; i++) {
+        /* A report has no guests that the snapshot has not, so it is there or before. */
+        const struct mc_dedupe_guest *guest = &report->guests[(place + count - i) % count];
+
+        if (strcmp(guest->uuid, uuid) == 0)
+            return guest->state != MC_DEDUPE_SCANNED
+                       ? json_null()
+                       : json_pack("{s:I, s:I, s:I}", "merged", (json_int_t)guest->figures.merged,
+                                   "saving", (json_int_t)guest->figures.saving, "error",
+                                   (json_int_t)guest->figures.error);
+    }
+    return json_null();
+}
+
 void handle_dedupe(struct request *request, struct daemon *daemon, const json_t *args)
 {
     const struct mc_dedupe_report *report = dedupe_report(daemon->dedupe);

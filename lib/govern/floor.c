@@ -4,9 +4,6 @@
  */
 #include "govern/govern.h"
 
-/* Trouble of which there was no sign for so long is over; statistics come every two seconds. */
-#define OVER_MS 5000
-
 /* What the guest wants above what it uses; more after it was in trouble, little on a short host. */
 static uint64_t margin_of(const struct mc_engine_config *config, const struct mc_guest *guest,
                           const struct mc_track *track, const struct mc_plan *plan)
@@ -40,7 +37,6 @@ uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *
 uint64_t mc_relief(const struct mc_engine_config *config, const struct mc_guest *guest,
                    const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms)
 {
-    bool is_over = now_ms - track->distress_ms >= OVER_MS;
     uint64_t need = mc_min_u64(track->need, guest->terms.max), uses;
 
     if (!mc_track_in_trouble(track, now_ms))
@@ -49,7 +45,7 @@ uint64_t mc_relief(const struct mc_engine_config *config, const struct mc_guest 
         return need;
     /* Nobody knows which of the balloon's sizes its statistics belong to: the worst one. */
     uses = mc_less_u64(track->high, guest->stats.usable) + margin_of(config, guest, track, plan);
-    if (is_over && plan->state >= MC_HOST_SOFT)
+    if (mc_track_trouble_is_over(track, now_ms) && plan->state >= MC_HOST_SOFT)
         return mc_min_u64(need, uses);
     return mc_max_u64(need, mc_min_u64(uses, mc_min_u64(guest->actual, guest->terms.max)));
 }

@@ -299,7 +299,7 @@ static int tick(struct run *run, struct mc_error *err)
     if (rc == 0 && run->plan.start_saved &&
         !send(run, MC_COMMAND_CONTINUE, run->snapshot.resort.last.uuid, 0))
         rc = mc_error_set(err, -ENOMEM, "out of memory");
-    if (run->engine && mc_engine_moving(run->engine, run->sim->now_ms))
+    if (run->engine && mc_engine_urgency(run->engine, run->sim->now_ms) != MC_URGENCY_NONE)
         interval_ms = mc_min_u64(interval_ms, MOVING_INTERVAL_MS);
     run->next_tick_ms = run->sim->now_ms + interval_ms;
     return rc;

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -35,14 +35,8 @@ SNAPSHOT = {
 }
 
 
-@contextlib.contextmanager
 def simulated(build, config="", **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
-        json.dump(SCENARIO, scenario)
-        scenario.flush()
-        with Memctld(build, f"sim:{scenario.name}", config=STRICT + config, interval="200ms",
-                     budget=1088 * MiB, **options) as memctld:
-            yield memctld
+    return simulate(build, SCENARIO, STRICT + config, budget=1088 * MiB, **options)
 
 
 def evaluate(build, snapshot, *arguments):
@@ -159,7 +153,7 @@ def uses_another_policy_at_once(build):
         guests = memctld.guests()
         return guests["busy"]["actual"] - guests["idle"]["actual"]
 
-    with simulated(build, config="[policy]\nname = shares\n") as memctld:
+    with simulated(build, config=BY_SHARES) as memctld:
         wait_for("what shares say", lambda: abs(differ(memctld)) < 16 * MiB and
                  memctld.guests()["idle"]["actual"] < 600 * MiB)
         used = memctld.run("policy", "use", "idle-tax", "--param", "tax=90%")

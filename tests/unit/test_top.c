@@ -447,19 +447,20 @@ static void course_is_kept_as_long_as_the_guest_runs(void **state)
     top_free(&top);
 }
 
-static void course_is_drawn_from_the_right(void **state)
+static void course_is_drawn_as_bars_with_its_target(void **state)
 {
-    struct course course = {0};
+    const struct sample samples[] = {
+        SAMPLE_UNKNOWN,
+        SAMPLE_UNKNOWN,
+        sample_of(MC_GIB, MC_GIB, 3 * MC_GIB),
+        sample_of(2 * MC_GIB, MC_GIB, 3 * MC_GIB),
+        sample_of(3 * MC_GIB, MC_GIB, 3 * MC_GIB),
+    };
     struct screen screen;
 
     (void)state;
-    for (uint64_t i = 1; i <= 3; i++) {
-        course_begin(&course);
-        course_add(&course, "u", i * MC_GIB, MC_GIB, 3 * MC_GIB);
-        course_end(&course);
-    }
     assert_int_equal(screen_init(&screen, 5, 4, false), 0);
-    bar_course(&screen, 0, 0, 5, 4, &course, "u", 4 * MC_GIB);
+    bar_course(&screen, 0, 0, 5, 4, samples, 4 * MC_GIB);
     for (int row = 0; row < 4; row++) {
         static const char *const wanted[] = {"     ", "  __-", "   --", "  ###"};
 
@@ -467,7 +468,72 @@ static void course_is_drawn_from_the_right(void **state)
             assert_int_equal(screen.cells[row * 5 + i].sign, wanted[row][i]);
     }
     screen_free(&screen);
-    course_free(&course);
+}
+
+/* An answer of the history: the newest step had 4 GiB of web1's 8, the one before 2. */
+static struct top_past past_of_web1(enum top_span span)
+{
+    return (struct top_past){
+        .uuid = "u1",
+        .span = span,
+        .course = json_pack("{s:I, s:i, s:{s:[n, I, I], s:[n, n, n], s:[n, I, I]}}", "first_ms",
+                            (json_int_t)1700000000000, "step_ms", 60000, "series", "actual",
+                            2 * GIB, 4 * GIB, "used", "target", 2 * GIB, 4 * GIB)};
+}
+
+static void chart_shows_the_history_that_was_chosen(void **state)
+{
+    struct top top = {.page = TOP_GUEST, .chosen = "u1", .span = TOP_LAST_6_HOURS};
+    struct layout layout = {0};
+    struct request_wanted wanted;
+
+    (void)state;
+    hear_three(&top, 1000);
+    assert_shows(&top, 40, 24, "asking for the last 6");
+    assert_int_equal(last_layout.chart_steps, 33);
+    top_hear_past(&top, past_of_web1(TOP_LAST_6_HOURS));
+    /* Eighths of 5 rows: 2 GiB fill one, 4 GiB three; the present is at the right. */
+    assert_shows(&top, 80, 24,
+                 "\n                                                                   "
+                 "            -\n");
+    assert_shows(&top, 80, 24, "the last 6 hours; t: other times");
+    assert_shows(&top, 80, 24, "   now\n");
+    /* The history of another time is not what was chosen now. */
+    keys_press(&top, &layout, 't', &wanted);
+    assert_int_equal(top.span, TOP_LAST_DAY);
+    assert_shows(&top, 80, 24, "asking for the last day");
+    top_free(&top);
+}
+
+static void chart_shows_what_top_saw_where_there_is_no_history(void **state)
+{
+    struct top top = {.page = TOP_GUEST, .chosen = "u1"};
+    struct top_past none = {.uuid = "u1", .why = "memctld keeps no history"};
+
+    (void)state;
+    hear_three(&top, 1000);
+    top_hear_past(&top, none);
+    assert_shows(&top, 80, 24, "since top began; memctld keeps no history");
+    assert_shows(&top, 80, 24, "#\n"); /* one look so far, at the right edge */
+    top_free(&top);
+}
+
+static void columns_of_equal_pages_are_there_when_the_scanner_looks(void **state)
+{
+    json_t *list = list_of_three();
+    struct top top = {0};
+
+    (void)state;
+    hear_three(&top, 1000);
+    assert_hides(&top, 160, 24, "SAVING");
+    json_object_set_new(json_array_get(json_object_get(list, "guests"), 1), "equal_pages",
+                        json_pack("{s:I, s:I}", "merged", GIB / 4, "saving", GIB / 2));
+    assert_int_equal(top_hear(&top, status_of_host(), list, 2000), 0);
+    assert_shows(&top, 160, 24, " MERGED  SAVING");
+    assert_shows(&top, 160, 24, "   256M    512M");
+    assert_shows(&top, 90, 24, "SAVING");
+    assert_hides(&top, 90, 24, "MERGED");
+    top_free(&top);
 }
 
 /* ---- keys ---- */
@@ -632,7 +698,10 @@ int main(void)
         cmocka_unit_test(explains_the_chosen_guest),
         cmocka_unit_test(explanation_scrolls_to_its_end_and_no_further),
         cmocka_unit_test(course_is_kept_as_long_as_the_guest_runs),
-        cmocka_unit_test(course_is_drawn_from_the_right),
+        cmocka_unit_test(course_is_drawn_as_bars_with_its_target),
+        cmocka_unit_test(chart_shows_the_history_that_was_chosen),
+        cmocka_unit_test(chart_shows_what_top_saw_where_there_is_no_history),
+        cmocka_unit_test(columns_of_equal_pages_are_there_when_the_scanner_looks),
         cmocka_unit_test(asks_for_shares_and_settings),
         cmocka_unit_test(wrong_values_are_not_asked_for),
         cmocka_unit_test(pauses_only_after_a_yes),

@@ -14,6 +14,8 @@
 #include <memctl/units.h>
 #include <memctl/wire.h>
 
+#include "scanner/wire.h"
+
 #define GUESTS_SECTION "guests"
 #define OVERCOMMIT_MOST 10
 #define STORE_DEFAULT "/var/lib/memctl/memctl.db"
@@ -345,14 +347,16 @@ static int read_dedupe_mode(struct config *config, const char *value, struct mc_
     return 0;
 }
 
-/* Whole percents: "2%", or 2. */
+/* Whole percents of one processor: "2%", or 2. */
 static int read_cpu(const char *value, unsigned *percent, struct mc_error *err)
 {
     char *end;
     unsigned long number = strtoul(value, &end, 10);
 
-    if (end == value || *value == '-' || (*end == '%' ? end[1] : *end) || !number || number > 100)
-        return mc_error_set(err, -ERANGE, "'%s' is not from 1%% to 100%% of a processor", value);
+    if (end == value || *value == '-' || (*end == '%' ? end[1] : *end) || !number ||
+        number > SCAN_CPU_MAX)
+        return mc_error_set(err, -ERANGE, "'%s' is not from 1%% to %d%% of a processor", value,
+                            SCAN_CPU_MAX);
     *percent = (unsigned)number;
     return 0;
 }

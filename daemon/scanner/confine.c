@@ -114,6 +114,13 @@ int confine_capabilities(struct mc_error *err)
 
 #define PAGEMAP_SCAN_CALL 0xc0606610U /* linux/fs.h from 6.7 on */
 
+/* The thread sanitizer gives it for its own memory; elsewhere nothing more is allowed. */
+#ifdef __SANITIZE_THREAD__
+#define ADVICE_OF_SANITIZER MADV_NOHUGEPAGE
+#else
+#define ADVICE_OF_SANITIZER MADV_DONTNEED
+#endif
+
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
 #define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define KILL BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
@@ -172,11 +179,12 @@ int confine_calls(struct mc_error *err)
         ALLOW,
         KILL,
         /* advice that takes nothing away from a file */
-        IF_EQUAL(SYS_madvise, 0, 7),
+        IF_EQUAL(SYS_madvise, 0, 8),
         LOAD(ARGUMENT(2)),
-        IF_EQUAL(MADV_SEQUENTIAL, 4, 0),
-        IF_EQUAL(MADV_DONTNEED, 3, 0),
-        IF_EQUAL(MADV_HUGEPAGE, 2, 0),
+        IF_EQUAL(MADV_SEQUENTIAL, 5, 0),
+        IF_EQUAL(MADV_DONTNEED, 4, 0),
+        IF_EQUAL(MADV_HUGEPAGE, 3, 0),
+        IF_EQUAL(ADVICE_OF_SANITIZER, 2, 0),
         IF_EQUAL(22 /* MADV_POPULATE_READ */, 1, 0),
         KILL,
         ALLOW,

@@ -1,225 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One peer for each guest with a channel, in the order of their UUIDs, which is the snapshot's: one
- * walk over both finds what came and what went. A peer belongs to one run of its guest; after a
- * restart it is another guest as far as its agent is concerned.
+ * One peer (agent_peer.h) for each guest with a channel, in the order of their UUIDs, which is the
+ * snapshot's: one walk over both finds what came and what went. A peer belongs to one run of its
+ * guest; after a restart it is another guest as far as its agent is concerned.
  *
- * A peer costs the host a fixed amount, whatever the guest does: one descriptor, one line of
- * buffer, LINES_MAX lines a window, LOGS_MAX lines of log a minute. A guest that says more is hung
- * up and called again after a pause, which also throws away what had piled up in between. Pauses
- * double while nothing sensible comes and start anew after a good message.
- *
- * A guest in distress wakes the engine. One guest may do so WAKES_MAX times a window, then only the
- * engine's own rhythm sees its distress; and two wakes have WAKES_APART_MS between them, in which
- * events of all guests gather, so that many guests cost no more than one.
- *
- * That a connect succeeds means little: QEMU serves one client, and others wait in the listener's
- * queue. Only what an agent says makes it present, and only as long as it is recent.
+ * A guest in distress wakes the engine. How often one guest may do so is bounded; and two wakes
+ * have WAKES_APART_MS between them, in which events of all guests gather, so that many guests cost
+ * no more than one.
  */
 #include "agents.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "agent_message.h"
+#include "agent_peer.h"
 #include "clock.h"
-#include "log.h"
 
-/* What agents are asked for; one that is silent for three times as long is not present. */
-#define INTERVAL_S 5
-#define FRESH_MS ((uint64_t)3 * INTERVAL_S * 1000)
-
-#define PAUSE_FIRST_MS 5000
-#define PAUSE_MOST_MS 60000
-
-/* The shortest time over which stalls are measured. */
-#define STALL_LEAST_MS 500
-
-/* An agent says one line in an interval, five when the connection is new, and eight in distress. */
-#define LINES_MAX 18
-#define LINES_WINDOW_MS 2000
-
-#define WAKES_MAX 8
-#define WAKES_WINDOW_MS 10000
 #define WAKES_APART_MS 200
 
-#define LOGS_MAX 3
-#define LOGS_WINDOW_MS 60000
-
-/* What the operator is told about, each when it begins. */
-enum peer_state {
-    PEER_UNHEARD, /* not told: most guests have no agent */
-    PEER_UNREACHABLE,
-    PEER_SPEAKING,
-    PEER_SILENT,
-    PEER_FLOODING,
-};
-
-/* So many in a window of time, no more. */
-struct allowance {
-    unsigned used;
-    uint64_t since_ms;
-};
-
-struct peer {
-    struct agents *agents;
-    struct peer *next;
-    char uuid[MC_UUID_TEXT], name[MC_NAME_TEXT];
-    int run_id;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    uint64_t memory; /* what the guest was configured with: it cannot have more */
-
-    int fd; /* -1: not connected */
-    struct event *readable;
-    uint64_t retry_ms, pause_ms;
-    enum peer_state state;
-    struct allowance lines, logs, wakes;
-
-    char line[MC_AGENT_LINE_MAX];
-    size_t length;
-    bool skipping; /* the rest of an over-long line */
-
-    uint64_t seq;
-    struct mc_agent_report said; /* received_ms 0: nothing yet on this connection */
-    uint64_t stall_total_us;     /* as it was counted at stall_ms, MC_UNKNOWN */
-    uint64_t stall_ms;
-};
-
 struct agents {
-    struct event_base *base;
+    struct peer_context context;
     struct peer *peers;
-    struct agents_counters counters;
     void (*wake)(void *opaque);
     void *opaque;
     struct event *waking; /* pending: a wake is due */
     uint64_t woke_ms;
 };
 
-static bool may_spend(struct allowance *allowance, unsigned most, uint64_t window_ms, uint64_t now)
-{
-    if (mc_less_u64(now, allowance->since_ms) >= window_ms)
-        *allowance = (struct allowance){.since_ms = now};
-    if (allowance->used >= most)
-        return false;
-    allowance->used++;
-    return true;
-}
-
-/* The guest decides how often its state changes, so the log is not the place for every change. */
-static void change_state(struct peer *peer, enum peer_state state, const char *detail)
-{
-    static const struct {
-        enum log_level level;
-        const char *what;
-    } says[] = {
-        [PEER_UNREACHABLE] = {LOG_LEVEL_WARNING, "the agent's channel cannot be reached"},
-        [PEER_SPEAKING] = {LOG_LEVEL_INFO, "the agent speaks, version"},
-        [PEER_SILENT] = {LOG_LEVEL_INFO, "the agent is silent"},
-        [PEER_FLOODING] = {LOG_LEVEL_WARNING, "the agent says too much; not listening for a while"},
-    };
-
-    if (peer->state == state)
-        return;
-    peer->state = state;
-    if (state != PEER_UNHEARD && may_spend(&peer->logs, LOGS_MAX, LOGS_WINDOW_MS, clock_now_ms()))
-        log_line(says[state].level, "guest '%s': %s%s%s", peer->name, says[state].what,
-                 *detail ? " " : "", detail);
-}
-
-static void hang_up(struct peer *peer, uint64_t now)
-{
-    if (peer->readable)
-        event_free(peer->readable);
-    peer->readable = NULL;
-    if (peer->fd >= 0)
-        close(peer->fd);
-    peer->fd = -1;
-    /* Hanging up is no way to forget one's distress, nor the daemon's way to forgive it. */
-    peer->said = (struct mc_agent_report){.distress_ms = peer->said.distress_ms};
-    peer->retry_ms = now + peer->pause_ms;
-    peer->pause_ms = mc_min_u64(peer->pause_ms * 2, PAUSE_MOST_MS);
-}
-
 static void forget(struct peer **link)
 {
     struct peer *peer = *link;
 
     *link = peer->next;
-    hang_up(peer, 0);
-    free(peer);
-}
-
-static void take_hello(struct peer *peer, const struct agent_message *message)
-{
-    strcpy(peer->said.version, message->hello.version);
-    peer->seq = message->seq;
-}
-
-/*
- * The stall time a second since it was last measured; a guest can claim no more. Events of distress
- * follow each other too closely to measure from one to the next.
- */
-static void take_stall(struct peer *peer, uint64_t total_us, uint64_t now)
-{
-    struct mc_agent_report *said = &peer->said;
-    uint64_t passed = mc_less_u64(now, peer->stall_ms);
-
-    if (said->received_ms && passed < STALL_LEAST_MS)
-        return;
-    if (!said->received_ms || peer->stall_total_us == MC_UNKNOWN || total_us == MC_UNKNOWN ||
-        total_us < peer->stall_total_us)
-        said->stall_us = MC_UNKNOWN;
-    else
-        said->stall_us = mc_min_u64(total_us - peer->stall_total_us, passed * 1000) * 1000 / passed;
-    peer->stall_total_us = total_us;
-    peer->stall_ms = now;
-}
-
-/* What a report does not say of it is still as true as it was. */
-static void take_working_set(struct mc_agent_report *said, const struct agent_report *report,
-                             uint64_t now)
-{
-    const struct agent_working_set *set = &report->working_set;
-
-    if (!*set->method)
-        return;
-    said->working_set = (struct mc_working_set){
-        .found_ms = mc_max_u64(mc_less_u64(now, set->age_ms), 1),
-        .active = set->active,
-        .read_cache = set->read_cache,
-        .kernel = set->kernel,
-        .window_ms = set->window_ms,
-        .confidence = (unsigned)set->confidence,
-        .cost = (unsigned)set->cost,
-    };
-    strcpy(said->working_set.method, set->method);
-}
-
-static void take_report(struct peer *peer, const struct agent_message *message)
-{
-    const struct agent_report *report = &message->report;
-    struct mc_agent_report *said = &peer->said;
-    uint64_t now = clock_now_ms();
-
-    if (said->received_ms && message->seq > peer->seq + 1)
-        peer->agents->counters.gaps++;
-    peer->seq = message->seq;
-    take_stall(peer, report->stall_us, now);
-    if (!said->received_ms || report->refault_file != MC_UNKNOWN)
-        said->refaults = report->refault_file;
-    said->received_ms = now;
-    said->total = report->total;
-    said->free = report->free;
-    said->available = report->available;
-    take_working_set(said, report, now);
-    change_state(peer, PEER_SPEAKING, *said->version ? said->version : "unknown");
+    peer_free(peer);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *opaque)
@@ -233,9 +46,10 @@ static void on_wake(evutil_socket_t fd, short what, void *opaque)
 }
 
 /* At once, unless somebody else did a moment ago. */
-static void wake_engine(struct agents *agents, uint64_t now)
+static void wake_engine(void *opaque, uint64_t now_ms)
 {
-    uint64_t wait = mc_less_u64(agents->woke_ms + WAKES_APART_MS, now);
+    struct agents *agents = opaque;
+    uint64_t wait = mc_less_u64(agents->woke_ms + WAKES_APART_MS, now_ms);
     const struct timeval pause = {.tv_usec = (suseconds_t)(wait * 1000)};
 
     if (!agents->wake || evtimer_pending(agents->waking, NULL))
@@ -246,188 +60,6 @@ static void wake_engine(struct agents *agents, uint64_t now)
         evtimer_add(agents->waking, &pause);
 }
 
-static void take_distress(struct peer *peer, const struct agent_message *message)
-{
-    uint64_t now = clock_now_ms();
-
-    take_report(peer, message);
-    if (message->report.reason == AGENT_REASON_OVER)
-        return;
-    peer->agents->counters.distress++;
-    peer->said.distress_ms = now;
-    peer->said.distress_rate = message->report.rate == MC_UNKNOWN ? 0 : message->report.rate;
-    if (may_spend(&peer->wakes, WAKES_MAX, WAKES_WINDOW_MS, now))
-        wake_engine(peer->agents, now);
-}
-
-/*
- * Beyond what the parser can know: a guest has no more memory than it was given, and numbers rise.
- * A number that does not is an echo of what was said before, which is not true any more.
- */
-static bool is_believable(const struct peer *peer, const struct agent_message *message)
-{
-    return message->type == AGENT_HELLO ||
-           (message->report.total <= peer->memory && message->seq > peer->seq);
-}
-
-static void take_line(struct peer *peer, const char *line, size_t length)
-{
-    static void (*const takers[])(struct peer *, const struct agent_message *) = {
-        [AGENT_HELLO] = take_hello,
-        [AGENT_REPORT] = take_report,
-        [AGENT_DISTRESS] = take_distress,
-    };
-    struct agent_message message;
-
-    if (agent_message_parse(line, length, &message) < 0 || !is_believable(peer, &message)) {
-        peer->agents->counters.ignored++;
-        return;
-    }
-    peer->agents->counters.messages++;
-    peer->pause_ms = PAUSE_FIRST_MS;
-    takers[message.type](peer, &message);
-}
-
-/* Whether one more line, or what is as long as one, may be looked at. */
-static bool admit_line(struct peer *peer)
-{
-    uint64_t now = clock_now_ms();
-
-    if (may_spend(&peer->lines, LINES_MAX, LINES_WINDOW_MS, now))
-        return true;
-    peer->agents->counters.floods++;
-    hang_up(peer, now);
-    change_state(peer, PEER_FLOODING, "");
-    return false;
-}
-
-/* Take the complete lines out of the buffer. */
-static void take_lines(struct peer *peer)
-{
-    const char *newline;
-
-    while ((newline = memchr(peer->line, '\n', peer->length))) {
-        size_t length = (size_t)(newline - peer->line);
-
-        if (!admit_line(peer))
-            return;
-        if (length > 0 && !peer->skipping)
-            take_line(peer, peer->line, length);
-        peer->skipping = false;
-        peer->length -= length + 1;
-        memmove(peer->line, newline + 1, peer->length);
-    }
-    if (peer->length == sizeof(peer->line)) {
-        if (!admit_line(peer))
-            return;
-        if (!peer->skipping)
-            peer->agents->counters.ignored++;
-        peer->skipping = true;
-        peer->length = 0;
-    }
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *opaque)
-{
-    struct peer *peer = opaque;
-    ssize_t length = read(fd, peer->line + peer->length, sizeof(peer->line) - peer->length);
-
-    (void)what;
-    if (length > 0) {
-        peer->length += (size_t)length;
-        take_lines(peer);
-    } else if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
-        hang_up(peer, clock_now_ms());
-    }
-}
-
-/* A connect to a Unix socket is done at once or not at all. Returns a descriptor. */
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int rc;
-
-    if (fd < 0)
-        return -errno;
-    strcpy(address.sun_path, path);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return fd;
-    rc = -errno;
-    close(fd);
-    return rc;
-}
-
-/* Asking for the interval also makes an agent that was there before us say hello again. */
-static void ask_for_reports(const struct peer *peer)
-{
-    char line[128];
-    int length = snprintf(line, sizeof(line),
-                          "\n{\"" MC_AGENT_KEY "\":%d,\"type\":\"interval\",\"seconds\":%d}\n",
-                          MC_AGENT_PROTOCOL, INTERVAL_S);
-
-    /* A socket that is new has room; one that is broken will say so when it is read. */
-    (void)!send(peer->fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void call(struct peer *peer, uint64_t now)
-{
-    int rc = connect_to(peer->path);
-
-    peer->length = 0;
-    peer->skipping = false;
-    peer->seq = 0;
-    if (rc < 0) {
-        hang_up(peer, now);
-        change_state(peer, PEER_UNREACHABLE, strerror(-rc));
-        return;
-    }
-    peer->fd = rc;
-    peer->readable = event_new(peer->agents->base, rc, EV_READ | EV_PERSIST, on_readable, peer);
-    if (!peer->readable || event_add(peer->readable, NULL) < 0) {
-        hang_up(peer, now);
-        return;
-    }
-    if (peer->state == PEER_UNREACHABLE)
-        change_state(peer, PEER_UNHEARD, "");
-    ask_for_reports(peer);
-}
-
-static struct peer *peer_new(struct agents *agents, const struct mc_guest *guest)
-{
-    struct peer *peer = calloc(1, sizeof(*peer));
-
-    if (!peer)
-        return NULL;
-    peer->agents = agents;
-    peer->run_id = guest->run_id;
-    peer->fd = -1;
-    peer->pause_ms = PAUSE_FIRST_MS;
-    strcpy(peer->uuid, guest->uuid);
-    strcpy(peer->path, guest->agent_socket);
-    return peer;
-}
-
-/* The path of a guest whose definition could not be read this time is the old one. */
-static bool is_same_run(const struct peer *peer, const struct mc_guest *guest)
-{
-    return strcmp(peer->uuid, guest->uuid) == 0 && peer->run_id == guest->run_id &&
-           (!*guest->agent_socket || strcmp(peer->path, guest->agent_socket) == 0);
-}
-
-static void follow_guest(struct peer *peer, struct mc_guest *guest, uint64_t now)
-{
-    peer->memory = guest->memory;
-    strcpy(peer->name, guest->name);
-    if (peer->fd < 0 && now >= peer->retry_ms)
-        call(peer, now);
-    guest->agent = peer->said;
-    guest->agent.present =
-        peer->said.received_ms && mc_less_u64(now, peer->said.received_ms) <= FRESH_MS;
-    if (!guest->agent.present && peer->state == PEER_SPEAKING)
-        change_state(peer, PEER_SILENT, "");
-}
-
 void agents_follow(struct agents *agents, struct mc_snapshot *snapshot)
 {
     struct peer **link = &agents->peers;
@@ -435,17 +67,17 @@ void agents_follow(struct agents *agents, struct mc_snapshot *snapshot)
     for (size_t i = 0; i < snapshot->count; i++) {
         struct mc_guest *guest = &snapshot->guests[i];
 
-        while (*link && strcmp((*link)->uuid, guest->uuid) <= 0 && !is_same_run(*link, guest))
+        while (*link && strcmp((*link)->uuid, guest->uuid) <= 0 && !peer_is_of(*link, guest))
             forget(link);
-        if (!*link || !is_same_run(*link, guest)) {
-            struct peer *peer = *guest->agent_socket ? peer_new(agents, guest) : NULL;
+        if (!*link || !peer_is_of(*link, guest)) {
+            struct peer *peer = *guest->agent_socket ? peer_new(&agents->context, guest) : NULL;
 
             if (!peer)
                 continue;
             peer->next = *link;
             *link = peer;
         }
-        follow_guest(*link, guest, snapshot->now_ms);
+        peer_follow(*link, guest, snapshot->now_ms);
         link = &(*link)->next;
     }
     while (*link)
@@ -454,7 +86,7 @@ void agents_follow(struct agents *agents, struct mc_snapshot *snapshot)
 
 const struct agents_counters *agents_counters(const struct agents *agents)
 {
-    return &agents->counters;
+    return &agents->context.counters;
 }
 
 struct agents *agents_new(struct event_base *base, void (*wake)(void *opaque), void *opaque)
@@ -463,7 +95,7 @@ struct agents *agents_new(struct event_base *base, void (*wake)(void *opaque), v
 
     if (!agents)
         return NULL;
-    agents->base = base;
+    agents->context = (struct peer_context){.base = base, .wake = wake_engine, .opaque = agents};
     agents->wake = wake;
     agents->opaque = opaque;
     agents->waking = evtimer_new(base, on_wake, agents);

@@ -51,7 +51,7 @@ void handle_admit(struct request *request, struct daemon *daemon, const json_t *
 /* events_verb.c */
 void handle_events(struct request *request, struct daemon *daemon, const json_t *args);
 
-/* librarian.c */
+/* history_verb.c */
 void handle_history(struct request *request, struct daemon *daemon, const json_t *args);
 
 /* policy_verbs.c */

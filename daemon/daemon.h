@@ -11,13 +11,14 @@
  *   record.c    says what happened, to the log and a recording
  *   watch.c     what of each guest is remembered for people
  *   events.c    the last few thousand things that changed
- *   keeper.c    writes the history, on a thread of its own
+ *   keeper.c    writes the history, on a thread of its own; librarian.c reads it on another one
  *
- * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
- * and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with trend.c (the page
- * for people), agents.c (the host's ends of the channels to the agents in the guests), dedupe.c
- * with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/).
- * Everything here runs on the main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with request.c, verbs.c, admissions.c, events_verb.c, explain.c,
+ * lookup.c, pause.c, history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus)
+ * and page*.c with trend.c (the page for people), agents.c (the host's ends of the channels to the
+ * agents in the guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe
+ * scanner, whose process is in scanner/), and steer*.c (the kernel's page merging). Everything here
+ * runs on the main loop; only jobs on lanes (lanes.c) run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -45,6 +46,7 @@
 
 struct agents;
 struct dedupe;
+struct steer;
 struct librarian;
 struct follower;
 struct observation;
@@ -79,6 +81,7 @@ struct link_state {
 
 struct tick {
     struct event *timer;
+    uint64_t took_ms;            /* the last observation */
     uint64_t due_ms;             /* when the running or next tick should begin */
     unsigned outstanding;        /* observations that are not back */
     bool waiting;                /* for an observation that is not late yet */
@@ -95,7 +98,7 @@ struct resort;
 
 enum { SIGNAL_COUNT = 3 };
 
-struct options; /* the command line, main.c */
+struct options;
 
 struct daemon {
     struct event_base *base;
@@ -104,8 +107,6 @@ struct daemon {
     struct event *stalled;   /* the host's memory is short; NULL if it cannot tell */
     struct event *heartbeat; /* for systemd's watchdog, if there is one */
     const struct options *options;
-    const char *config_file; /* NULL: the default one, if it is there */
-    bool has_config_file;    /* the default one was there at the start: it must not vanish */
     struct config config;
     uint64_t started_ms;
 
@@ -138,9 +139,9 @@ struct daemon {
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, save.c */
     struct dedupe *dedupe;
+    struct steer *steer;
     struct http *http;
     struct trend *trend;
-    struct trend_source trends; /* what the page's charts show */
     struct counters counters;
 };
 
@@ -218,9 +219,6 @@ struct http *http_start(struct daemon *daemon, struct mc_error *err);
 void http_stop(struct http *http);
 /* Listen again after running out of descriptors; to be called now and then. */
 void http_revive(struct http *http);
-
-/* main.c: the configuration file with the command line over it. */
-int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err);
 
 /*
  * reload.c: take the configuration from the file again; keeps the old one on any error. by: who

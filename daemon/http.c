@@ -29,8 +29,9 @@
 #define UNREAD_MAX ((size_t)32 * 1024 * 1024)
 
 static const struct route routes[] = {
-    {"/metrics", answer_metrics}, {"/", answer_page},           {"/api/state", answer_state},
-    {"/api/guest", answer_guest}, {"/api/trend", answer_trend},
+    {"/metrics", answer_metrics}, {"/", answer_page},
+    {"/api/state", answer_state}, {"/api/guest", answer_guest},
+    {"/api/trend", answer_trend}, {"/api/decisions", answer_decisions},
 };
 
 #define ROUTES (sizeof(routes) / sizeof(*routes))

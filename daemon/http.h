@@ -65,6 +65,9 @@ void answer_metrics(struct exchange *exchange, const struct daemon *daemon);
 void answer_page(struct exchange *exchange, const struct daemon *daemon);
 void answer_state(struct exchange *exchange, const struct daemon *daemon);
 void answer_guest(struct exchange *exchange, const struct daemon *daemon);
+
+/* page_past.c */
 void answer_trend(struct exchange *exchange, const struct daemon *daemon);
+void answer_decisions(struct exchange *exchange, const struct daemon *daemon);
 
 #endif

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Jobs whose time has come are in a queue, in their order; those for later are beside it. The first
- * lane that is idle is the watcher: it sleeps until the next of these is due, and the others until
- * they are signalled, or end. If the watcher gets other work, there may be none for a while; each
- * job's own timer sees to it that some lane is employed then.
- */
+/* The main loop's side: jobs are handed in, lanes started, what is late is told, what is done
+ * ended. */
 #include "lanes.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "backlog.h"
 #include "clock.h"
-
-/*
- * Lanes that work, lanes in all, and how many of these only jobs that go first may take. libvirtd
- * has 20 threads for everybody's calls, so more than that must never wait for it.
- */
-#define HEALTHY_MAX 2
-#define LANES_MAX 15
-#define LANES_KEPT 5
+#include "lane.h"
 
 /* A job that takes longer does not count as one that works: another lane takes the next job. */
 #define SLOW_MS 200
@@ -35,294 +23,6 @@
 
 /* A job that has not begun so long after its time needs another lane. */
 #define GRACE_MS 100
-
-#define NEVER UINT64_MAX
-
-enum lane_state { LANE_FREE, LANE_IDLE, LANE_BUSY };
-
-struct lane {
-    pthread_t thread;
-    struct lanes *lanes;
-    enum lane_state state;
-    pthread_cond_t work;
-    bool started;
-    bool stuck;        /* its job is late */
-    bool kept;         /* its job is one that goes first */
-    uint64_t began_ms; /* that job */
-    struct mc_session *session;
-    bool has_events;
-};
-
-struct lanes {
-    struct event_base *base;
-    struct mc_hypervisor *hypervisor;
-    struct event *wakeup;
-    int wakeup_fd;
-    unsigned idle_ms;
-
-    pthread_mutex_t lock; /* of everything below */
-    pthread_cond_t idle;
-    struct job *first, **first_end; /* jobs that go first */
-    struct job *queue, **queue_end; /* the others */
-    struct job *finished, **finished_end;
-    struct job *later;    /* jobs for another time, in no order */
-    struct lane *watcher; /* an idle lane that wakes up at watch_ms */
-    uint64_t watch_ms;    /* may be before anything is due */
-    uint64_t expected_ms; /* a job will have been submitted by then, or NEVER */
-    bool events_taken;    /* some lane's session listens to events */
-    bool stopping;
-    struct lane lanes[LANES_MAX];
-};
-
-static void push(struct job ***end, struct job *job)
-{
-    job->next = NULL;
-    **end = job;
-    *end = &job->next;
-}
-
-static struct job *pop(struct job **queue, struct job ***end)
-{
-    struct job *job = *queue;
-
-    if (job) {
-        *queue = job->next;
-        if (!*queue)
-            *end = queue;
-    }
-    return job;
-}
-
-static void enqueue(struct lanes *lanes, struct job *job)
-{
-    push(job->goes_first ? &lanes->first_end : &lanes->queue_end, job);
-}
-
-/* With the lock held: may another lane take a job that does not go first? */
-static bool may_take(const struct lanes *lanes)
-{
-    unsigned others = 0;
-
-    for (size_t i = 0; i < LANES_MAX; i++)
-        others +=
-            lanes->lanes[i].state == LANE_BUSY && lanes->lanes[i].began_ms && !lanes->lanes[i].kept;
-    return others < LANES_MAX - LANES_KEPT;
-}
-
-/* With the lock held: is there a job for whoever is idle? */
-static bool has_work(const struct lanes *lanes)
-{
-    return lanes->first || (lanes->queue && may_take(lanes));
-}
-
-/* With the lock held. */
-static struct job *take(struct lanes *lanes)
-{
-    struct job *job = pop(&lanes->first, &lanes->first_end);
-
-    return job || !may_take(lanes) ? job : pop(&lanes->queue, &lanes->queue_end);
-}
-
-/* One whose time limits are those of clock_now_ms(). */
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-/* With the lock held. ETIMEDOUT or 0. */
-static int wait_until(pthread_cond_t *condition, struct lanes *lanes, uint64_t ms)
-{
-    const struct timespec time = {.tv_sec = (time_t)(ms / 1000),
-                                  .tv_nsec = (long)(ms % 1000 * 1000000)};
-
-    return ms == NEVER ? pthread_cond_wait(condition, &lanes->lock)
-                       : pthread_cond_timedwait(condition, &lanes->lock, &time);
-}
-
-/* With the lock held: the jobs whose time has come are in the queue. */
-static void ripen(struct lanes *lanes)
-{
-    const uint64_t now = clock_now_ms();
-
-    for (struct job **link = &lanes->later; *link;) {
-        struct job *job = *link;
-
-        if (job->at_ms > now) {
-            link = &job->next;
-            continue;
-        }
-        *link = job->next;
-        enqueue(lanes, job);
-    }
-    if (lanes->expected_ms <= now)
-        lanes->expected_ms = NEVER;
-}
-
-/* With the lock held: when there is, or may be, a job to run. */
-static uint64_t next_ms(const struct lanes *lanes)
-{
-    uint64_t next = lanes->expected_ms;
-
-    for (const struct job *job = lanes->later; job; job = job->next)
-        next = mc_min_u64(next, job->at_ms);
-    return next;
-}
-
-/* ---- on a lane ---- */
-
-static void drop_session(struct lane *lane)
-{
-    mc_session_close(lane->session);
-    lane->session = NULL;
-    pthread_mutex_lock(&lane->lanes->lock);
-    if (lane->has_events)
-        lane->lanes->events_taken = false;
-    lane->has_events = false;
-    pthread_mutex_unlock(&lane->lanes->lock);
-}
-
-static int need_session(struct lane *lane, struct mc_error *err)
-{
-    struct lanes *lanes = lane->lanes;
-    int rc;
-
-    if (lane->session)
-        return 0;
-    pthread_mutex_lock(&lanes->lock);
-    lane->has_events = !lanes->events_taken;
-    lanes->events_taken = true;
-    pthread_mutex_unlock(&lanes->lock);
-    rc = mc_session_open(lanes->hypervisor, lane->has_events, &lane->session, err);
-    if (rc < 0)
-        drop_session(lane);
-    return rc;
-}
-
-static void run_job(struct lane *lane, struct job *job)
-{
-    bool was_open = lane->session;
-
-    job->rc = need_session(lane, &job->err);
-    if (job->rc == 0)
-        job->rc = job->run(job, lane->session);
-    if (job->rc != -ENOTCONN)
-        return;
-    if (lane->session)
-        drop_session(lane);
-    /* An old connection may have ended while it was idle: that is no failure of this job. */
-    if (was_open)
-        run_job(lane, job);
-}
-
-/* With the lock held: until when an idle lane may sleep, if nobody signals. */
-static uint64_t sleep_ms(struct lane *lane)
-{
-    struct lanes *lanes = lane->lanes;
-
-    if (!lanes->watcher || lane < lanes->watcher)
-        lanes->watcher = lane;
-    if (lanes->watcher != lane)
-        return NEVER;
-    lanes->watch_ms = next_ms(lanes);
-    return lanes->watch_ms;
-}
-
-/*
- * With the lock held. False if the lane is not needed any more; the one whose session listens to
- * events always is.
- */
-static bool wait_for_work(struct lane *lane)
-{
-    struct lanes *lanes = lane->lanes;
-    const uint64_t end_ms = lane->has_events ? NEVER : clock_now_ms() + lanes->idle_ms;
-
-    lane->state = LANE_IDLE;
-    pthread_cond_broadcast(&lanes->idle);
-    while (lane->state == LANE_IDLE && !lanes->stopping && clock_now_ms() < end_ms) {
-        wait_until(&lane->work, lanes, mc_min_u64(sleep_ms(lane), end_ms));
-        ripen(lanes);
-        if (has_work(lanes))
-            lane->state = LANE_BUSY;
-    }
-    if (lanes->watcher == lane)
-        lanes->watcher = NULL;
-    return lane->state != LANE_IDLE || lanes->stopping;
-}
-
-/* With the lock held. Close the session; false if there is work now. */
-static bool rest(struct lane *lane)
-{
-    lane->state = LANE_BUSY;
-    pthread_mutex_unlock(&lane->lanes->lock);
-    drop_session(lane);
-    pthread_mutex_lock(&lane->lanes->lock);
-    return !has_work(lane->lanes);
-}
-
-/* The lane's place is free, and nobody will join its thread. */
-static void retire(struct lane *lane)
-{
-    pthread_detach(pthread_self());
-    pthread_cond_destroy(&lane->work);
-    lane->started = false;
-}
-
-static void *lane_main(void *opaque)
-{
-    struct lane *lane = opaque;
-    struct lanes *lanes = lane->lanes;
-    const uint64_t one = 1;
-    bool needed = true;
-    ssize_t written;
-
-    pthread_mutex_lock(&lanes->lock);
-    while (needed) {
-        struct job *job;
-
-        if (lanes->stopping)
-            break; /* what is queued is not begun any more */
-        ripen(lanes);
-        job = take(lanes);
-        if (!job) {
-            needed = wait_for_work(lane) || !rest(lane);
-            continue;
-        }
-        lane->state = LANE_BUSY;
-        lane->stuck = job->is_late; /* it waited for too long; it may hang as well */
-        lane->kept = job->goes_first;
-        job->lane = lane;
-        job->began_ms = lane->began_ms = clock_now_ms();
-        pthread_mutex_unlock(&lanes->lock);
-        run_job(lane, job);
-        pthread_mutex_lock(&lanes->lock);
-        job->lane = NULL;
-        lane->stuck = false;
-        lane->began_ms = 0;
-        if (job->again_ms)
-            lanes->expected_ms = job->again_ms;
-        push(&lanes->finished_end, job);
-        pthread_mutex_unlock(&lanes->lock);
-        written = write(lanes->wakeup_fd, &one, sizeof(one));
-        (void)written; /* a full counter has woken the main loop already */
-        pthread_mutex_lock(&lanes->lock);
-    }
-    pthread_mutex_unlock(&lanes->lock);
-    drop_session(lane);
-    pthread_mutex_lock(&lanes->lock);
-    if (!needed && !lanes->stopping)
-        retire(lane);
-    lane->state = LANE_FREE;
-    pthread_cond_broadcast(&lanes->idle);
-    pthread_mutex_unlock(&lanes->lock);
-    return NULL;
-}
-
-/* ---- on the main loop ---- */
 
 /* With the lock held: start another lane if one is needed and allowed. */
 static void grow(struct lanes *lanes)
@@ -342,10 +42,10 @@ static void grow(struct lanes *lanes)
         else if (!lane->stuck && (!lane->began_ms || now < lane->began_ms + SLOW_MS))
             healthy++;
     }
-    if (!unused || healthy >= HEALTHY_MAX)
+    if (!unused || healthy >= LANES_HEALTHY_MAX)
         return;
     *unused = (struct lane){.lanes = lanes, .state = LANE_BUSY};
-    init_condition(&unused->work);
+    lane_init_condition(&unused->work);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     unused->started = pthread_create(&unused->thread, &attr, lane_main, unused) == 0;
@@ -443,8 +143,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *opaque)
         if (job->lane)
             job->lane->stuck = true;
     }
-    ripen(lanes);
-    if (has_work(lanes))
+    backlog_ripen(&lanes->backlog, clock_now_ms());
+    if (lane_has_work(lanes))
         lane = employ(lanes);
     pthread_mutex_unlock(&lanes->lock);
     tell(lane);
@@ -452,6 +152,13 @@ static void on_deadline(evutil_socket_t fd, short what, void *opaque)
         arm(job, left);
     else if (job->late)
         job->late(job);
+}
+
+static void finish(struct job *job)
+{
+    if (job->deadline)
+        event_free(job->deadline);
+    job->done(job);
 }
 
 static void on_finished(evutil_socket_t fd, short what, void *opaque)
@@ -465,13 +172,11 @@ static void on_finished(evutil_socket_t fd, short what, void *opaque)
         return;
     for (;;) {
         pthread_mutex_lock(&lanes->lock);
-        job = pop(&lanes->finished, &lanes->finished_end);
+        job = job_queue_pop(&lanes->finished);
         pthread_mutex_unlock(&lanes->lock);
         if (!job)
             return;
-        if (job->deadline)
-            event_free(job->deadline);
-        job->done(job);
+        finish(job);
     }
 }
 
@@ -484,10 +189,8 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
     lanes->base = base;
     lanes->hypervisor = hypervisor;
     lanes->idle_ms = idle_ms;
-    lanes->first_end = &lanes->first;
-    lanes->queue_end = &lanes->queue;
-    lanes->finished_end = &lanes->finished;
-    lanes->expected_ms = NEVER;
+    backlog_init(&lanes->backlog);
+    job_queue_init(&lanes->finished);
     lanes->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     lanes->wakeup = event_new(base, lanes->wakeup_fd, EV_READ | EV_PERSIST, on_finished, lanes);
     if (lanes->wakeup_fd < 0 || !lanes->wakeup || event_add(lanes->wakeup, NULL) < 0) {
@@ -499,16 +202,8 @@ struct lanes *lanes_new(struct event_base *base, struct mc_hypervisor *hyperviso
         return NULL;
     }
     pthread_mutex_init(&lanes->lock, NULL);
-    init_condition(&lanes->idle);
+    lane_init_condition(&lanes->idle);
     return lanes;
-}
-
-/* With the lock held. Returns the lane to be signalled. */
-static struct lane *put_off(struct lanes *lanes, struct job *job)
-{
-    job->next = lanes->later;
-    lanes->later = job;
-    return whom_to_tell(lanes, job->at_ms);
 }
 
 void lanes_submit(struct lanes *lanes, struct job *job)
@@ -521,10 +216,11 @@ void lanes_submit(struct lanes *lanes, struct job *job)
     arm(job, wait ? wait + GRACE_MS : mc_min_u64(job->within_ms, SLOW_MS));
     pthread_mutex_lock(&lanes->lock);
     if (wait) {
-        lane = put_off(lanes, job);
+        backlog_put_off(&lanes->backlog, job);
+        lane = whom_to_tell(lanes, job->at_ms);
     } else {
-        enqueue(lanes, job);
-        lane = has_work(lanes) ? employ(lanes) : NULL;
+        backlog_add(&lanes->backlog, job);
+        lane = lane_has_work(lanes) ? employ(lanes) : NULL;
     }
     pthread_mutex_unlock(&lanes->lock);
     tell(lane);
@@ -534,13 +230,11 @@ bool lanes_hurry(struct job *job, uint64_t at_ms)
 {
     struct lanes *lanes = job->lanes;
     struct lane *lane = NULL;
-    const struct job *other;
-    bool sooner;
+    bool waits, sooner;
 
     pthread_mutex_lock(&lanes->lock);
-    for (other = lanes->later; other && other != job;)
-        other = other->next;
-    sooner = other && at_ms < job->at_ms;
+    waits = backlog_is_later(&lanes->backlog, job);
+    sooner = waits && at_ms < job->at_ms;
     if (sooner) {
         job->at_ms = at_ms;
         lane = whom_to_tell(lanes, at_ms);
@@ -549,7 +243,7 @@ bool lanes_hurry(struct job *job, uint64_t at_ms)
     tell(lane);
     if (sooner)
         arm(job, mc_less_u64(at_ms, clock_now_ms()) + GRACE_MS);
-    return other;
+    return waits;
 }
 
 unsigned lanes_stuck(struct lanes *lanes)
@@ -571,27 +265,14 @@ static bool all_gone(const struct lanes *lanes)
     return true;
 }
 
-static void finish(struct job *job)
-{
-    if (job->deadline)
-        event_free(job->deadline);
-    job->done(job);
-}
-
 /* What was done while the lanes came to an end, and jobs that nobody will run any more. */
 static void finish_all(struct lanes *lanes)
 {
     struct job *job;
 
-    while ((job = pop(&lanes->finished, &lanes->finished_end)))
+    while ((job = job_queue_pop(&lanes->finished)))
         finish(job);
-    while (lanes->later) {
-        job = lanes->later;
-        lanes->later = job->next;
-        enqueue(lanes, job);
-    }
-    while ((job = pop(&lanes->first, &lanes->first_end)) ||
-           (job = pop(&lanes->queue, &lanes->queue_end))) {
+    while ((job = backlog_take_any(&lanes->backlog))) {
         job->rc = mc_error_set(&job->err, -ECANCELED, "memctld stops");
         finish(job);
     }
@@ -610,7 +291,7 @@ bool lanes_free(struct lanes *lanes)
     for (size_t i = 0; i < LANES_MAX; i++)
         if (lanes->lanes[i].started)
             pthread_cond_signal(&lanes->lanes[i].work);
-    while (!all_gone(lanes) && wait_until(&lanes->idle, lanes, until) == 0)
+    while (!all_gone(lanes) && lane_wait(&lanes->idle, lanes, until) == 0)
         continue;
     gone = all_gone(lanes);
     pthread_mutex_unlock(&lanes->lock);

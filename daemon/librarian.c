@@ -7,19 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include <memctl/store.h>
-#include <memctl/wire.h>
-
-#define QUESTIONS_MAX 16
 #define ANSWER_WITHIN_MS 10000
 #define CLOSE_WITHIN_S 3
-
-struct book_question {
-    struct request *request; /* of the main loop */
-    json_t *args;            /* of the thread, as all below */
-    char *line;              /* the whole answer, or NULL without memory for it */
-    struct book_question *next;
-};
 
 struct librarian {
     char *file;
@@ -49,42 +38,18 @@ static struct book_question *take_first(struct book_question **list)
     return first;
 }
 
-static void free_question(struct book_question *question)
-{
-    json_decref(question->args);
-    free(question->line);
-    free(question);
-}
-
 /* ---- the thread ---- */
 
 /* The file is opened for each question: it may have been set aside and begun anew. */
-static int look_up(const char *file, const json_t *args, json_t **result, struct mc_error *err)
+static void look_up(const char *file, struct book_question *question)
 {
-    struct mc_store *store;
-    int rc = mc_store_open_to_read(file, &store, err);
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
 
-    if (rc < 0)
-        return rc;
-    mc_store_set_deadline(store, ANSWER_WITHIN_MS);
-    rc = mc_history_answer(store, args, result, err);
+    if (mc_store_open_to_read(file, &store, &err) == 0)
+        mc_store_set_deadline(store, ANSWER_WITHIN_MS);
+    question->look_up(question, store, &err);
     mc_store_close(store);
-    return rc;
-}
-
-static char *answer_to(const char *file, const json_t *args)
-{
-    json_t *result = NULL, *reply;
-    struct mc_error err;
-    char *line;
-
-    if (look_up(file, args, &result, &err) < 0)
-        reply = mc_wire_failure(&err);
-    else
-        reply = mc_wire_reply(result);
-    line = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
-    json_decref(reply);
-    return line;
 }
 
 static void *run(void *opaque)
@@ -100,7 +65,7 @@ static void *run(void *opaque)
             continue;
         }
         pthread_mutex_unlock(&librarian->lock);
-        question->line = answer_to(librarian->file, question->args);
+        look_up(librarian->file, question);
         pthread_mutex_lock(&librarian->lock);
         append(&librarian->answers, question);
         event_active(librarian->answered, EV_READ, 0);
@@ -125,8 +90,7 @@ static void on_answered(evutil_socket_t fd, short what, void *opaque)
         if (!question)
             break;
         librarian->open--;
-        request_reply_line(question->request, question->line);
-        free_question(question);
+        question->answer(question);
     } while (true);
 }
 
@@ -157,15 +121,13 @@ struct librarian *librarian_new(struct event_base *base, const char *file)
     return NULL;
 }
 
-/* Their clients are gone by now; the requests still have to be let go of. */
-static void refuse_all(struct book_question *list)
+/* Their clients are gone by now; what they hold still has to be let go of. */
+static void answer_all(struct book_question *list)
 {
     struct book_question *question;
 
-    while ((question = take_first(&list))) {
-        request_reply(question->request, NULL);
-        free_question(question);
-    }
+    while ((question = take_first(&list)))
+        question->answer(question);
 }
 
 void librarian_free(struct librarian *librarian)
@@ -182,48 +144,22 @@ void librarian_free(struct librarian *librarian)
     until.tv_sec += CLOSE_WITHIN_S;
     if (pthread_timedjoin_np(librarian->thread, NULL, &until) != 0)
         return; /* the disk hangs: leave all to the end of the process */
-    refuse_all(librarian->questions);
-    refuse_all(librarian->answers);
+    answer_all(librarian->questions);
+    answer_all(librarian->answers);
     free_librarian(librarian);
 }
 
-/* NULL, and why. */
-static struct librarian *find_librarian(const struct daemon *daemon, struct mc_error *err)
+int librarian_ask(struct librarian *librarian, struct book_question *question, unsigned most,
+                  struct mc_error *err)
 {
-    struct librarian *librarian = daemon->librarian;
-
-    if (!librarian) {
-        mc_error_set(err, -ENOENT, "memctld keeps no history; say where with 'store'");
-        return NULL;
-    }
-    if (librarian->open < QUESTIONS_MAX)
-        return librarian;
-    mc_error_set(err, -EBUSY, "too many questions about the history; try again");
-    return NULL;
-}
-
-void handle_history(struct request *request, struct daemon *daemon, const json_t *args)
-{
-    struct mc_error err;
-    struct librarian *librarian = find_librarian(daemon, &err);
-    struct book_question *question;
-
-    if (!librarian) {
-        request_fail(request, &err);
-        return;
-    }
-    question = calloc(1, sizeof(*question));
-    if (question)
-        question->args = args ? json_deep_copy(args) : json_object();
-    if (!question || !question->args) {
-        free(question);
-        request_reply(request, NULL);
-        return;
-    }
-    question->request = request;
+    if (!librarian)
+        return mc_error_set(err, -ENOENT, "memctld keeps no history; say where with 'store'");
+    if (librarian->open >= most)
+        return mc_error_set(err, -EBUSY, "too many questions about the history; try again");
     librarian->open++;
     pthread_mutex_lock(&librarian->lock);
     append(&librarian->questions, question);
     pthread_cond_signal(&librarian->asked);
     pthread_mutex_unlock(&librarian->lock);
+    return 0;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* memctld: parse the command line, put the parts together, run the loop, take them apart. */
+/* memctld: put the parts together, run the loop, take them apart. */
 #include "daemon.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,154 +18,9 @@
 #include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
+#include "options.h"
 #include "resort.h"
-
-#define CONFIG_FILE SYSCONFDIR "/memctl/memctld.conf"
-
-enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-struct options {
-    const char *config_file;
-    const char *connect, *socket, *metrics, *budget, *interval, *record, *store;
-    const char *dry_run;
-    bool check_config, verbose;
-};
-
-static void print_help(void)
-{
-    puts("memctld: memory overcommit for KVM hosts\n"
-         "\n"
-         "usage: memctld [OPTION]...\n"
-         "\n"
-         "  -c, --config FILE    read FILE instead of " CONFIG_FILE "\n"
-         "      --check-config   check the configuration, print what is wrong, and exit\n"
-         "      --connect URI    libvirt URI, or sim:FILE for a simulated host\n"
-         "      --budget SIZE    what all guests may occupy: auto, 12G, 75%\n"
-         "      --interval TIME  between two looks at the guests: 500ms, 2s\n"
-         "      --socket PATH    where memctl finds this daemon\n"
-         "      --metrics ADDR   ADDRESS:PORT for Prometheus, or off\n"
-         "      --store FILE     where the history is kept, or off\n"
-         "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
-         "      --dry-run        decide and show everything, send nothing to any guest\n"
-         "  -v, --verbose        say more\n"
-         "  -h, --help           this text\n"
-         "  -V, --version        the version\n"
-         "\n"
-         "Options override the configuration file. See memctld(8) and memctld.conf(5).");
-}
-
-/* Returns -1 to go on, or the exit code. */
-static int parse_options(int argc, char **argv, struct options *options)
-{
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN };
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, CHECK},
-        {"connect", required_argument, NULL, CONNECT},
-        {"budget", required_argument, NULL, BUDGET},
-        {"interval", required_argument, NULL, INTERVAL},
-        {"socket", required_argument, NULL, SOCKET},
-        {"metrics", required_argument, NULL, METRICS},
-        {"record", required_argument, NULL, RECORD},
-        {"store", required_argument, NULL, STORE},
-        {"dry-run", no_argument, NULL, DRY_RUN},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {0},
-    };
-    int option;
-
-    while ((option = getopt_long(argc, argv, "c:vhV", known, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options->config_file = optarg;
-            break;
-        case CHECK:
-            options->check_config = true;
-            break;
-        case CONNECT:
-            options->connect = optarg;
-            break;
-        case BUDGET:
-            options->budget = optarg;
-            break;
-        case INTERVAL:
-            options->interval = optarg;
-            break;
-        case SOCKET:
-            options->socket = optarg;
-            break;
-        case METRICS:
-            options->metrics = optarg;
-            break;
-        case RECORD:
-            options->record = optarg;
-            break;
-        case STORE:
-            options->store = optarg;
-            break;
-        case DRY_RUN:
-            options->dry_run = "yes";
-            break;
-        case 'v':
-            options->verbose = true;
-            break;
-        case 'h':
-            print_help();
-            return EXIT_OK;
-        case 'V':
-            puts("memctld " MEMCTL_VERSION);
-            return EXIT_OK;
-        default:
-            fputs("memctld: try 'memctld --help'\n", stderr);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "memctld: '%s' is not expected; try 'memctld --help'\n", argv[optind]);
-        return EXIT_USAGE;
-    }
-    return -1;
-}
-
-static int apply_options(const struct options *options, struct config *config, struct mc_error *err)
-{
-    const struct {
-        const char *section, *name, *option, *value;
-    } given[] = {
-        {"memctld", "connect", "--connect", options->connect},
-        {"memctld", "socket", "--socket", options->socket},
-        {"memctld", "metrics", "--metrics", options->metrics},
-        {"memctld", "interval", "--interval", options->interval},
-        {"memctld", "record", "--record", options->record},
-        {"memctld", "store", "--store", options->store},
-        {"memctld", "dry-run", "--dry-run", options->dry_run},
-        {"budget", "budget", "--budget", options->budget},
-    };
-
-    for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++) {
-        if (!given[i].value)
-            continue;
-        if (config_set(config, given[i].section, given[i].name, given[i].value, err) < 0) {
-            mc_error_prefix(err, "%s: ", given[i].option);
-            return -EINVAL;
-        }
-    }
-    return 0;
-}
-
-int daemon_read_config(const struct daemon *daemon, struct config *config, struct mc_error *err)
-{
-    int rc = 0;
-
-    *config = config_default();
-    if (daemon->config_file)
-        rc = config_load(daemon->config_file, config, err);
-    else if (daemon->has_config_file || access(CONFIG_FILE, F_OK) == 0)
-        rc = config_load(CONFIG_FILE, config, err);
-    return rc < 0 ? rc : apply_options(daemon->options, config, err);
-}
+#include "steer.h"
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
 {
@@ -290,6 +144,38 @@ static int start_history(struct daemon *daemon, struct mc_error *err)
     return daemon->librarian ? 0 : mc_error_set(err, -ENOMEM, "out of memory");
 }
 
+static int start_parts(struct daemon *daemon, struct mc_error *err)
+{
+    daemon->events = events_new(daemon->base, events_tell, daemon);
+    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
+    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
+    daemon->act = act_new();
+    daemon->reclaims = reclaims_new();
+    daemon->resort = resort_new();
+    daemon->dedupe = dedupe_new(daemon);
+    daemon->steer = steer_new(daemon);
+    daemon->agents = agents_new(daemon->base, on_distress, daemon);
+    daemon->trend = trend_new();
+    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
+        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer || !daemon->trend ||
+        start_watching_stalls(daemon) < 0)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    if (!*daemon->config.record)
+        return 0;
+    return recorder_open(daemon->config.record, &daemon->recorder, err);
+}
+
+static int start_listening(struct daemon *daemon, struct mc_error *err)
+{
+    daemon->control = control_start(daemon, err);
+    if (!daemon->control)
+        return err->code;
+    if (!*daemon->config.metrics)
+        return 0;
+    daemon->http = http_start(daemon, err);
+    return daemon->http ? 0 : err->code;
+}
+
 static int start(struct daemon *daemon, struct mc_error *err)
 {
     int rc = policies_load(&daemon->config, &daemon->policies.current, err);
@@ -304,46 +190,24 @@ static int start(struct daemon *daemon, struct mc_error *err)
     if (rc < 0)
         return rc;
     mc_hypervisor_on_change(daemon->hypervisor, on_change, daemon);
-    daemon->events = events_new(daemon->base, events_tell, daemon);
-    daemon->engine = mc_engine_new(&daemon->config.engine, daemon->policies.current);
-    daemon->lanes = lanes_new(daemon->base, daemon->hypervisor, LANES_IDLE_MS);
-    daemon->act = act_new();
-    daemon->reclaims = reclaims_new();
-    daemon->resort = resort_new();
-    daemon->dedupe = dedupe_new(daemon);
-    daemon->agents = agents_new(daemon->base, on_distress, daemon);
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || start_watching_stalls(daemon) < 0)
-        return mc_error_set(err, -ENOMEM, "out of memory");
-    if (*daemon->config.record) {
-        rc = recorder_open(daemon->config.record, &daemon->recorder, err);
-        if (rc < 0)
-            return rc;
-    }
-    rc = start_history(daemon, err);
+    rc = start_parts(daemon, err);
+    if (rc == 0)
+        rc = start_history(daemon, err);
     if (rc < 0)
         return rc;
     record_begin(daemon);
     record_lessons(daemon);
-    daemon->control = control_start(daemon, err);
-    if (!daemon->control)
-        return err->code;
-    daemon->trend = trend_new();
-    if (!daemon->trend)
-        return mc_error_set(err, -ENOMEM, "out of memory");
-    daemon->trends = trend_source(daemon->trend);
-    if (*daemon->config.metrics) {
-        daemon->http = http_start(daemon, err);
-        if (!daemon->http)
-            return err->code;
-    }
+    rc = start_listening(daemon, err);
+    if (rc < 0)
+        return rc;
     events_add(daemon->events, EVENT_STARTED, NULL, "memctld %s started, policy %.64s%s",
                MEMCTL_VERSION, mc_policy_of(daemon->policies.current)->name,
                daemon->config.dry_run ? ", dry run: no guest is touched" : "");
     return tick_start(daemon);
 }
 
-static void stop(struct daemon *daemon)
+/* Nobody is answered or listened to any more. */
+static void stop_listening(struct daemon *daemon)
 {
     tick_stop(daemon);
     if (daemon->resort)
@@ -357,6 +221,31 @@ static void stop(struct daemon *daemon)
     librarian_free(daemon->librarian);
     http_stop(daemon->http);
     trend_free(daemon->trend);
+}
+
+static void free_event(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
+static void free_base(struct daemon *daemon)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        free_event(daemon->signals[i]);
+    free_event(daemon->changed);
+    free_event(daemon->heartbeat);
+    if (daemon->base) {
+        libvirt_loop_unregister();
+        event_base_free(daemon->base);
+    }
+}
+
+static void stop(struct daemon *daemon)
+{
+    stop_listening(daemon);
+    steer_stop(daemon->steer);
+    steer_put_back(daemon->steer);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -365,10 +254,10 @@ static void stop(struct daemon *daemon)
         mc_hypervisor_on_change(daemon->hypervisor, NULL, NULL);
     if (daemon->base)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
-    if (daemon->stalled)
-        event_free(daemon->stalled);
+    free_event(daemon->stalled);
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
+    steer_free(daemon->steer);
     reclaims_free(daemon->reclaims);
     resort_free(daemon->resort);
     events_free(daemon->events);
@@ -381,17 +270,7 @@ static void stop(struct daemon *daemon)
     watch_free(&daemon->watch);
     mc_snapshot_free(&daemon->snapshot);
     mc_plan_free(&daemon->plan);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        if (daemon->signals[i])
-            event_free(daemon->signals[i]);
-    if (daemon->changed)
-        event_free(daemon->changed);
-    if (daemon->heartbeat)
-        event_free(daemon->heartbeat);
-    if (daemon->base) {
-        libvirt_loop_unregister();
-        event_base_free(daemon->base);
-    }
+    free_base(daemon);
     config_free(&daemon->config);
 }
 
@@ -403,32 +282,42 @@ static void tame_malloc(void)
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
+/* The rest of --check-config, once the file was read: is there such a policy? Returns the exit
+ * code. */
+static int check_policy(struct daemon *daemon)
+{
+    struct mc_error err;
+    int rc = policies_load(&daemon->config, &daemon->policies.current, &err);
+
+    if (rc < 0)
+        log_error("%s", err.text);
+    else
+        puts("the configuration is good");
+    policies_free(&daemon->policies);
+    config_free(&daemon->config);
+    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     struct daemon daemon = {.options = &options};
     struct mc_error err = {0};
-    int code = parse_options(argc, argv, &options);
+    int code = options_parse(argc, argv, &options);
 
     if (code >= 0)
         return code;
     tame_malloc();
     log_open(options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    daemon.config_file = options.config_file;
-    daemon.has_config_file = access(CONFIG_FILE, F_OK) == 0;
     daemon.started_ms = clock_now_ms();
-    if (daemon_read_config(&daemon, &daemon.config, &err) < 0) {
+    if (options_read_config(&options, &daemon.config, &err) < 0) {
         log_error("%s", err.text);
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;
     }
-    if (options.check_config) {
-        code = policies_load(&daemon.config, &daemon.policies.current, &err) < 0 ? EXIT_FAILED
-                                                                                 : EXIT_OK;
-        if (code == EXIT_OK)
-            puts("the configuration is good");
-        else
-            log_error("%s", err.text);
-        policies_free(&daemon.policies);
+    if (options.check_config)
+        return check_policy(&daemon);
+    if (options.restore_ksm) {
+        code = steer_restore_main(daemon.config.connect, daemon.config.socket);
         config_free(&daemon.config);
         return code;
     }

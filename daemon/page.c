@@ -7,17 +7,16 @@
  */
 #include "page.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <memctl/units.h>
 #include <memctl/wire.h>
 
 #include "control.h"
+#include "dedupe.h"
 #include "http.h"
 #include "http_header.h"
 
@@ -50,18 +49,24 @@ void answer_page(struct exchange *exchange, const struct daemon *daemon)
         evbuffer_free(body);
 }
 
-static void reply_json(struct exchange *exchange, json_t *object)
+void page_reply_text(struct exchange *exchange, const char *text)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     struct evbuffer *body = text ? evbuffer_new() : NULL;
 
-    json_decref(object);
     if (body && evbuffer_add(body, text, strlen(text)) == 0)
         exchange_reply(exchange, JSON_TYPE, body);
     else
         exchange_fail(exchange, 503, "Service Unavailable: out of memory");
     if (body)
         evbuffer_free(body);
+}
+
+void page_reply(struct exchange *exchange, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    page_reply_text(exchange, text);
     free(text);
 }
 
@@ -72,8 +77,9 @@ static json_t *number(uint64_t value)
     return value == MC_UNKNOWN ? json_null() : json_integer((json_int_t)value);
 }
 
-static json_t *row(const struct mc_guest *guest, const struct mc_step *step)
+static json_t *row(const struct daemon *daemon, size_t index, const struct mc_step *step)
 {
+    const struct mc_guest *guest = &daemon->snapshot.guests[index];
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "name", guest->name, "uuid", guest->uuid,
         "state", mc_guest_state_name(guest->state), "exempt", mc_exempt_name(guest->exempt),
@@ -86,6 +92,8 @@ static json_t *row(const struct mc_guest *guest, const struct mc_step *step)
                           number(guest->used), "active", number(guest->active), "held",
                           number(guest->held), "min", number(guest->terms.min), "max",
                           number(guest->terms.max), "shares", number(guest->terms.shares)));
+    json_object_set_new(object, "equal_pages",
+                        dedupe_brief_json(daemon->dedupe, guest->uuid, index));
     if (step)
         json_object_update_new(object, json_pack("{s:o, s:s}", "target", number(step->target),
                                                  "reason", mc_rule_name(mc_step_reason(step))));
@@ -99,8 +107,7 @@ static json_t *rows(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->snapshot.count && i < GUESTS_SHOWN; i++) {
         bool planned = daemon->has_plan && i < daemon->plan.count;
 
-        json_array_append_new(
-            list, row(&daemon->snapshot.guests[i], planned ? &daemon->plan.steps[i] : NULL));
+        json_array_append_new(list, row(daemon, i, planned ? &daemon->plan.steps[i] : NULL));
     }
     return list;
 }
@@ -115,15 +122,6 @@ static json_t *last_events(const struct daemon *daemon, const char *guest, uint6
     page = events_page(daemon->events, &question);
     list = json_incref(json_object_get(page, "events"));
     json_decref(page);
-    return list;
-}
-
-static json_t *spans(const struct daemon *daemon)
-{
-    json_t *list = json_array();
-
-    for (const uint64_t *span = daemon->trends.spans_ms; *span; span++)
-        json_array_append_new(list, json_integer((json_int_t)*span));
     return list;
 }
 
@@ -151,7 +149,7 @@ static json_t *state_json(const struct daemon *daemon)
                         daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());
     json_object_set_new(object, "guests", rows(daemon));
     json_object_set_new(object, "events", last_events(daemon, "", EVENTS_SHOWN));
-    json_object_set_new(object, "spans_ms", spans(daemon));
+    json_object_set_new(object, "spans_ms", page_spans(daemon));
     return object;
 }
 
@@ -183,77 +181,6 @@ void answer_guest(struct exchange *exchange, const struct daemon *daemon)
     if (!guest)
         exchange_fail(exchange, 404, "Not Found: no guest with this UUID is running");
     else
-        reply_json(exchange, json_pack("{s:o, s:o}", "guest", guest_json(daemon, guest), "events",
+        page_reply(exchange, json_pack("{s:o, s:o}", "guest", guest_json(daemon, guest), "events",
                                        last_events(daemon, guest->uuid, EVENTS_SHOWN)));
-}
-
-/* ---- the charts ---- */
-
-static const char *const host_columns[] = {
-    [TREND_TOTAL] = "total",     [TREND_AVAILABLE] = "available", [TREND_BUDGET] = "budget",
-    [TREND_DIVIDED] = "divided", [TREND_PROMISED] = "promised",   [TREND_HELD] = "held",
-    [TREND_ACTUAL] = "actual",   [TREND_USED] = "used",           [TREND_STALL] = "stall",
-};
-static const char *const guest_columns[] = {
-    [TREND_G_ACTUAL] = "actual", [TREND_G_USED] = "used",     [TREND_G_ACTIVE] = "active",
-    [TREND_G_HELD] = "held",     [TREND_G_TARGET] = "target",
-};
-
-struct chart {
-    struct exchange *exchange;
-    const char *const *columns;
-};
-
-static json_t *column_json(const uint64_t *values, size_t count)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, number(values[i]));
-    return list;
-}
-
-static void reply_trend(void *opaque, const struct trend_answer *answer)
-{
-    struct chart *chart = opaque;
-    json_t *times, *series;
-
-    if (!answer) {
-        exchange_fail(chart->exchange, 404, "Not Found: nothing is known of this guest");
-        free(chart);
-        return;
-    }
-    times = json_array();
-    series = json_object();
-    for (size_t i = 0; i < answer->count; i++)
-        json_array_append_new(times, json_integer(answer->wall_ms[i]));
-    for (unsigned i = 0; i < answer->columns; i++)
-        json_object_set_new(series, chart->columns[i],
-                            column_json(answer->values[i], answer->count));
-    reply_json(chart->exchange, json_pack("{s:I, s:o, s:o}", "step_ms", (json_int_t)answer->step_ms,
-                                          "times", times, "series", series));
-    free(chart);
-}
-
-void answer_trend(struct exchange *exchange, const struct daemon *daemon)
-{
-    struct trend_question question = {.span_ms = daemon->trends.spans_ms[0]};
-    struct chart *chart = malloc(sizeof(*chart));
-    struct mc_error err;
-    char span[24];
-
-    if (!chart) {
-        exchange_fail(exchange, 503, "Service Unavailable: out of memory");
-        return;
-    }
-    if (exchange_parameter(exchange, "span_ms", span, sizeof(span)) &&
-        mc_number_parse(span, 1, UINT32_MAX, &question.span_ms, &err) < 0) {
-        exchange_fail(exchange, 400, "Bad Request: span_ms is no number of milliseconds");
-        free(chart);
-        return;
-    }
-    exchange_parameter(exchange, "uuid", question.uuid, sizeof(question.uuid));
-    *chart = (struct chart){.exchange = exchange,
-                            .columns = *question.uuid ? guest_columns : host_columns};
-    daemon->trends.ask(daemon->trends.self, &question, reply_trend, chart);
 }

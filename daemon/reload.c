@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "options.h"
 
 /* What is bound when the process starts cannot follow a reload. */
 static void keep_bound(const struct config *old, struct config *new)
@@ -33,7 +34,7 @@ int daemon_reload(struct daemon *daemon, const char *by, struct mc_error *err)
     struct mc_policy_input input = mc_engine_policy_input(daemon->engine, NULL);
     struct mc_policy_run *policy = NULL;
     struct config config;
-    int rc = daemon_read_config(daemon, &config, err);
+    int rc = options_read_config(daemon->options, &config, err);
 
     if (rc == 0)
         rc = policies_load(&config, &policy, err);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The rhythm: a tick begins with an observation on a lane and goes on when that is back. Ticks keep
- * to the interval; while memory is on its way between guests they come faster, and after a failure
- * with growing pauses. It is the lane that waits for a tick's time, and the main loop sleeps until
- * there is something to decide; its own timer is for when things go wrong.
+ * to the interval; while memory is on its way between guests they come faster, and faster still
+ * while a guest in trouble waits for it; after a failure with growing pauses. It is the lane that
+ * waits for a tick's time, and the main loop sleeps until there is something to decide; its own
+ * timer is for when things go wrong.
  */
 #include "daemon.h"
 
@@ -14,8 +15,10 @@
 #include "dedupe.h"
 #include "log.h"
 #include "resort.h"
+#include "steer.h"
 
 #define MOVING_INTERVAL_MS 500
+#define WAITING_INTERVAL_MS 100
 #define WAKE_AFTER_MS 20
 #define PAUSE_FIRST_MS 500
 #define PAUSE_MOST_MS 30000
@@ -95,9 +98,12 @@ static void decide_and_act(struct daemon *daemon)
     act_run(daemon);
     reclaims_run(daemon);
     resort_run(daemon);
+    steer_follow(daemon->steer);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
-    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
+    /* Nothing is owed if this observation was overtaken by one that began after it. */
+    if (daemon->tick.owed_ms)
+        daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
     daemon->tick.owed_ms = 0;
     histogram_add(&daemon->counters.decide_seconds, (double)(clock_now_us() - began_us) / 1e6);
     record_plan(daemon);
@@ -111,6 +117,7 @@ static void note_duration(struct daemon *daemon, const struct job *job)
     uint64_t took = mc_less_u64(clock_now_ms(), job->began_ms);
 
     histogram_add(&daemon->counters.observe_seconds, (double)took / 1000);
+    daemon->tick.took_ms = took;
     daemon->tick.within_ms = mc_clamp_u64(3 * took, OBSERVE_LEAST_MS, OBSERVE_MOST_MS);
 }
 
@@ -119,12 +126,19 @@ static void on_late(struct observation *observation);
 
 static uint64_t interval_of(struct daemon *daemon, uint64_t now_ms)
 {
-    uint64_t interval = daemon->config.engine.interval_ms;
+    /* Half of the time is for others to ask libvirt. */
+    uint64_t waiting = mc_max_u64(WAITING_INTERVAL_MS, 2 * daemon->tick.took_ms);
+    const uint64_t most[] = {
+        [MC_URGENCY_NONE] = UINT64_MAX,
+        [MC_URGENCY_MOVING] = MOVING_INTERVAL_MS,
+        [MC_URGENCY_WAITING] = mc_min_u64(waiting, MOVING_INTERVAL_MS),
+    };
 
     /* In a dry run nothing is on its way, whatever was planned. */
-    if (!daemon->config.dry_run && mc_engine_moving(daemon->engine, now_ms))
-        interval = mc_min_u64(interval, MOVING_INTERVAL_MS);
-    return interval;
+    if (daemon->config.dry_run)
+        return daemon->config.engine.interval_ms;
+    return mc_min_u64(daemon->config.engine.interval_ms,
+                      most[mc_engine_urgency(daemon->engine, now_ms)]);
 }
 
 /* The tick that is due at this time, or now if that is over. */

@@ -19,11 +19,9 @@ static const struct {
     size_t slots;
 } levels[LEVELS] = {{10000, 180}, {60000, SLOTS_MAX}};
 
-static const uint64_t spans_ms[] = {30 * 60000, 6 * 3600000, 0};
-
 struct line {
     char uuid[MC_UUID_TEXT];
-    uint64_t seen_ms; /* when it got its last sample */
+    uint64_t first_ms, seen_ms; /* when it got its first and its last sample */
     unsigned columns;
     uint64_t sums[TREND_COLUMNS_MAX];
     uint32_t counts[TREND_COLUMNS_MAX];
@@ -110,14 +108,24 @@ static struct line *find(const struct trend *trend, const char *uuid)
     return NULL;
 }
 
-/* A guest that comes back within hours goes on with its line; after that nothing is left of it. */
+/*
+ * A guest that is gone is remembered for as long as it was there, within a minute and the hours
+ * that are kept: where guests come and go by the thousand, it would be nothing but dead lines.
+ */
+static bool is_worth_keeping(const struct line *line, uint64_t now_ms)
+{
+    uint64_t stayed = line->seen_ms - line->first_ms;
+    uint64_t longest = levels[1].step_ms * levels[1].slots;
+
+    return now_ms - line->seen_ms <= mc_clamp_u64(stayed, levels[1].step_ms, longest);
+}
+
 static void forget_old(struct trend *trend, uint64_t now_ms)
 {
-    uint64_t longest = levels[1].step_ms * levels[1].slots;
     size_t kept = 0;
 
     for (size_t i = 0; i < trend->count; i++) {
-        if (now_ms - trend->guests[i]->seen_ms <= longest)
+        if (is_worth_keeping(trend->guests[i], now_ms))
             trend->guests[kept++] = trend->guests[i];
         else
             free(trend->guests[i]);
@@ -154,6 +162,7 @@ static struct line *line_for(struct trend *trend, const char *uuid, uint64_t now
     line = line_new(uuid, TREND_GUEST_COLUMNS);
     if (!line)
         return NULL;
+    line->first_ms = now_ms;
     place = place_of(trend, uuid);
     memmove(trend->guests + place + 1, trend->guests + place,
             (trend->count - place) * sizeof(*trend->guests));
@@ -225,7 +234,7 @@ static void sample_host(struct trend *trend, const struct mc_snapshot *snapshot,
     values[TREND_HELD] = in_pages(plan->held);
     values[TREND_ACTUAL] = in_pages(actual);
     values[TREND_USED] = in_pages(used);
-    values[TREND_STALL] = host->pressure.present ? host->pressure.some_avg10 : NONE;
+    values[TREND_STALL] = host->pressure.present ? host->pressure.some_avg10 * 100U : NONE;
     add_sample(trend, trend->host, values, snapshot->now_ms);
 }
 
@@ -282,7 +291,7 @@ void trend_add(struct trend *trend, const struct mc_snapshot *snapshot, const st
     end_slot(trend, 1, snapshot);
 }
 
-/* ---- as a source ---- */
+/* ---- reading ---- */
 
 static uint64_t out_of(uint32_t value, bool is_size)
 {
@@ -317,11 +326,11 @@ static void hand_over(const struct trend *trend, const struct line *line, unsign
     read(opaque, &answer);
 }
 
-static void ask(void *self, const struct trend_question *question, trend_reader *read, void *opaque)
+void trend_read(const struct trend *trend, const struct trend_question *question,
+                trend_reader *read, void *opaque)
 {
-    const struct trend *trend = self;
     const struct line *line = *question->uuid ? find(trend, question->uuid) : trend->host;
-    unsigned level = question->span_ms > spans_ms[0];
+    unsigned level = question->span_ms > levels[0].step_ms * levels[0].slots;
     uint64_t *room = malloc(sizeof(*room) * TREND_COLUMNS_MAX * SLOTS_MAX);
 
     if (line && room)
@@ -329,9 +338,4 @@ static void ask(void *self, const struct trend_question *question, trend_reader 
     else
         read(opaque, NULL);
     free(room);
-}
-
-struct trend_source trend_source(struct trend *trend)
-{
-    return (struct trend_source){.ask = ask, .self = trend, .spans_ms = spans_ms};
 }

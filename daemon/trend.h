@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the page's charts show: a few figures of the host and of each guest over the last hours.
- *
- * The page asks a source, and does not know where that has its figures from. The one here is a
- * ring in memory: a sample every 10 s for half an hour, and the means of every minute for six
- * hours; that is 11 KiB a guest and for 1,024 guests at most. A source may answer later: one that
- * reads a disk on a thread of its own fits as well.
+ * What the page's charts show where no history is kept, or while it does not answer: a few figures
+ * of the host and of each guest over the last hours, in memory. A sample every 10 s for half an
+ * hour, and the means of every minute for six hours: 11 KiB a guest, for 1,024 guests at most.
  */
 #ifndef MEMCTLD_TREND_H
 #define MEMCTLD_TREND_H
@@ -16,7 +13,7 @@
 
 #include <memctl/model.h>
 
-/* Bytes, but for the stall, which is in hundredths of a percent. */
+/* Bytes, but for the stall: microseconds a second in which tasks waited, as the history has it. */
 enum trend_host {
     TREND_TOTAL,
     TREND_AVAILABLE,
@@ -26,7 +23,7 @@ enum trend_host {
     TREND_HELD,
     TREND_ACTUAL, /* all managed guests' balloons leave them */
     TREND_USED,   /* by all managed guests, as far as it is known */
-    TREND_STALL,  /* some_avg10 */
+    TREND_STALL,  /* some_avg10 of the host */
     TREND_HOST_COLUMNS
 };
 
@@ -48,8 +45,8 @@ struct trend_question {
 };
 
 /*
- * The oldest first, MC_UNKNOWN where there is nothing. Of a source's answer nothing lasts longer
- * than the call that hands it over.
+ * The oldest first, MC_UNKNOWN where there is nothing. It lasts as long as the call that hands it
+ * over.
  */
 struct trend_answer {
     size_t count;
@@ -61,15 +58,6 @@ struct trend_answer {
 
 typedef void trend_reader(void *opaque, const struct trend_answer *answer);
 
-/* Where figures come from. */
-struct trend_source {
-    /* Calls read once, now or later, on the main loop; with NULL if there are no figures. */
-    void (*ask)(void *self, const struct trend_question *question, trend_reader *read,
-                void *opaque);
-    void *self;
-    const uint64_t *spans_ms; /* what is offered, the shortest first; ends with 0 */
-};
-
 struct trend;
 
 /* NULL when out of memory. */
@@ -79,6 +67,11 @@ void trend_free(struct trend *trend);
 /* Once in every tick that has a plan. Without memory for it a guest is left out. */
 void trend_add(struct trend *trend, const struct mc_snapshot *snapshot, const struct mc_plan *plan);
 
-struct trend_source trend_source(struct trend *trend);
+/* The most that it can tell of, back from now. */
+#define TREND_SPAN_MS ((uint64_t)6 * 3600000)
+
+/* Calls read once, before it returns; with NULL if there are no figures. */
+void trend_read(const struct trend *trend, const struct trend_question *question,
+                trend_reader *read, void *opaque);
 
 #endif

@@ -57,7 +57,7 @@ _memctl() {
         ;;
     --sort | --sort=)
         mapfile -t COMPREPLY < <(
-            compgen -W $'name\nactual\nused\ntarget\nmove\nshares\nwhy' -- "$cur"
+            compgen -W $'name\nactual\nused\ntarget\nmove\nshares\nsaving\nwhy' -- "$cur"
         )
         return
         ;;
@@ -176,7 +176,12 @@ _memctl() {
             if [[ $name == "$cur"* ]]; then
                 COMPREPLY+=("$(printf %q "$name")")
             fi
-        done < <(_memctl_guests "${memctl[@]}")
+        done < <(
+            if [[ ${words[0]} == history ]]; then
+                echo host
+            fi
+            _memctl_guests "${memctl[@]}"
+        )
         ;;
     simulate:* | dedupe:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -97,7 +97,7 @@ complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host an
 complete -c memctl -n '__memctl_at 0' -a top -d 'watch host and guests live'
 complete -c memctl -n __memctl_watching -l once -d 'print one picture'
 complete -c memctl -n __memctl_watching -l interval -x -d 'time between two looks'
-complete -c memctl -n __memctl_watching -l sort -x -a 'name actual used target move shares why'
+complete -c memctl -n __memctl_watching -l sort -x -a 'name actual used target move shares saving why'
 complete -c memctl -n __memctl_watching -l filter -x -d 'only guests with this in name or reason'
 complete -c memctl -n '__memctl_at 0' -a list -d 'list the guests with their memory'
 complete -c memctl -n '__memctl_at 0' -a show -d 'show all about one guest'
@@ -163,3 +163,4 @@ complete -c memctl -n __memctl_simulated -l compare -x -d 'policies, with commas
 complete -c memctl -n __memctl_simulated -l interval -x -d 'time between two looks'
 complete -c memctl -n __memctl_simulated -l plot -rF -d 'draw memory over time'
 complete -c memctl -n __memctl_simulated -l series -x -d 'moments in the JSON'
+complete -c memctl -n '__memctl_command_is history; and __memctl_at 1' -a host -d 'the host itself'

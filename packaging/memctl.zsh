@@ -99,7 +99,7 @@ _memctl() {
         '--connect[doctor: where libvirt is]:URI:' \
         '--root[doctor: a copy of a host]:folder:_files -/' \
         '--once[top: print one picture]' \
-        '--sort[top: the column to sort by]:column:(name actual used target move shares why)' \
+        '--sort[top: the column to sort by]:column:(name actual used target move shares saving why)' \
         '--filter[top: only guests with this in name or reason]:text:' \
         '--plot[simulate, history, plan: draw memory over time]:file:_files' \
         '--series[simulate: moments in the JSON]:number:' \
@@ -110,7 +110,11 @@ _memctl() {
     command) _describe command commands ;;
     guest)
         case $line[1] in
-        show | explain | history | set | pause | resume) _memctl_guests ;;
+        show | explain | set | pause | resume) _memctl_guests ;;
+        history)
+            compadd host
+            _memctl_guests
+            ;;
         policy) compadd list show use eval ;;
         agent) compadd status enable ;;
         replay | simulate | dedupe) _files ;;

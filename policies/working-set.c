@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Working sets first: every guest gets what it works with and some headroom; what is left over goes
- * out by shares on top. If the needs alone exceed the budget, they are divided by shares, and no
- * guest gets more than its need.
+ * Working sets first: every guest gets what it works with and some headroom, at least what is
+ * reserved for it; what is left over goes out by shares on top. If the needs alone exceed the
+ * budget, they are divided by shares, and no guest gets more than its need.
+ *
+ * What a guest cannot give up now (min, where it is above what is reserved) bounds its answer and
+ * is no need to put more on top of: one that only claims to be full would be given more each time.
  */
 #include <memctl/policy.h>
 
@@ -32,28 +35,34 @@ static void close_working_set(void *state)
     mc_divider_free(state);
 }
 
-/* The need in whole pages; the headroom in millionths, so that one input has one answer. */
+/* The need in pages; the headroom in millionths, so that one input has one answer. */
 static uint64_t need_of(const struct mc_policy_guest *guest, double headroom)
 {
     uint64_t parts = (uint64_t)llround((1 + headroom) * 1e6);
     unsigned __int128 need = (unsigned __int128)guest->active * parts / 1000000;
     uint64_t bytes = need > guest->max ? guest->max : (uint64_t)need;
 
-    return mc_clamp_u64(bytes, guest->min, guest->max) / MC_PAGE;
+    return mc_clamp_u64(bytes, guest->reserved, guest->max) / MC_PAGE;
 }
 
-static int divide_rest(const struct mc_policy_input *input, struct mc_demand *demands,
-                       uint64_t needs, void *state, uint64_t *targets)
+/* The same question of what comes on top of the needs. */
+static int divide_rest(const struct mc_policy_input *input, double headroom,
+                       struct mc_demand *demands, void *state, uint64_t *targets)
 {
+    uint64_t needs = 0;
     int rc;
 
     for (size_t i = 0; i < input->count; i++) {
-        demands[i].max = input->guests[i].max / MC_PAGE - demands[i].max;
-        demands[i].min = 0;
+        const struct mc_policy_guest *guest = &input->guests[i];
+        uint64_t need = need_of(guest, headroom);
+
+        demands[i].min = mc_less_u64(guest->min / MC_PAGE, need);
+        demands[i].max = guest->max / MC_PAGE - need;
+        needs += need;
     }
     rc = mc_divide(state, input->budget - needs * MC_PAGE, targets);
     for (size_t i = 0; rc == 0 && i < input->count; i++)
-        targets[i] += input->guests[i].max / MC_PAGE * MC_PAGE - demands[i].max * MC_PAGE;
+        targets[i] += need_of(&input->guests[i], headroom) * MC_PAGE;
     return rc;
 }
 
@@ -66,12 +75,12 @@ static int decide_working_set(const struct mc_policy_input *input, const double 
     if (!demands)
         return -ENOMEM;
     for (size_t i = 0; i < input->count; i++) {
-        demands[i].max = need_of(&input->guests[i], params[0]);
+        demands[i].max = mc_max_u64(need_of(&input->guests[i], params[0]), demands[i].min);
         needs += demands[i].max;
     }
     if (needs > input->budget / MC_PAGE)
         return mc_divide(state, input->budget, targets);
-    return divide_rest(input, demands, needs, state, targets);
+    return divide_rest(input, params[0], demands, state, targets);
 }
 
 MC_PUBLIC const struct mc_policy mc_policy_module = {

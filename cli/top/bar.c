@@ -82,12 +82,8 @@ static void draw_sample(struct screen *screen, int row, int column, int rows,
 }
 
 void bar_course(struct screen *screen, int row, int column, int width, int rows,
-                const struct course *course, const char *uuid, uint64_t whole)
+                const struct sample *samples, uint64_t whole)
 {
-    for (int i = 0; i < width; i++) {
-        const struct sample *sample = course_back(course, uuid, (size_t)(width - 1 - i));
-
-        if (sample)
-            draw_sample(screen, row, column + i, rows, sample, whole);
-    }
+    for (int i = 0; i < width; i++)
+        draw_sample(screen, row, column + i, rows, &samples[i], whole);
 }

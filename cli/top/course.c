@@ -63,6 +63,11 @@ static uint32_t in_mib(uint64_t bytes)
     return bytes == MC_UNKNOWN ? UINT32_MAX : (uint32_t)mc_min_u64(bytes / MC_MIB, UINT32_MAX - 1);
 }
 
+struct sample sample_of(uint64_t actual, uint64_t used, uint64_t target)
+{
+    return (struct sample){in_mib(actual), in_mib(used), in_mib(target)};
+}
+
 void course_begin(struct course *course)
 {
     course->round++;
@@ -78,8 +83,7 @@ int course_add(struct course *course, const char *uuid, uint64_t actual, uint64_
     if (!guest)
         return -ENOMEM;
     guest->seen = course->round;
-    guest->samples[guest->count++ % COURSE_LENGTH] =
-        (struct sample){in_mib(actual), in_mib(used), in_mib(target)};
+    guest->samples[guest->count++ % COURSE_LENGTH] = sample_of(actual, used, target);
     return 0;
 }
 

@@ -16,6 +16,11 @@ struct sample {
     uint32_t actual, used, target;
 };
 
+#define SAMPLE_UNKNOWN ((struct sample){UINT32_MAX, UINT32_MAX, UINT32_MAX})
+
+/* From bytes, MC_UNKNOWN if not known. */
+struct sample sample_of(uint64_t actual, uint64_t used, uint64_t target);
+
 struct course_guest {
     char uuid[MC_UUID_TEXT];
     uint64_t seen; /* the round in which it was seen last */

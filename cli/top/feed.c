@@ -19,6 +19,17 @@
 /* More than a screen shows. */
 #define EVENTS_LAST 60
 
+/* A history is asked for this often, or when a step of it is over; the coarse ones change slowly.
+ */
+#define PAST_LEAST_MS 2000
+#define PAST_MOST_MS 30000
+
+struct watched {
+    char uuid[MC_UUID_TEXT];
+    enum top_span span;
+    unsigned steps;
+};
+
 struct feed {
     pthread_t thread;
     const char *socket;
@@ -28,7 +39,7 @@ struct feed {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
     bool stop, hurry;
-    char watched[MC_UUID_TEXT];
+    struct watched watched;
     const char *verb; /* of a command that waits or is under way, or NULL */
     json_t *args;
     bool has_news, has_outcome;
@@ -42,6 +53,7 @@ static void drop(struct news *news)
     json_decref(news->list);
     json_decref(news->explained);
     json_decref(news->events);
+    json_decref(news->past.course);
 }
 
 static void signal_ready(struct feed *feed)
@@ -69,6 +81,41 @@ static int ask(struct mc_client **client, const char *verb, json_t *args, json_t
     if (rc == -ETIMEDOUT || rc == -EPROTO || rc == -ECONNRESET)
         close_client(client);
     return rc;
+}
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static uint64_t step_of(const struct watched *watched)
+{
+    uint64_t step_ms = top_span_ms(watched->span) / (watched->steps ? watched->steps : 1);
+
+    return step_ms < 1000 ? 1000 : step_ms;
+}
+
+/* The last step is the one that is under way. */
+static void ask_past(struct mc_client **client, const struct watched *watched,
+                     struct top_past *past)
+{
+    uint64_t step_ms = step_of(watched);
+    int64_t now_ms = wall_ms(), first_ms = now_ms - now_ms % (int64_t)step_ms;
+    struct mc_error err = {0};
+    json_t *question =
+        json_pack("{s:s, s:s, s:I, s:I, s:I}", "what", "course", "guest", watched->uuid, "since_ms",
+                  (json_int_t)(first_ms - (int64_t)(step_ms * (watched->steps - 1))), "until_ms",
+                  (json_int_t)now_ms, "step_ms", (json_int_t)step_ms);
+
+    memcpy(past->uuid, watched->uuid, sizeof(past->uuid));
+    past->span = watched->span;
+    if (ask(client, "history", question, &past->course, &err) < 0) {
+        past->course = NULL;
+        snprintf(past->why, sizeof(past->why), "%s", err.text);
+    }
 }
 
 static void ask_news(struct mc_client **client, const char *watched, struct news *news)
@@ -110,9 +157,14 @@ static void deliver(struct feed *feed, struct news *news)
 {
     if (!news->list) { /* all or nothing */
         drop(news);
-        news->status = news->explained = news->events = NULL;
+        news->status = news->explained = news->events = news->past.course = NULL;
     }
     pthread_mutex_lock(&feed->lock);
+    /* It comes seldom: one that was not taken yet is still good. */
+    if (feed->has_news && !*news->past.uuid) {
+        news->past = feed->news.past;
+        feed->news.past.course = NULL;
+    }
     if (feed->has_news)
         drop(&feed->news);
     feed->news = *news;
@@ -122,7 +174,7 @@ static void deliver(struct feed *feed, struct news *news)
 }
 
 /* Until the next round is due or something is wanted. Returns false to stop. */
-static bool wait_for_work(struct feed *feed, const struct timespec *due, char *watched,
+static bool wait_for_work(struct feed *feed, const struct timespec *due, struct watched *watched,
                           const char **verb, json_t **args)
 {
     bool go_on;
@@ -132,7 +184,7 @@ static bool wait_for_work(struct feed *feed, const struct timespec *due, char *w
         if (pthread_cond_timedwait(&feed->wake, &feed->lock, due) != 0)
             break;
     feed->hurry = false;
-    memcpy(watched, feed->watched, sizeof(feed->watched));
+    *watched = feed->watched;
     *verb = feed->verb;
     *args = feed->args;
     feed->args = NULL;
@@ -155,16 +207,39 @@ static struct timespec after(uint64_t ms)
     return at;
 }
 
+/* When what was asked last. */
+struct past_clock {
+    struct watched watched;
+    uint64_t due_ms;
+};
+
+static bool past_is_due(struct past_clock *past, const struct watched *watched)
+{
+    uint64_t step_ms = step_of(watched), now_ms = (uint64_t)after(0).tv_sec * 1000;
+    bool same = strcmp(past->watched.uuid, watched->uuid) == 0 &&
+                past->watched.span == watched->span && past->watched.steps == watched->steps;
+
+    if (!*watched->uuid || !top_span_ms(watched->span) || !watched->steps ||
+        (same && now_ms < past->due_ms))
+        return false;
+    past->watched = *watched;
+    past->due_ms = now_ms + (step_ms < PAST_LEAST_MS  ? PAST_LEAST_MS
+                             : step_ms > PAST_MOST_MS ? PAST_MOST_MS
+                                                      : step_ms);
+    return true;
+}
+
 static void *run(void *opaque)
 {
     struct feed *feed = opaque;
     struct mc_client *client = NULL;
     struct timespec due = after(0);
-    char watched[MC_UUID_TEXT];
+    struct watched watched = {0};
+    struct past_clock past = {0};
     const char *verb;
     json_t *args;
 
-    while (wait_for_work(feed, &due, watched, &verb, &args)) {
+    while (wait_for_work(feed, &due, &watched, &verb, &args)) {
         struct news news = {0};
         bool open = client || mc_client_open(feed->socket, &client, &news.error) == 0;
 
@@ -183,7 +258,9 @@ static void *run(void *opaque)
             pthread_mutex_unlock(&feed->lock);
         }
         if (open)
-            ask_news(&client, watched, &news);
+            ask_news(&client, watched.uuid, &news);
+        if (client && news.list && past_is_due(&past, &watched))
+            ask_past(&client, &watched, &news.past);
         deliver(feed, &news);
         due = after(feed->interval_ms);
     }
@@ -285,11 +362,17 @@ bool feed_take_outcome(struct feed *feed, struct outcome *outcome)
     return taken;
 }
 
-void feed_watch(struct feed *feed, const char *uuid)
+void feed_watch(struct feed *feed, const char *uuid, enum top_span span, unsigned steps)
 {
+    struct watched *watched = &feed->watched;
+    bool other;
+
     pthread_mutex_lock(&feed->lock);
-    if (strcmp(feed->watched, uuid) != 0) {
-        snprintf(feed->watched, sizeof(feed->watched), "%s", uuid);
+    other = strcmp(watched->uuid, uuid) != 0 || watched->span != span;
+    watched->span = span;
+    watched->steps = steps;
+    if (other) {
+        snprintf(watched->uuid, sizeof(watched->uuid), "%s", uuid);
         feed->hurry = *uuid != '\0';
         pthread_cond_signal(&feed->wake);
     }

@@ -14,6 +14,8 @@
 #include <memctl/error.h>
 #include <memctl/model.h>
 
+#include "top/state.h"
+
 struct feed;
 
 /* One round of questions. References are the taker's. */
@@ -21,6 +23,7 @@ struct news {
     json_t *status, *list; /* NULL: error says why */
     json_t *explained;     /* of the guest that was watched, or NULL */
     json_t *events;        /* the last ones, of that guest only if one is watched; or NULL */
+    struct top_past past;  /* of the guest that was watched; of nobody if it was not asked for */
     struct mc_error error;
 };
 
@@ -44,8 +47,11 @@ int feed_descriptor(const struct feed *feed);
 bool feed_take(struct feed *feed, struct news *news);
 bool feed_take_outcome(struct feed *feed, struct outcome *outcome);
 
-/* The guest to explain from now on, "" for none. */
-void feed_watch(struct feed *feed, const char *uuid);
+/*
+ * The guest to explain from now on, "" for none; and how far back its history is wanted, in so many
+ * steps.
+ */
+void feed_watch(struct feed *feed, const char *uuid, enum top_span span, unsigned steps);
 
 /* Have this asked once; takes over args. False if one is under way. */
 bool feed_ask(struct feed *feed, const char *verb, json_t *args);

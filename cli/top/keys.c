@@ -287,6 +287,8 @@ static void press_other(struct top *top, uint32_t key, struct request_wanted *wa
         other_guest(top, key == TOP_KEY_LEFT ? -1 : 1);
     else if (key == '<' || key == '>')
         sort_by_next(top, key == '<' ? -1 : 1);
+    else if (key == 't' && top->page == TOP_GUEST)
+        top->span = (enum top_span)((top->span + 1) % TOP_SPAN_COUNT);
     else if (key == 'r')
         top->reversed = !top->reversed, top_arrange(top);
     else if (key == 'b')

@@ -104,6 +104,7 @@ static void draw_keys(const struct top *top, struct screen *screen, int row)
     static const struct piece guest[] = {{"Esc back", STYLE_DIM},
                                          {"up down scroll", STYLE_DIM},
                                          {"left right other guest", STYLE_DIM},
+                                         {"t times", STYLE_DIM},
                                          {"s shares", STYLE_DIM},
                                          {"e set", STYLE_DIM},
                                          {"p pause", STYLE_DIM},

@@ -11,9 +11,10 @@
 
 /* What keys need to know of the page that was laid out. */
 struct layout {
-    size_t page_rows;  /* guests, or lines of text, that a page holds */
-    size_t scroll_max; /* the furthest scroll that makes sense */
-    int cursor;        /* the column of the cursor in the last line, -1 without */
+    size_t page_rows;     /* guests, or lines of text, that a page holds */
+    size_t scroll_max;    /* the furthest scroll that makes sense */
+    int cursor;           /* the column of the cursor in the last line, -1 without */
+    unsigned chart_steps; /* columns of a guest's chart, 0 without */
 };
 
 /* Lay out all of a blank screen. */
@@ -50,9 +51,13 @@ struct bar {
 void bar_draw(struct screen *screen, int row, int column, int width, unsigned flag,
               const struct bar *bar);
 
-/* The same over time, as many rows high as there are, the present at the right. */
+/* The same over time: a column for each sample, as many rows high as there are. */
 void bar_course(struct screen *screen, int row, int column, int width, int rows,
-                const struct course *course, const char *uuid, uint64_t whole);
+                const struct sample *samples, uint64_t whole);
+
+/* layout_chart.c: how a guest fared, in so many rows, the present at the right. */
+void layout_chart(const struct top *top, struct screen *screen, int row, int rows,
+                  const struct top_guest *guest, struct layout *layout);
 
 /* Texts beside each other, each only if it fits in whole; ends with a NULL text. */
 struct piece {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One guest: its settings, its course since top began, and what `memctl explain` says. */
+/* One guest: its settings, how it fared, and what `memctl explain` says. */
 #include "layout.h"
 
 #include <stdio.h>
@@ -11,7 +11,6 @@
 #include "cli.h"
 #include "explain.h"
 
-#define AXIS_WIDTH 6
 #define TEXT_WIDTH_MAX 100
 #define TEXT_WIDTH_MIN 30
 
@@ -35,40 +34,36 @@ static void draw_title(const struct top *top, struct screen *screen, int row,
 
 static void draw_sizes(struct screen *screen, int row, const struct top_guest *guest)
 {
-    char used[48], active[48], actual[48], target[48];
+    char used[48], active[48], actual[48], target[48], saving[64] = "", size[MC_SIZE_TEXT];
 
     snprintf(actual, sizeof(actual), "actual %s", cli_size(guest->json, "actual"));
     snprintf(used, sizeof(used), "used %s", cli_size(guest->json, "used"));
     snprintf(active, sizeof(active), "active %s", cli_size(guest->json, "active"));
     snprintf(target, sizeof(target), "target %s (%s)",
              cli_size(json_object_get(guest->json, "plan"), "target"), guest->why);
+    if (guest->saving != MC_UNKNOWN)
+        snprintf(saving, sizeof(saving), "merging saves %s", mc_size_format(size, guest->saving));
     layout_pieces(screen, row, 0, "  ",
                   (struct piece[]){{actual, STYLE_PLAIN},
                                    {used, STYLE_PLAIN},
                                    {target, STYLE_PLAIN},
                                    {active, STYLE_PLAIN},
+                                   {saving, STYLE_PLAIN},
                                    {0}});
 }
 
 /* The course, or where there is no room for one only the present. Returns the rows it took. */
 static int draw_course(const struct top *top, struct screen *screen, int row,
-                       const struct top_guest *guest)
+                       const struct top_guest *guest, struct layout *layout)
 {
-    int height = screen->rows >= 30 ? 8 : screen->rows >= 20 ? 5 : 1;
-    int width = screen->columns - AXIS_WIDTH - 1;
-    char most[MC_SIZE_TEXT];
+    int height = screen->rows >= 30 ? 9 : screen->rows >= 20 ? 6 : 1;
 
-    if (width > COURSE_LENGTH)
-        width = COURSE_LENGTH;
-    if (height == 1) {
+    if (height == 1)
         bar_draw(screen, row, 0, screen->columns, 0,
                  &(struct bar){guest->max, guest->max, guest->used, guest->active, guest->actual,
                                guest->target});
-        return 1;
-    }
-    screen_text(screen, row, 0, AXIS_WIDTH, STYLE_DIM, mc_size_format(most, guest->max));
-    screen_text(screen, row + height - 1, 0, AXIS_WIDTH, STYLE_DIM, "0");
-    bar_course(screen, row, AXIS_WIDTH + 1, width, height, &top->course, guest->uuid, guest->max);
+    else
+        layout_chart(top, screen, row, height, guest, layout);
     return height;
 }
 
@@ -148,6 +143,6 @@ void layout_guest(const struct top *top, struct screen *screen, struct layout *l
     draw_sizes(screen, row++, &top->guests[chosen]);
     if (*top->lost)
         row += layout_paragraph(screen, row, screen->rows / 4, STYLE_BAD, top->lost, true);
-    row += draw_course(top, screen, row, &top->guests[chosen]);
+    row += draw_course(top, screen, row, &top->guests[chosen], layout);
     draw_explanation(top, screen, row, layout);
 }

@@ -19,9 +19,24 @@
 #define BAR_MAX 48
 #define CELL_TEXT 48
 
-enum column_id { FLAG, NAME, BAR, ACTUAL, USED, ACTIVE, TARGET, MOVE, MIN, MAX, SHARES, WHY };
+enum column_id {
+    FLAG,
+    NAME,
+    BAR,
+    ACTUAL,
+    USED,
+    ACTIVE,
+    TARGET,
+    MOVE,
+    MIN,
+    MAX,
+    MERGED,
+    SAVING,
+    SHARES,
+    WHY
+};
 
-#define COLUMNS 12
+#define COLUMNS 14
 
 static const struct {
     const char *title;
@@ -35,28 +50,44 @@ static const struct {
     [BAR] = {"", BAR_MIN, 1, false, TOP_SORT_COUNT},
     [ACTUAL] = {"ACTUAL", 6, 0, true, TOP_BY_ACTUAL},
     [USED] = {"USED", 5, 3, true, TOP_BY_USED},
-    [ACTIVE] = {"ACTIVE", 6, 7, true, TOP_SORT_COUNT},
+    [ACTIVE] = {"ACTIVE", 6, 8, true, TOP_SORT_COUNT},
     [TARGET] = {"TARGET", 6, 4, true, TOP_BY_TARGET},
     [MOVE] = {"MOVE", 7, 2, true, TOP_BY_MOVE},
-    [MIN] = {"MIN", 5, 9, true, TOP_SORT_COUNT},
-    [MAX] = {"MAX", 5, 8, true, TOP_SORT_COUNT},
+    [MIN] = {"MIN", 5, 10, true, TOP_SORT_COUNT},
+    [MAX] = {"MAX", 5, 9, true, TOP_SORT_COUNT},
+    [MERGED] = {"MERGED", 6, 11, true, TOP_SORT_COUNT},
+    [SAVING] = {"SAVING", 7, 7, true, TOP_BY_SAVING},
     [SHARES] = {"SHARES", 7, 5, true, TOP_BY_SHARES},
     [WHY] = {"WHY", 18, 6, false, TOP_BY_WHY},
 };
 
-#define RANKS 10
+#define RANKS 12
 
 struct table {
     int width[COLUMNS]; /* 0: not shown */
     uint64_t largest;   /* max of all guests shown, for bars of the same scale */
 };
 
-static int needed(int rank)
+/* What the page scanner finds has columns where it looks at some guest. */
+static bool is_there(int column, int rank, bool scanned)
+{
+    return columns[column].rank <= rank && (scanned || (column != MERGED && column != SAVING));
+}
+
+static bool is_scanned(const struct top *top)
+{
+    for (size_t i = 0; i < top->count; i++)
+        if (top->guests[i].saving != MC_UNKNOWN)
+            return true;
+    return false;
+}
+
+static int needed(int rank, bool scanned)
 {
     int sum = -1;
 
     for (int i = 0; i < COLUMNS; i++)
-        if (columns[i].rank <= rank)
+        if (is_there(i, rank, scanned))
             sum += columns[i].width + 1;
     return sum;
 }
@@ -74,12 +105,13 @@ static void widen(int *width, int most, int *room)
 static void choose_columns(const struct top *top, const struct screen *screen, struct table *table)
 {
     int rank = RANKS - 1, room, longest = NAME_MIN;
+    bool scanned = is_scanned(top);
 
-    while (rank > 0 && needed(rank) > screen->columns)
+    while (rank > 0 && needed(rank, scanned) > screen->columns)
         rank--;
-    room = screen->columns - needed(rank);
+    room = screen->columns - needed(rank, scanned);
     for (int i = 0; i < COLUMNS; i++)
-        table->width[i] = columns[i].rank <= rank ? columns[i].width : 0;
+        table->width[i] = is_there(i, rank, scanned) ? columns[i].width : 0;
     for (size_t i = 0; i < top->count; i++) {
         int width = screen_width_of(screen, top->guests[i].name);
 
@@ -168,12 +200,14 @@ static void cell_text(const struct top_guest *guest, enum column_id id, char tex
         snprintf(text, CELL_TEXT, "%llu", (unsigned long long)guest->shares);
     else if (id == WHY)
         snprintf(text, CELL_TEXT, "%s", guest->why);
-    else if (id == ACTUAL || id == USED || id == ACTIVE || id == TARGET || id == MIN || id == MAX)
+    else if (id != NAME && id != BAR && id != MOVE && id != SHARES)
         size_text(text, id == ACTUAL   ? guest->actual
                         : id == USED   ? guest->used
                         : id == ACTIVE ? guest->active
                         : id == TARGET ? guest->target
                         : id == MIN    ? guest->min
+                        : id == MERGED ? guest->merged
+                        : id == SAVING ? guest->saving
                                        : guest->max);
 }
 

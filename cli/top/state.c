@@ -17,7 +17,7 @@
 static const char *const sort_names[TOP_SORT_COUNT] = {
     [TOP_BY_NAME] = "name",     [TOP_BY_ACTUAL] = "actual", [TOP_BY_USED] = "used",
     [TOP_BY_TARGET] = "target", [TOP_BY_MOVE] = "move",     [TOP_BY_SHARES] = "shares",
-    [TOP_BY_WHY] = "why",
+    [TOP_BY_SAVING] = "saving", [TOP_BY_WHY] = "why",
 };
 
 const char *top_sort_name(enum top_sort sort)
@@ -34,12 +34,35 @@ enum top_sort top_sort_named(const char *name)
     return sort;
 }
 
+static const struct {
+    uint64_t ms;
+    const char *name;
+} spans[TOP_SPAN_COUNT] = {
+    [TOP_LAST_HOUR] = {3600000, "hour"},
+    [TOP_LAST_6_HOURS] = {6 * 3600000, "6 hours"},
+    [TOP_LAST_DAY] = {24 * 3600000, "day"},
+    [TOP_LAST_WEEK] = {7 * 86400000, "week"},
+    [TOP_LAST_MONTH] = {31 * UINT64_C(86400000), "month"},
+    [TOP_SINCE_BEGUN] = {0, "top began"},
+};
+
+uint64_t top_span_ms(enum top_span span)
+{
+    return spans[span].ms;
+}
+
+const char *top_span_name(enum top_span span)
+{
+    return spans[span].name;
+}
+
 void top_free(struct top *top)
 {
     json_decref(top->status);
     json_decref(top->list);
     json_decref(top->explained);
     json_decref(top->events);
+    json_decref(top->past.course);
     free(top->guests);
     course_free(&top->course);
     *top = (struct top){0};
@@ -86,6 +109,8 @@ static char flag_of(const json_t *guest)
 
 static struct top_guest read_guest(const json_t *json)
 {
+    const json_t *pages = json_object_get(json, "equal_pages");
+
     return (struct top_guest){
         .json = json,
         .name = json_text(json, "name"),
@@ -99,6 +124,8 @@ static struct top_guest read_guest(const json_t *json)
         .used = json_size(json, "used"),
         .active = json_size(json, "active"),
         .target = json_size(json_object_get(json, "plan"), "target"),
+        .merged = json_size(pages, "merged"),
+        .saving = json_size(pages, "saving"),
         .flag = flag_of(json),
     };
 }
@@ -111,6 +138,7 @@ static uint64_t size_by(const struct top_guest *guest, enum top_sort sort)
     uint64_t size = sort == TOP_BY_ACTUAL   ? guest->actual
                     : sort == TOP_BY_USED   ? guest->used
                     : sort == TOP_BY_TARGET ? guest->target
+                    : sort == TOP_BY_SAVING ? guest->saving
                     : sort == TOP_BY_MOVE   ? (uint64_t)(move < 0 ? -move : move)
                                             : guest->shares;
 
@@ -244,6 +272,12 @@ void top_hear_events(struct top *top, json_t *events)
 {
     json_decref(top->events);
     top->events = events;
+}
+
+void top_hear_past(struct top *top, struct top_past past)
+{
+    json_decref(top->past.course);
+    top->past = past;
 }
 
 void top_lose(struct top *top, const char *why, uint64_t now_ms)

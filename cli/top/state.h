@@ -27,8 +27,20 @@ enum top_sort {
     TOP_BY_TARGET,
     TOP_BY_MOVE,
     TOP_BY_SHARES,
+    TOP_BY_SAVING,
     TOP_BY_WHY,
     TOP_SORT_COUNT,
+};
+
+/* How far back a guest's chart goes: what top has seen itself, or the history. */
+enum top_span {
+    TOP_LAST_HOUR,
+    TOP_LAST_6_HOURS,
+    TOP_LAST_DAY,
+    TOP_LAST_WEEK,
+    TOP_LAST_MONTH,
+    TOP_SINCE_BEGUN,
+    TOP_SPAN_COUNT,
 };
 
 enum top_page { TOP_LIST, TOP_GUEST, TOP_HELP };
@@ -43,15 +55,22 @@ struct top_guest {
     uint64_t shares;
     uint64_t min, max, memory; /* bytes, as all below; MC_UNKNOWN */
     uint64_t actual, used, active, target;
-    char flag; /* what is wrong with it, in a letter; ' ' if nothing is */
+    uint64_t merged, saving; /* as the page scanner found; MC_UNKNOWN while it does not look */
+    char flag;               /* what is wrong with it, in a letter; ' ' if nothing is */
 };
 
 struct top {
     /* what was heard */
-    char host[64];              /* this machine's name */
-    json_t *status, *list;      /* the last answers; NULL before the first */
-    json_t *explained;          /* of the chosen guest, or NULL */
-    json_t *events;             /* the last ones, or NULL */
+    char host[64];         /* this machine's name */
+    json_t *status, *list; /* the last answers; NULL before the first */
+    json_t *explained;     /* of the chosen guest, or NULL */
+    json_t *events;        /* the last ones, or NULL */
+    struct top_past {
+        char uuid[MC_UUID_TEXT]; /* whose it is; "" for nobody's */
+        enum top_span span;
+        json_t *course; /* the history's answer, or NULL and why not */
+        char why[MC_ERROR_TEXT];
+    } past;
     char lost[TOP_MESSAGE_MAX]; /* why nothing new is heard; "" while it is */
     uint64_t now_ms, heard_ms;
     struct course course;
@@ -62,6 +81,7 @@ struct top {
 
     /* what the user chose */
     enum top_sort sort;
+    enum top_span span;
     bool reversed;
     bool same_scale; /* bars are parts of the largest guest, not of each its own max */
     char filter[TOP_FILTER_MAX];
@@ -85,6 +105,13 @@ void top_hear_explained(struct top *top, json_t *explained);
 
 /* Take over the answer to `events`, NULL if there is none. */
 void top_hear_events(struct top *top, json_t *events);
+
+/* Take over the history's answer about a guest. */
+void top_hear_past(struct top *top, struct top_past past);
+
+/* Of a span of the history, in ms; 0 for what top has seen itself. */
+uint64_t top_span_ms(enum top_span span);
+const char *top_span_name(enum top_span span);
 
 /* Nothing was heard at now_ms, and why. */
 void top_lose(struct top *top, const char *why, uint64_t now_ms);

@@ -99,6 +99,8 @@ static int take_news(struct session *session)
     /* What is asked anew has not come yet: the last explanation stays until then. */
     if (news.explained)
         top_hear_explained(top, news.explained);
+    if (*news.past.uuid)
+        top_hear_past(top, news.past);
     return rc;
 }
 
@@ -127,7 +129,8 @@ static bool take_keys(struct session *session)
     if (top->explained &&
         strcmp(json_text(json_object_get(top->explained, "guest"), "uuid"), top->chosen) != 0)
         top_hear_explained(top, NULL);
-    feed_watch(session->feed, top->page == TOP_GUEST ? top->chosen : "");
+    feed_watch(session->feed, top->page == TOP_GUEST ? top->chosen : "", top->span,
+               session->layout.chart_steps);
     return true;
 }
 
@@ -248,7 +251,7 @@ static int read_options(const struct cli *cli, struct top *top, uint64_t *interv
         top->sort = top_sort_named(sort);
     if (top->sort == TOP_SORT_COUNT)
         return cli_usage(&command_top,
-                         "--sort takes name, actual, used, target, move, shares or why");
+                         "--sort takes name, actual, used, target, move, shares, saving or why");
     if (filter)
         snprintf(top->filter, sizeof(top->filter), "%s", filter);
     return EXIT_OK;
@@ -285,7 +288,7 @@ static int run(const struct cli *cli, int argc, char **argv)
 static const struct command_option options[] = {
     {"once", NULL, "print one picture and end, also without a terminal"},
     {"interval", "TIME", "how often to look, 1s by default"},
-    {"sort", "COLUMN", "name, actual, used, target, move, shares or why"},
+    {"sort", "COLUMN", "name, actual, used, target, move, shares, saving or why"},
     {"filter", "TEXT", "only guests whose name or reason has this in it"},
     {0},
 };

@@ -152,7 +152,7 @@ class Chart {
     this.width = box.width;
     this.height = box.height;
     this.end = data.times[data.times.length - 1];
-    this.most = Math.max(this.isSize ? 1 : 100,
+    this.most = Math.max(this.isSize ? 1 : 10000,
                          ...this.series.flatMap((one) => data.series[one.key]));
     this.most = Math.ceil(this.most / stepOf(this.most, this.isSize) - 1e-9) *
                 stepOf(this.most, this.isSize);

@@ -17,8 +17,9 @@ function size(bytes) {
   return value.toFixed(digits) + " " + UNITS[unit];
 }
 
-function percent(hundredths) {
-  return hundredths === null ? "–" : (hundredths / 100).toFixed(hundredths < 1000 ? 1 : 0) + " %";
+/* Of time, from microseconds a second. */
+function percent(us) {
+  return us === null ? "–" : (us / 10000).toFixed(us < 100000 ? 1 : 0) + " %";
 }
 
 function clock(wallMs, withSeconds) {
@@ -27,6 +28,11 @@ function clock(wallMs, withSeconds) {
   if (withSeconds)
     options.second = "2-digit";
   return new Date(wallMs).toLocaleTimeString("en-GB", options);
+}
+
+/* Sizes in a text of memctld's as the page writes them: 4.00G is 4.00 GiB. */
+function withUnits(text) {
+  return text.replace(/\b(\d+(?:\.\d+)?)([KMGTP])\b/g, "$1 $2iB").replaceAll(" -> ", " → ");
 }
 
 function span(ms) {

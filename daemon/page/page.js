@@ -25,6 +25,8 @@ const guestChart = new Chart(at("guest-chart"), [
   {key: "held", name: "resident"},
   {key: "target", name: "target", dashed: true},
 ], showSize, true);
+const guestStallChart = new Chart(at("guest-stall-chart"),
+                                  [{key: "stall", name: "waiting", area: true}], percent, false);
 const guestTable = new GuestTable(at("guest-table"), at("more-guests"), openGuest);
 
 let state = null;
@@ -138,7 +140,7 @@ function showState() {
 
 function eventRow(event, withGuest) {
   const what = make("span", {className: "what" + (ALARMING.has(event.kind) ? " alarm" : "")},
-                    event.text);
+                    withUnits(event.text));
   const time = make("time", {dateTime: new Date(event.wall_ms).toISOString()},
                     clock(event.wall_ms, true));
 
@@ -168,39 +170,84 @@ function showEvents() {
 /* ---- the charts ---- */
 
 function showSpans() {
-  const group = at("spans");
+  const groups = [at("spans"), at("guest-spans")];
 
-  if (group.children.length === state.spans_ms.length)
+  if (groups[0].children.length === state.spans_ms.length)
     return;
-  spanMs = state.spans_ms[0];
-  group.replaceChildren(...state.spans_ms.map((ms) => {
-    const button = make("button", {type: "button"}, span(ms));
+  if (!state.spans_ms.includes(spanMs))
+    spanMs = state.spans_ms[0];
+  for (const group of groups)
+    group.replaceChildren(...state.spans_ms.map((ms) => {
+      const button = make("button", {type: "button"}, span(ms));
 
-    button.setAttribute("aria-pressed", String(ms === spanMs));
-    button.addEventListener("click", () => {
-      spanMs = ms;
-      for (const other of group.children)
-        other.setAttribute("aria-pressed", String(other === button));
-      updateCharts();
-    });
-    return button;
-  }));
+      button.dataset.ms = ms;
+      button.addEventListener("click", () => {
+        spanMs = ms;
+        markSpan();
+        updateCharts();
+      });
+      return button;
+    }));
+  markSpan();
   updateCharts();
+}
+
+function markSpan() {
+  for (const button of document.querySelectorAll("#spans button, #guest-spans button"))
+    button.setAttribute("aria-pressed", String(+button.dataset.ms === spanMs));
+}
+
+/*
+ * The history's answer has even steps, a longer one than there is something to show of; memory's
+ * has the moments of its samples.
+ */
+function asSeries(data) {
+  const all = Object.values(data.series);
+  const known = (i) => all.some((values) => values[i] !== null);
+  let first = 0;
+  let end = all[0].length;
+
+  if (data.times)
+    return data;
+  while (first < end && !known(first))
+    first++;
+  while (end > first && !known(end - 1))
+    end--;
+  return {
+    step_ms: data.step_ms,
+    times: Array.from({length: end - first}, (_, i) => data.first_ms + (first + i) * data.step_ms),
+    series: Object.fromEntries(Object.entries(data.series).map(
+      ([key, values]) => [key, values.slice(first, end)])),
+  };
+}
+
+function fillStall(chart, data, wanted) {
+  const stall = data.series.stall || [];
+
+  chart.svg.parentElement.hidden = stall.every((value) => value === null);
+  if (!chart.svg.parentElement.hidden)
+    chart.update(data, wanted);
 }
 
 async function updateCharts() {
   const wanted = spanMs;
+  const guest = opened;
 
   try {
-    const data = await ask("api/trend?span_ms=" + wanted);
+    const data = asSeries(await ask("api/trend?span_ms=" + wanted));
 
     if (wanted !== spanMs)
       return;
     memoryChart.update(data, wanted);
-    stallChart.update(data, wanted);
-    stallChart.svg.parentElement.hidden = data.series.stall.every((value) => value === null);
-    if (opened)
-      guestChart.update(await ask("api/trend?span_ms=" + wanted + "&uuid=" + opened), wanted);
+    fillStall(stallChart, data, wanted);
+    if (!guest)
+      return;
+    const its = asSeries(await ask("api/trend?span_ms=" + wanted + "&uuid=" + guest));
+
+    if (wanted !== spanMs || guest !== opened)
+      return;
+    guestChart.update(its, wanted);
+    fillStall(guestStallChart, its, wanted);
   } catch (error) {
     /* The state is asked for more often and says that nobody answers. */
   }
@@ -236,8 +283,40 @@ function showGuest({guest, events}) {
     ["Resident", size(guest.held), "and " + size(guest.overhead) + " of QEMU"],
     ["Target", size(plan && plan.target), plan ? plan.reason : ""],
     ["Shares", String(guest.shares), size(guest.min) + " to " + size(guest.max)],
+    ...(guest.equal_pages ? [["Saving", size(guest.equal_pages.saving),
+                              "if its equal pages merged; " + size(guest.equal_pages.merged) +
+                              " are"]] : []),
   ]);
   fillEvents(at("guest-events"), events, false);
+}
+
+/* Without a history nobody knows them. */
+function showDecisions(decisions) {
+  const list = at("guest-decisions");
+  const newest = decisions.length + "/" + (decisions.length ? decisions[0].at_ms : 0);
+
+  at("guest-decided").hidden = !decisions.length;
+  if (list.dataset.newest === newest)
+    return;
+  list.dataset.newest = newest;
+  list.classList.add("single");
+  list.replaceChildren(...decisions.map((one) => make("li", {},
+    make("time", {dateTime: new Date(one.at_ms).toISOString()}, clock(one.at_ms, true)),
+    make("span", {className: "what"}, size(one.actual) + " → " + size(one.target) + ": policy " +
+         size(one.wish) + (one.rules ? ", " + withUnits(one.rules) : "")))));
+}
+
+async function updateDecisions() {
+  const uuid = opened;
+  let decisions = [];
+
+  try {
+    decisions = (await ask("api/decisions?uuid=" + uuid)).decisions;
+  } catch (error) {
+    /* None are kept. */
+  }
+  if (opened === uuid)
+    showDecisions(decisions);
 }
 
 async function updateGuest() {
@@ -260,7 +339,9 @@ function openGuest(uuid) {
   setText(at("guest-name"), (state.guests.find((guest) => guest.uuid === uuid) || {}).name || uuid);
   at("guest-view").showModal();
   guestChart.update({times: [], series: {}, step_ms: 1}, spanMs);
+  at("guest-stall-chart").hidden = at("guest-decided").hidden = true;
   updateGuest();
+  updateDecisions();
   updateCharts();
 }
 
@@ -321,5 +402,7 @@ document.addEventListener("visibilitychange", () => {
 setInterval(() => {
   if (!document.hidden && state)
     updateCharts();
+  if (!document.hidden && opened)
+    updateDecisions();
 }, CHARTS_EVERY_MS);
 beat();

@@ -33,16 +33,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-__extension__ typedef unsigned __int128 u128; /* the one typedef: it has no short name */
-
-/* A price as a fraction. num < 2^61, den < 2^41, so products of two fit into 128 bits. */
-struct price {
-    double about; /* rounded; decides almost all comparisons */
-    uint64_t num, den;
-};
+#include "decide/next_pages.h"
+#include "decide/price.h"
 
 struct breakpoint {
-    struct price price;
+    struct mc_price price;
     uint32_t guest;
     uint8_t kind; /* enum breakpoint_kind */
 };
@@ -53,7 +48,7 @@ enum breakpoint_kind { LEAVES_MIN, PASSES_KNEE, REACHES_MAX };
 struct solver_buffers {
     struct breakpoint *points, *scratch;
     uint32_t *heap;
-    struct price *next;
+    struct mc_price *next;
     uint8_t *stretch; /* per guest: the last breakpoint kind passed + 1; 0 is "at min" */
 };
 
@@ -107,44 +102,15 @@ static int make_room(struct mc_solver *solver, size_t count)
     return 0;
 }
 
-static struct price price(uint64_t num, uint64_t den)
-{
-    return (struct price){.about = (double)num / (double)den, .num = num, .den = den};
-}
-
-/* The price at which the demand, min and max aside, reaches this many pages. */
-static struct price price_of(const struct mc_demand *d, uint64_t pages)
-{
-    if (pages <= d->knee)
-        return price(pages, d->weight);
-    return price(d->knee * d->rate_above + (pages - d->knee) * MC_RATE_ONE,
-                 d->weight * d->rate_above);
-}
-
-static int compare_prices(const struct price *a, const struct price *b)
-{
-    const double sure = 1e-14; /* far above the two roundings in `about`, far below what matters */
-    double gap = a->about - b->about;
-    u128 left, right;
-
-    if (gap > sure * a->about)
-        return 1;
-    if (gap < -sure * b->about)
-        return -1;
-    left = (u128)a->num * b->den;
-    right = (u128)b->num * a->den;
-    return (left > right) - (left < right);
-}
-
 static bool comes_after(const struct breakpoint *a, const struct breakpoint *b)
 {
-    int order = compare_prices(&a->price, &b->price);
+    int order = mc_price_compare(&a->price, &b->price);
 
     return order ? order > 0 : a->kind > b->kind;
 }
 
-static void add_point(struct breakpoint *points, size_t *used, uint32_t guest, struct price price,
-                      enum breakpoint_kind kind)
+static void add_point(struct breakpoint *points, size_t *used, uint32_t guest,
+                      struct mc_price price, enum breakpoint_kind kind)
 {
     points[(*used)++] = (struct breakpoint){
         .price = price,
@@ -163,10 +129,10 @@ static size_t collect_points(struct breakpoint *points, const struct mc_demand *
 
         if (d->min == d->max)
             continue;
-        add_point(points, &used, i, price_of(d, d->min), LEAVES_MIN);
+        add_point(points, &used, i, mc_price_of(d, d->min), LEAVES_MIN);
         if (d->knee > d->min && d->knee < d->max && d->rate_above != MC_RATE_ONE)
-            add_point(points, &used, i, price_of(d, d->knee), PASSES_KNEE);
-        add_point(points, &used, i, price_of(d, d->max), REACHES_MAX);
+            add_point(points, &used, i, mc_price_of(d, d->knee), PASSES_KNEE);
+        add_point(points, &used, i, mc_price_of(d, d->max), REACHES_MAX);
     }
     return used;
 }
@@ -249,7 +215,7 @@ static void pass(struct sum *sum, const struct mc_demand *d, enum breakpoint_kin
 }
 
 /* Does the sum at this price still stay within the budget? */
-static bool within_budget(const struct sum *sum, struct price price, uint64_t budget)
+static bool within_budget(const struct sum *sum, struct mc_price price, uint64_t budget)
 {
     u128 left = (u128)MC_RATE_ONE * budget;
     u128 fixed = sum->fixed * MC_RATE_ONE + sum->offset;
@@ -364,68 +330,6 @@ static uint64_t pages_at(const struct mc_demand *d, uint8_t stretch, u128 room, 
                       (rate * MC_RATE_ONE));
 }
 
-/* A min-heap of guests, ordered by the price of the next page of each. */
-struct next_pages {
-    const struct mc_demand *demands;
-    const struct price *next;
-    uint32_t *heap;
-    size_t count;
-};
-
-static bool cheaper(const struct next_pages *q, uint32_t a, uint32_t b)
-{
-    int order = compare_prices(&q->next[a], &q->next[b]);
-
-    if (order)
-        return order < 0;
-    if (q->demands[a].key != q->demands[b].key)
-        return q->demands[a].key < q->demands[b].key;
-    return a < b;
-}
-
-static void sift_down(struct next_pages *q, size_t at)
-{
-    for (;;) {
-        size_t child = 2 * at + 1;
-        uint32_t moved = q->heap[at];
-
-        if (child >= q->count)
-            return;
-        if (child + 1 < q->count && cheaper(q, q->heap[child + 1], q->heap[child]))
-            child++;
-        if (!cheaper(q, q->heap[child], moved))
-            return;
-        q->heap[at] = q->heap[child];
-        q->heap[child] = moved;
-        at = child;
-    }
-}
-
-static void hand_out_rest(struct mc_solver *solver, const struct mc_demand *demands, size_t count,
-                          uint64_t rest, uint64_t *pages)
-{
-    struct next_pages q = {.demands = demands, .next = solver->b.next, .heap = solver->b.heap};
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (pages[i] == demands[i].max)
-            continue;
-        solver->b.next[i] = price_of(&demands[i], pages[i] + 1);
-        q.heap[q.count++] = i;
-    }
-    for (size_t i = q.count / 2; i-- > 0;)
-        sift_down(&q, i);
-    for (; rest && q.count; rest--) {
-        uint32_t winner = q.heap[0];
-
-        pages[winner]++;
-        if (pages[winner] == demands[winner].max)
-            q.heap[0] = q.heap[--q.count];
-        else
-            solver->b.next[winner] = price_of(&demands[winner], pages[winner] + 1);
-        sift_down(&q, 0);
-    }
-}
-
 static bool in_range(const struct mc_demand *d)
 {
     return d->min <= d->max && d->max <= MC_ALLOCATE_PAGES_MAX && d->weight >= 1 &&
@@ -484,6 +388,8 @@ int mc_allocate(struct mc_solver *solver, const struct mc_demand *demands, size_
         pages[i] = pages_at(&demands[i], search.stretch[i], room, search.sum.rate);
         given += pages[i];
     }
-    hand_out_rest(solver, demands, count, budget - given, pages);
+    mc_next_pages_give(
+        &(struct mc_next_pages){.demands = demands, .next = solver->b.next, .heap = solver->b.heap},
+        count, budget - given, pages);
     return 0;
 }

@@ -48,9 +48,12 @@ uint64_t mc_policy_key(const char *uuid)
 
 struct mc_policy_guest mc_policy_view(const struct mc_guest *guest, uint64_t min, uint64_t max)
 {
+    uint64_t least = mc_min_u64(mc_whole_pages(min), mc_whole_pages(max));
+
     return (struct mc_policy_guest){
         .shares = guest->terms.shares,
-        .min = mc_min_u64(mc_whole_pages(min), mc_whole_pages(max)),
+        .min = least,
+        .reserved = mc_min_u64(mc_whole_pages(guest->terms.min), least),
         .max = mc_whole_pages(max),
         .current = mc_whole_pages(guest->actual),
         .held = mc_whole_pages(guest->held),

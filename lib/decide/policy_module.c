@@ -10,9 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <memctl/units.h>
+
 #define SUFFIX ".so"
+
+/* A larger file is no policy. */
+#define MODULE_MOST ((off_t)(64 * MC_MIB))
 
 static const char *module_folder(void)
 {
@@ -72,26 +80,48 @@ static int check_module(const struct mc_policy *policy, const char *path, struct
 }
 
 /*
- * dlopen() gives back the old object for a path that is loaded already, even where the file is a
- * new one. Asked by descriptor, it looks at the file itself.
+ * A copy of the file in memory: code that runs may not change when the file is written over in
+ * place, and dlopen() gives back the old object for a path, or a file, that is loaded already.
+ * Returns its descriptor, or -1 where there is no such thing, or nothing to copy.
+ */
+static int copy_module(const char *path)
+{
+    int source = open(path, O_RDONLY | O_CLOEXEC), copy = -1;
+    struct stat file;
+
+    if (source >= 0 && fstat(source, &file) == 0 && S_ISREG(file.st_mode) &&
+        file.st_size <= MODULE_MOST)
+        copy = memfd_create("memctl-policy", MFD_CLOEXEC);
+    for (off_t left = copy < 0 ? 0 : file.st_size; left > 0;) {
+        ssize_t sent = sendfile(copy, source, NULL, (size_t)left);
+
+        if (sent <= 0) { /* 0: somebody has shortened it */
+            close(copy);
+            copy = -1;
+            break;
+        }
+        left -= sent;
+    }
+    if (source >= 0)
+        close(source);
+    return copy;
+}
+
+/*
+ * Where no copy can be made or be executed (a kernel can be told to forbid it), the file itself has
+ * to do; and it is the one to be named in what dlerror() says.
  */
 static int open_module(struct mc_policy_run *run, const char *path, struct mc_error *err)
 {
     char by_descriptor[64];
-    void *loaded = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
 
-    if (!loaded) {
-        run->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    } else {
-        run->fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (run->fd >= 0) {
-            snprintf(by_descriptor, sizeof(by_descriptor), "/proc/self/fd/%d", run->fd);
-            run->module = dlopen(by_descriptor, RTLD_NOW | RTLD_LOCAL);
-        }
-        dlclose(loaded);
-        if (run->fd < 0)
-            return mc_error_set(err, -errno, "policy %s cannot be read: %s", path, strerror(errno));
+    run->fd = copy_module(path);
+    if (run->fd >= 0) {
+        snprintf(by_descriptor, sizeof(by_descriptor), "/proc/self/fd/%d", run->fd);
+        run->module = dlopen(by_descriptor, RTLD_NOW | RTLD_LOCAL);
     }
+    if (!run->module)
+        run->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!run->module)
         return mc_error_set(err, -ENOENT, "policy cannot be loaded: %s", dlerror());
     return 0;

@@ -9,7 +9,7 @@
 struct mc_policy_run {
     char *name; /* as it was asked for */
     void *module;
-    int fd; /* of the module's file if it was opened by descriptor, else -1 */
+    int fd; /* of the copy that was loaded; its number stands for it while it is loaded, else -1 */
     const struct mc_policy *policy;
     void *state;
     double params[MC_POLICY_PARAM_MAX];

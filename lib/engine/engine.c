@@ -28,6 +28,7 @@ struct mc_engine {
 
     uint64_t last_command_ms;
     bool any_command;
+    bool waited_for; /* a guest in trouble waits for what others give */
 };
 
 struct mc_engine_config mc_engine_config_default(void)
@@ -172,6 +173,22 @@ struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine, co
     return engine->input;
 }
 
+/* Does a guest in trouble get less than it shall have, and is there something on its way? */
+static bool is_waited_for(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+                          const struct mc_plan *plan)
+{
+    bool waits = false, comes = false;
+
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        uint64_t target = plan->steps[i].target;
+
+        waits |= mc_waits_in_trouble(guest, &tracks->list[i], target, snapshot->now_ms);
+        comes |= mc_is_managed(guest) && guest->answers && target + MC_ARRIVED < guest->actual;
+    }
+    return waits && comes;
+}
+
 int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struct mc_plan *plan,
                    struct mc_error *err)
 {
@@ -193,6 +210,7 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
     mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
     mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
+    engine->waited_for = is_waited_for(snapshot, &engine->tracks, plan);
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;
@@ -268,7 +286,9 @@ int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *lessons, s
     return 0;
 }
 
-bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms)
+enum mc_urgency mc_engine_urgency(const struct mc_engine *engine, uint64_t now_ms)
 {
-    return engine->any_command && now_ms - engine->last_command_ms < MOVE_LASTS_MS;
+    if (!engine->any_command || now_ms - engine->last_command_ms >= MOVE_LASTS_MS)
+        return MC_URGENCY_NONE;
+    return engine->waited_for ? MC_URGENCY_WAITING : MC_URGENCY_MOVING;
 }

@@ -71,6 +71,7 @@ static struct mc_track begin(const struct mc_guest *guest, uint64_t now_ms)
 {
     struct mc_track track = {
         .run_id = guest->run_id,
+        .memory = guest->memory,
         .target = MC_UNKNOWN,
         .patience_ms = PATIENCE_FIRST_MS,
         .last_update = guest->stats.last_update,
@@ -137,6 +138,47 @@ static void hold_ceilings(struct mc_track *track, uint64_t since_ms, uint64_t no
     for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++)
         if (ceilings[i]->until_ms > since_ms && ceilings[i]->until_ms != UINT64_MAX)
             ceilings[i]->until_ms += now_ms - since_ms;
+}
+
+static uint64_t shifted(uint64_t bytes, uint64_t from, uint64_t to)
+{
+    return to > from ? bytes + (to - from) : mc_less_u64(bytes, from - to);
+}
+
+/*
+ * Memory was plugged in, or taken out: the guest has so much more or less, and its balloon is where
+ * it was. No other hand moved it, and what it was told is meant without that.
+ */
+static void note_plugging(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    uint64_t from = track->memory, to = guest->memory;
+
+    if (from == to)
+        return;
+    track->memory = to;
+    if (track->target != MC_UNKNOWN)
+        track->target = shifted(track->target, from, to);
+    track->ceiling.bytes = shifted(track->ceiling.bytes, from, to);
+    track->next_ceiling.bytes = shifted(track->next_ceiling.bytes, from, to);
+    track->low_since = shifted(track->low_since, from, to);
+    track->high_since = shifted(track->high_since, from, to);
+    track->nearest = UINT64_MAX;
+    track->nearest_ms = now_ms;
+    track->arrived = false;
+}
+
+/*
+ * A size that was asked for after the hypervisor had taken the lower target is what the guest has;
+ * from there it goes to that target, whatever it could have taken before.
+ */
+static void note_size(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms)
+{
+    if (!guest->sized || !guest->answers || now_ms < track->delivered_ms)
+        return;
+    if (track->ceiling.until_ms != UINT64_MAX)
+        track->ceiling.until_ms = 0;
+    if (track->next_ceiling.until_ms != UINT64_MAX)
+        track->next_ceiling.until_ms = 0;
 }
 
 /* How far the balloon is from its target. */
@@ -267,6 +309,8 @@ int mc_tracks_follow(struct mc_tracks *tracks, const struct mc_snapshot *snapsho
             tracks->spare[i] = tracks->list[kept];
             if (!guest->answers)
                 hold_ceilings(&tracks->spare[i], tracks->now_ms, snapshot->now_ms);
+            note_plugging(&tracks->spare[i], guest, snapshot->now_ms);
+            note_size(&tracks->spare[i], guest, snapshot->now_ms);
             note_update(&tracks->spare[i], guest, snapshot->now_ms);
             note_reboot(&tracks->spare[i], guest, snapshot->now_ms);
             note_foreign_hand(&tracks->spare[i], guest, snapshot->now_ms, foreign_hold_ms);
@@ -339,6 +383,7 @@ void mc_track_sent(struct mc_track *track, const struct mc_guest *guest, uint64_
 void mc_track_delivered(struct mc_track *track, uint64_t now_ms)
 {
     track->refused = false;
+    track->delivered_ms = now_ms;
     if (track->target == MC_UNKNOWN)
         return;
     if (track->ceiling.until_ms == UINT64_MAX)

@@ -13,6 +13,7 @@
 struct mc_track {
     char uuid[MC_UUID_TEXT];
     int run_id;
+    uint64_t memory; /* that it can have at all */
     uint64_t target; /* what the balloon was told last, MC_UNKNOWN if nobody knows */
     bool moving;     /* a change was begun and is carried to its end */
 
@@ -37,6 +38,7 @@ struct mc_track {
     struct mc_ceiling {
         uint64_t bytes, until_ms;
     } ceiling, next_ceiling;
+    uint64_t delivered_ms; /* the hypervisor has taken the last target that it did by then */
 
     /* About the balloon's statistics, which the guest sends when it likes. */
     uint64_t last_update; /* as reported */
@@ -49,8 +51,9 @@ struct mc_track {
      */
     uint64_t low_since, high_since;
     uint64_t low, high;
-    uint64_t used; /* the last estimate, MC_UNKNOWN before the first */
-    bool news;     /* there are new statistics in this snapshot */
+    uint64_t used;                /* the last estimate, MC_UNKNOWN before the first */
+    bool news;                    /* there are new statistics in this snapshot */
+    uint64_t used_before, used_s; /* of the statistics before, and when; 0: there were none */
     uint64_t swap_in, major_faults, minor_faults; /* of the statistics before, MC_UNKNOWN */
 
     uint64_t boot_ms;          /* when this run began, or its guest rebooted */

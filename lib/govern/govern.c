@@ -34,6 +34,17 @@ static bool every_page_counts(const struct mc_engine_config *config,
     return mc_is_short(plan) || wanted > mc_less_u64(plan->divided, plan->promised);
 }
 
+/* Does a guest in trouble not have yet what it shall have? */
+static bool trouble_waits(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks)
+{
+    for (size_t i = 0; i < snapshot->count; i++)
+        if (mc_waits_in_trouble(&snapshot->guests[i], &tracks->list[i],
+                                mc_track_standing(&tracks->list[i], &snapshot->guests[i]),
+                                snapshot->now_ms))
+            return true;
+    return false;
+}
+
 /*
  * What a guest stands at: growth begins above it. While more is promised than there is, growth that
  * was granted and not taken does not count: it is called back, once it would have been seen.
@@ -150,6 +161,7 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
                struct mc_tracks *tracks, struct mc_plan *plan)
 {
     bool every_page = every_page_counts(config, snapshot, tracks, plan);
+    bool waits = trouble_waits(snapshot, tracks);
 
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
@@ -162,6 +174,7 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
             .passed_ms = tracks->passed_ms,
             .plan = plan,
             .every_page_counts = every_page,
+            .trouble_waits = waits,
         };
 
         mc_rules_apply(&view, &plan->steps[i]);

@@ -105,11 +105,20 @@ struct mc_rule_view {
     uint64_t floor; /* mc_floor() of the guest */
     const struct mc_plan *plan;
     bool every_page_counts; /* somebody waits for more than is free */
+    bool trouble_waits;     /* and he is in trouble */
 };
 
 static inline bool mc_is_managed(const struct mc_guest *guest)
 {
     return guest->exempt == MC_EXEMPT_NO;
+}
+
+/* Is it in trouble, and shall have more than this size? */
+static inline bool mc_waits_in_trouble(const struct mc_guest *guest, const struct mc_track *track,
+                                       uint64_t size, uint64_t now_ms)
+{
+    return mc_is_managed(guest) && guest->answers && mc_track_in_trouble(track, now_ms) &&
+           size + MC_ARRIVED < mc_min_u64(track->need, guest->terms.max);
 }
 
 /* More is promised than there is; by more than balloons miss their targets by. */

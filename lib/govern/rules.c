@@ -7,6 +7,9 @@
 
 #include <assert.h>
 
+/* Even where every page counts, a command is not worth less. */
+#define SMALL_LEAST MC_MIB
+
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
 {
     return bytes / 100 * percent;
@@ -93,6 +96,19 @@ static uint64_t pace(const struct mc_engine_config *config, const struct mc_gues
     return mc_max_u64(rate, mc_calm_least(config, guest));
 }
 
+/*
+ * To this size the guest has nothing to reclaim: what lies free in it can go at once, if it is for
+ * somebody in trouble. Statistics were taken at some size that was no more than `high`.
+ */
+static uint64_t free_down_to(const struct mc_rule_view *view)
+{
+    uint64_t unused = view->guest->stats.unused;
+
+    if (!view->trouble_waits || !view->guest->fresh || unused == MC_UNKNOWN)
+        return view->guest->actual;
+    return mc_less_u64(view->track->high, mc_less_u64(unused, view->config->floor_margin));
+}
+
 /* Slowly enough that the guest's own reclaim keeps up; unless the host is short. */
 static uint64_t limit_rate(const struct mc_rule_view *view, uint64_t target)
 {
@@ -109,7 +125,8 @@ static uint64_t limit_rate(const struct mc_rule_view *view, uint64_t target)
     least = mc_less_u64(view->guest->actual, 2 * rate);
     track->paced =
         mc_less_u64(mc_min_u64(track->paced, view->guest->actual), rate * view->passed_ms / 1000);
-    track->paced = mc_whole_pages(mc_max_u64(track->paced, least));
+    track->paced = mc_min_u64(mc_max_u64(track->paced, least), free_down_to(view));
+    track->paced = mc_whole_pages(track->paced);
     return mc_max_u64(target, track->paced);
 }
 
@@ -125,7 +142,7 @@ static uint64_t stay_calm(const struct mc_rule_view *view, uint64_t target)
 
     if (view->track->moving || change >= mc_calm_least(view->config, view->guest))
         return target;
-    if (view->every_page_counts && target < now && !under_way)
+    if (view->every_page_counts && target + SMALL_LEAST <= now && !under_way)
         return target;
     /* What the rules before have decided is not rounded off. */
     if (now > view->guest->terms.max || now < view->guest->terms.min ||

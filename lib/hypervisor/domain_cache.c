@@ -23,6 +23,12 @@
 /* One that is doubted is read again after so long. */
 #define DOUBT_AFTER_MS 20000
 
+/* A balloon that was told a target is on its way for so long. */
+#define UNDER_WAY_MS 10000
+
+/* An event about a balloon comes within this time. */
+#define EVENT_LAG_MS 1500
+
 struct mc_cached_domain {
     char uuid[MC_UUID_TEXT];
     int run_id;
@@ -40,6 +46,10 @@ struct mc_cached_domain {
     uint64_t began_ms; /* when its QEMU was started or it rebooted, MC_UNKNOWN */
     bool rebooted;     /* QEMU's age is not its age */
     bool reboots;      /* it did, and began_ms does not say so yet */
+    uint64_t current;  /* as libvirt says it */
+    bool told;
+    uint64_t told_ms;       /* its balloon's target */
+    uint64_t size, size_ms; /* as QEMU said last, and when; size_ms 0: it did not */
     uint64_t overhead;
     uint64_t overhead_next_ms, overhead_pause_ms, overhead_last_ms;
     uint64_t rss, overhead_rss; /* now, and when it was measured */
@@ -234,11 +244,17 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, guest->uuid);
     if (domain)
+        domain->current = guest->actual;
+    if (domain && domain->size_ms && domain->seen_ms < domain->size_ms + EVENT_LAG_MS)
+        guest->actual = domain->size;
+    if (domain)
         remember(domain, guest);
     if (!domain || !domain->known) {
         /* Nothing may be done to a guest that is not understood yet. */
         guest->exempt = MC_EXEMPT_NOT_RUNNING;
     } else {
+        guest->memory =
+            mc_less_u64(guest->memory, domain->description.pluggable) + domain->description.plugged;
         guest->exempt = domain->description.exempt;
         guest->own = domain->description.own;
         guest->stopped = domain->description.stopped;
@@ -368,6 +384,63 @@ void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, 
     if (domain)
         domain->description.stats_period_s = seconds;
     pthread_mutex_unlock(&cache->lock);
+}
+
+uint64_t mc_cache_told(struct mc_domain_cache *cache, const char *uuid)
+{
+    struct mc_cached_domain *domain;
+    uint64_t plugged;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain) {
+        domain->told = true;
+        domain->told_ms = domain->seen_ms;
+    }
+    plugged = domain ? domain->description.plugged : 0;
+    pthread_mutex_unlock(&cache->lock);
+    return plugged;
+}
+
+bool mc_cache_is_replugged(struct mc_domain_cache *cache, const struct mc_guest *guest)
+{
+    const struct mc_cached_domain *domain;
+    bool replugged;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, guest->uuid);
+    replugged = domain && domain->known && domain->description.pluggable &&
+                domain->current != guest->actual;
+    pthread_mutex_unlock(&cache->lock);
+    return replugged;
+}
+
+bool mc_cache_is_under_way(struct mc_domain_cache *cache, const char *uuid)
+{
+    const struct mc_cached_domain *domain;
+    bool under_way;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    under_way = domain && domain->told && domain->seen_ms - domain->told_ms < UNDER_WAY_MS;
+    pthread_mutex_unlock(&cache->lock);
+    return under_way;
+}
+
+uint64_t mc_cache_set_size(struct mc_domain_cache *cache, const char *uuid, uint64_t bytes,
+                           uint64_t now_ms)
+{
+    struct mc_cached_domain *domain;
+
+    pthread_mutex_lock(&cache->lock);
+    domain = find(cache, uuid);
+    if (domain) {
+        bytes += domain->description.plugged;
+        domain->size = domain->last.actual = bytes;
+        domain->size_ms = now_ms;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return bytes;
 }
 
 void mc_cache_copy_begins(struct mc_domain_cache *cache, const char *uuid)

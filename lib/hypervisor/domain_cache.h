@@ -88,6 +88,22 @@ void mc_cache_set_stopped(struct mc_domain_cache *cache, const char *uuid,
 void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, unsigned seconds);
 
 /*
+ * libvirt learns of a balloon's size from QEMU's events, at most one a second. While a balloon is
+ * on its way, QEMU itself is asked. Is it? So it is for some seconds after it was told a target,
+ * and what QEMU said stands until the events must have caught up with it.
+ *
+ * libvirt's size is with what is plugged in by virtio-mem. QEMU's size and the target are without:
+ * _told() returns what to subtract from the target, _set_size() the size with it.
+ */
+uint64_t mc_cache_told(struct mc_domain_cache *cache, const char *uuid);
+bool mc_cache_is_under_way(struct mc_domain_cache *cache, const char *uuid);
+uint64_t mc_cache_set_size(struct mc_domain_cache *cache, const char *uuid, uint64_t bytes,
+                           uint64_t now_ms);
+
+/* Its size, as libvirt says it, changed: perhaps because of what is plugged in, which is read. */
+bool mc_cache_is_replugged(struct mc_domain_cache *cache, const struct mc_guest *guest);
+
+/*
  * Is the guest's memory being copied away, for a migration or a snapshot? Events say when that
  * begins, and a look at the guest's job whether it goes on. *events goes back with what was seen,
  * which counts for nothing if an event came in between.

@@ -93,9 +93,15 @@ static void read_backends(const xmlNode *domain, struct mc_domain_description *d
     }
     if (!description->backend_count)
         add_backend(description, memory_of(domain, "memory"));
-    for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
-        if (is_element(node, "memory"))
-            add_backend(description, memory_of(child(node, "target"), "size"));
+    for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+        if (!is_element(node, "memory"))
+            continue;
+        add_backend(description, memory_of(child(node, "target"), "size"));
+        if (attribute_is(node, "model", "virtio-mem")) {
+            description->pluggable += memory_of(child(node, "target"), "size");
+            description->plugged += memory_of(child(node, "target"), "current");
+        }
+    }
 }
 
 static bool has_vfio(const xmlNode *devices)

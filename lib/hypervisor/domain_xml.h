@@ -23,6 +23,7 @@ struct mc_domain_description {
     enum mc_exempt exempt;   /* what its devices and memory forbid */
     unsigned stats_period_s; /* of the balloon, 0 for never */
     bool deflates_on_oom;
+    uint64_t pluggable, plugged; /* of its virtio-mem devices, bytes: all, and what it has of it */
     uint64_t backends[MC_BACKENDS_MAX];
     size_t backend_count;   /* memory backends by size, bytes */
     char agent_socket[108]; /* the host's end of the agent's channel, "" without one */

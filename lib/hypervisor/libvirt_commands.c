@@ -16,6 +16,7 @@ int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_
     rc = mc_libvirt_begin(session, uuid, &dom, err);
     if (rc < 0)
         return rc;
+    bytes = mc_less_u64(bytes, mc_cache_told(&mc_libvirt_of(session)->cache, uuid));
     if (virDomainSetMemoryFlags(dom, (unsigned long)(bytes / MC_KIB), VIR_DOMAIN_AFFECT_LIVE) < 0)
         rc = mc_libvirt_fail(session, err, "the balloon's target cannot be set");
     virDomainFree(dom);

@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <libvirt/virterror.h>
 
 /* Kinds of events that are listened to. */
 #define EVENTS 7
+
+/* A guest that is busy for so many times 10 ms does not answer. */
+#define BUSY_MOMENTS 50
 
 struct libvirt_session {
     struct mc_session base;
@@ -45,6 +49,19 @@ int mc_libvirt_check_idle(virDomainPtr dom, struct mc_error *err)
     return 0;
 }
 
+/* Somebody else's call for the guest, most often our own look at it, is over in a moment. */
+static int wait_idle(virDomainPtr dom, struct mc_error *err)
+{
+    const struct timespec moment = {.tv_nsec = 10000000};
+    int rc = mc_libvirt_check_idle(dom, err);
+
+    for (int i = 0; rc == -EBUSY && i < BUSY_MOMENTS; i++) {
+        nanosleep(&moment, NULL);
+        rc = mc_libvirt_check_idle(dom, err);
+    }
+    return rc;
+}
+
 int mc_libvirt_begin(struct mc_session *session, const char *uuid, virDomainPtr *dom,
                      struct mc_error *err)
 {
@@ -53,7 +70,7 @@ int mc_libvirt_begin(struct mc_session *session, const char *uuid, virDomainPtr 
     *dom = virDomainLookupByUUIDString(mc_libvirt_connection(session), uuid);
     if (!*dom)
         return mc_libvirt_fail(session, err, "the guest is gone");
-    rc = mc_libvirt_check_idle(*dom, err);
+    rc = wait_idle(*dom, err);
     if (rc < 0)
         virDomainFree(*dom);
     return rc;

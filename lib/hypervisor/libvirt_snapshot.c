@@ -13,6 +13,17 @@
 /* Statistics that are later than this are late for a reason. */
 #define STATS_LATE_S 5
 
+/* Balloons' sizes are asked for one by one, so not for longer than this. */
+#define ASKS_FOR_MS 50
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static enum mc_guest_state state_of(int state, int reason)
 {
     switch (state) {
@@ -186,8 +197,31 @@ static void doubt_old_stats(struct libvirt_hypervisor *hv, const struct mc_guest
         mc_cache_doubt(&hv->cache, guest->uuid, now_ms);
 }
 
+/*
+ * Of a balloon that is on its way QEMU itself is asked for the size: what libvirt knows of it is up
+ * to a second old, and somebody may wait for that memory who does not have a second.
+ */
+static void ask_size(struct libvirt_hypervisor *hv, virDomainPtr dom, struct mc_guest *guest,
+                     uint64_t now_ms)
+{
+    virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
+    int count;
+
+    if (!guest->answers || !mc_cache_is_under_way(&hv->cache, guest->uuid) ||
+        mc_libvirt_check_idle(dom, NULL) < 0)
+        return;
+    count = virDomainMemoryStats(dom, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0);
+    for (int i = 0; i < count; i++) {
+        if (stats[i].tag != VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON ||
+            stats[i].val > guest->memory / MC_KIB)
+            continue;
+        guest->actual = mc_cache_set_size(&hv->cache, guest->uuid, stats[i].val * MC_KIB, now_ms);
+        guest->sized = true;
+    }
+}
+
 static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr record,
-                     struct mc_snapshot *snapshot)
+                     uint64_t asks_until_ms, struct mc_snapshot *snapshot)
 {
     struct mc_guest *guest = mc_snapshot_add(snapshot);
     unsigned id;
@@ -208,10 +242,12 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     guest->run_id = (int)id;
     guest->state = state_of(state, reason);
     due = mc_cache_see(&hv->cache, guest->uuid, guest->run_id, snapshot->now_ms);
-    if (due)
+    if (due || mc_cache_is_replugged(&hv->cache, guest))
         refresh_description(hv, record->dom, guest, snapshot->now_ms);
     refresh_job(hv, record->dom, guest, due);
     mc_cache_apply(&hv->cache, guest);
+    if (clock_ms() < asks_until_ms)
+        ask_size(hv, record->dom, guest, snapshot->now_ms);
     doubt_old_stats(hv, guest, snapshot->now_ms);
     if (guest->state != MC_GUEST_RUNNING)
         guest->exempt = MC_EXEMPT_NOT_RUNNING;
@@ -248,6 +284,7 @@ int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
 {
     struct libvirt_hypervisor *hv = mc_libvirt_of(session);
     virDomainStatsRecordPtr *records = NULL;
+    uint64_t asks_until_ms;
     int rc, count;
 
     rc = observe_host(session, snapshot->now_ms, &snapshot->host, err);
@@ -256,8 +293,9 @@ int mc_libvirt_observe(struct mc_session *session, struct mc_snapshot *snapshot,
     count = mc_libvirt_ask(session, &records, snapshot);
     if (count < 0)
         return mc_libvirt_fail(session, err, "cannot read the guests' statistics");
+    asks_until_ms = clock_ms() + ASKS_FOR_MS;
     for (int i = 0; i < count && rc == 0; i++)
-        rc = add_guest(hv, records[i], snapshot);
+        rc = add_guest(hv, records[i], asks_until_ms, snapshot);
     refresh_overhead(hv, snapshot->now_ms); /* for the next snapshot */
     virDomainStatsRecordListFree(records);
     if (rc < 0)

@@ -82,6 +82,7 @@ struct mc_sim_guest {
     uint64_t began_ms; /* this run */
     uint64_t target, target_since_ms;
     uint64_t actual;
+    unsigned observed;              /* snapshots that it was in */
     uint64_t reported, reported_ms; /* of `actual`: what an observer sees, as late as libvirt */
     uint64_t need;                  /* to run without trouble, kernel and page cache included */
     uint64_t cold;                  /* page cache that it has and would not miss */
@@ -106,7 +107,8 @@ struct mc_sim {
     unsigned overcommit_percent; /* 0: not said */
     struct mc_sim_guest *guests;
     size_t count;
-    uint64_t now_ms; /* since the beginning of the scenario */
+    unsigned sized_every; /* the first of so many snapshots tells guests' true sizes; 0: none */
+    uint64_t now_ms;      /* since the beginning of the scenario */
     int next_run_id;
 };
 

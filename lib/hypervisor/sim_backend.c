@@ -49,13 +49,25 @@ static void close_session(struct mc_session *session)
     free(session);
 }
 
-static int add_guest(const struct mc_sim *sim, const struct mc_sim_guest *from,
+/* Its balloon's size was asked for: what is reported later is no older than that. */
+static void report_size(const struct mc_sim *sim, struct mc_sim_guest *guest)
+{
+    guest->reported = guest->actual;
+    guest->reported_ms = sim->now_ms;
+}
+
+static int add_guest(const struct mc_sim *sim, struct mc_sim_guest *from,
                      struct mc_snapshot *snapshot)
 {
     struct mc_guest *guest = mc_snapshot_add(snapshot);
 
     if (!guest)
         return -ENOMEM;
+    guest->answers = !mc_sim_has_fault(sim, from, MC_SIM_HUNG);
+    guest->sized = guest->answers && from->running && sim->sized_every &&
+                   from->observed++ % sim->sized_every == 0;
+    if (guest->sized)
+        report_size(sim, from);
     memcpy(guest->uuid, from->config.uuid, sizeof(guest->uuid));
     memcpy(guest->name, from->config.name, sizeof(guest->name));
     guest->run_id = from->run_id;
@@ -70,7 +82,6 @@ static int add_guest(const struct mc_sim *sim, const struct mc_sim_guest *from,
     guest->actual = from->reported;
     guest->overhead = from->config.overhead;
     guest->rss = from->held + from->config.overhead;
-    guest->answers = !mc_sim_has_fault(sim, from, MC_SIM_HUNG);
     guest->known = true;
     guest->stats_period_s = from->stats_period_s;
     guest->stats = from->stats;
@@ -92,7 +103,7 @@ static int observe(struct mc_session *session, struct mc_snapshot *snapshot, str
     mc_sim_advance(&hv->sim, snapshot->now_ms - hv->began_ms);
     used = mc_trace_at(&hv->sim.host_used, hv->sim.now_ms);
     for (size_t i = 0; i < hv->sim.count && rc == 0; i++) {
-        const struct mc_sim_guest *guest = &hv->sim.guests[i];
+        struct mc_sim_guest *guest = &hv->sim.guests[i];
 
         if (guest->running)
             used += guest->held + guest->config.overhead;

@@ -14,10 +14,12 @@
 #include <memctl/engine.h>
 
 #include "hypervisor/sim.h"
+#include "simulate/commands.h"
 #include "simulate/measure.h"
 #include "simulate/promises.h"
 #include "simulate/raw.h"
 #include "simulate/record.h"
+#include "simulate/result.h"
 
 /* The daemon's rhythm while memory moves, and after a guest has come or gone; see daemon/tick.c. */
 #define MOVING_INTERVAL_MS 500
@@ -32,15 +34,6 @@
 /* Nobody waits for more steps than this. */
 #define DURATION_MOST_MS (UINT64_C(31) * 86400 * 1000)
 
-enum command_kind { COMMAND_BALLOON, COMMAND_RECLAIM, COMMAND_STOP, COMMAND_CONTINUE };
-
-struct command {
-    enum command_kind kind;
-    char uuid[MC_UUID_TEXT];
-    uint64_t bytes, due_ms;
-    struct mc_stopped stopped;
-};
-
 struct run {
     const struct mc_simulate_config *config;
     struct mc_engine_config engine_config;
@@ -52,8 +45,7 @@ struct run {
     struct mc_raw *raw;
     struct mc_snapshot snapshot;
     struct mc_plan plan;
-    struct command *commands; /* under way, in the order of time */
-    size_t command_count, command_room;
+    struct mc_commands commands; /* under way */
     uint64_t next_tick_ms;
     uint64_t running; /* changes whenever a guest comes or goes */
     uint64_t warm_up_ms;
@@ -66,7 +58,7 @@ static void close_run(struct run *run)
 {
     mc_promises_free(&run->promises);
     mc_measure_free(&run->measure);
-    free(run->commands);
+    mc_commands_free(&run->commands);
     mc_plan_free(&run->plan);
     mc_snapshot_free(&run->snapshot);
     mc_raw_free(run->raw);
@@ -181,36 +173,6 @@ static void apply_terms(struct mc_snapshot *snapshot)
     }
 }
 
-/* NULL when out of memory. */
-static struct command *send(struct run *run, enum command_kind kind, const char *uuid,
-                            uint64_t bytes)
-{
-    struct command *command;
-
-    if (run->command_count == run->command_room) {
-        size_t room = run->command_room ? run->command_room * 2 : 16;
-        struct command *grown = reallocarray(run->commands, room, sizeof(*grown));
-
-        if (!grown)
-            return NULL;
-        run->commands = grown;
-        run->command_room = room;
-    }
-    command = &run->commands[run->command_count++];
-    *command =
-        (struct command){.kind = kind, .bytes = bytes, .due_ms = run->sim->now_ms + COMMAND_MS};
-    snprintf(command->uuid, sizeof(command->uuid), "%s", uuid);
-    return command;
-}
-
-static bool is_under_way(const struct run *run, enum command_kind kind, const char *uuid)
-{
-    for (size_t i = 0; i < run->command_count; i++)
-        if (run->commands[i].kind == kind && strcmp(run->commands[i].uuid, uuid) == 0)
-            return true;
-    return false;
-}
-
 /* What the daemon's reclaim.c and resort.c know of their calls. */
 static int mark_under_way(struct run *run, struct mc_error *err)
 {
@@ -220,18 +182,31 @@ static int mark_under_way(struct run *run, struct mc_error *err)
     if (rc == 0)
         mc_snapshot_note_saved(&run->snapshot, &found);
     mc_snapshot_free(&found);
-    for (size_t i = 0; i < run->command_count; i++)
-        run->snapshot.resort.busy |= run->commands[i].kind >= COMMAND_STOP;
+    for (size_t i = 0; i < run->commands.count; i++)
+        run->snapshot.resort.busy |= run->commands.list[i].kind >= MC_COMMAND_STOP;
     for (size_t i = 0; i < run->snapshot.count; i++)
-        if (is_under_way(run, COMMAND_RECLAIM, run->snapshot.guests[i].uuid))
+        if (mc_commands_are_under_way(&run->commands, MC_COMMAND_RECLAIM,
+                                      run->snapshot.guests[i].uuid))
             run->snapshot.guests[i].reclaim = MC_RECLAIM_UNDER_WAY;
     return rc;
+}
+
+/* NULL when out of memory. */
+static struct mc_command *send(struct run *run, enum mc_command_kind kind, const char *uuid,
+                               uint64_t bytes)
+{
+    struct mc_command *command =
+        mc_commands_add(&run->commands, kind, uuid, run->sim->now_ms + COMMAND_MS);
+
+    if (command)
+        command->bytes = bytes;
+    return command;
 }
 
 static bool stop(struct run *run, const struct mc_guest *guest, enum mc_resort_step step)
 {
     bool save = step == MC_RESORT_SAVE;
-    struct command *command = send(run, COMMAND_STOP, guest->uuid, 0);
+    struct mc_command *command = send(run, MC_COMMAND_STOP, guest->uuid, 0);
 
     if (command)
         command->stopped =
@@ -244,16 +219,16 @@ static bool stop(struct run *run, const struct mc_guest *guest, enum mc_resort_s
 /* All that the plan says of one guest. False when out of memory. */
 static bool send_step(struct run *run, const struct mc_guest *guest, const struct mc_step *step)
 {
-    if (step->send && !send(run, COMMAND_BALLOON, guest->uuid, step->target))
+    if (step->send && !send(run, MC_COMMAND_BALLOON, guest->uuid, step->target))
         return false;
-    if (step->reclaim && !send(run, COMMAND_RECLAIM, guest->uuid, step->reclaim))
+    if (step->reclaim && !send(run, MC_COMMAND_RECLAIM, guest->uuid, step->reclaim))
         return false;
     if (step->resort == MC_RESORT_CONTINUE)
-        return send(run, COMMAND_CONTINUE, guest->uuid, 0);
+        return send(run, MC_COMMAND_CONTINUE, guest->uuid, 0);
     return step->resort == MC_RESORT_LEAVE || stop(run, guest, step->resort);
 }
 
-static void deliver_balloon(struct run *run, const struct command *command)
+static void deliver_balloon(struct run *run, const struct mc_command *command)
 {
     uint64_t now_ms = run->sim->now_ms;
     int rc = mc_session_set_balloon(run->session, command->uuid, command->bytes, NULL);
@@ -265,13 +240,13 @@ static void deliver_balloon(struct run *run, const struct command *command)
 }
 
 /* What is refused is planned anew. */
-static void deliver(struct run *run, const struct command *command)
+static void deliver(struct run *run, const struct mc_command *command)
 {
-    if (command->kind == COMMAND_BALLOON)
+    if (command->kind == MC_COMMAND_BALLOON)
         deliver_balloon(run, command);
-    else if (command->kind == COMMAND_RECLAIM)
+    else if (command->kind == MC_COMMAND_RECLAIM)
         mc_session_reclaim(run->session, command->uuid, command->bytes, NULL);
-    else if (command->kind == COMMAND_STOP)
+    else if (command->kind == MC_COMMAND_STOP)
         mc_session_stop(run->session, command->uuid, &command->stopped, NULL);
     else
         mc_session_continue(run->session, command->uuid, NULL);
@@ -281,11 +256,9 @@ static void deliver_due(struct run *run)
 {
     size_t due = 0;
 
-    while (due < run->command_count && run->commands[due].due_ms <= run->sim->now_ms)
-        deliver(run, &run->commands[due++]);
-    run->command_count -= due;
-    if (due)
-        memmove(run->commands, run->commands + due, run->command_count * sizeof(*run->commands));
+    while (due < run->commands.count && run->commands.list[due].due_ms <= run->sim->now_ms)
+        deliver(run, &run->commands.list[due++]);
+    mc_commands_drop(&run->commands, due);
 }
 
 static int decide(struct run *run, struct mc_error *err)
@@ -324,9 +297,9 @@ static int tick(struct run *run, struct mc_error *err)
             mc_session_set_stats_period(run->session, guest->uuid, stats_period, NULL);
     }
     if (rc == 0 && run->plan.start_saved &&
-        !send(run, COMMAND_CONTINUE, run->snapshot.resort.last.uuid, 0))
+        !send(run, MC_COMMAND_CONTINUE, run->snapshot.resort.last.uuid, 0))
         rc = mc_error_set(err, -ENOMEM, "out of memory");
-    if (run->engine && mc_engine_moving(run->engine, run->sim->now_ms))
+    if (run->engine && mc_engine_urgency(run->engine, run->sim->now_ms) != MC_URGENCY_NONE)
         interval_ms = mc_min_u64(interval_ms, MOVING_INTERVAL_MS);
     run->next_tick_ms = run->sim->now_ms + interval_ms;
     return rc;
@@ -380,43 +353,15 @@ static int play(struct run *run, struct mc_error *err)
     return rc;
 }
 
-static void name_policy(struct mc_simulation *result, const struct run *run)
-{
-    size_t size = sizeof(result->policy);
-    int length = snprintf(result->policy, size, "%s%s", run->raw ? "raw:" : "",
-                          mc_policy_of(run->policy)->name);
-
-    for (size_t i = 0; i < run->config->param_count && length > 0 && (size_t)length < size; i++)
-        length +=
-            snprintf(result->policy + length, size - (size_t)length, ":%s", run->config->params[i]);
-}
-
-static struct mc_simulation *begin_result(const struct run *run)
-{
-    struct mc_simulation *result = calloc(1, sizeof(*result));
-
-    if (!result)
-        return NULL;
-    memcpy(result->title, run->sim->title, sizeof(run->sim->title));
-    name_policy(result, run);
-    result->duration_ms = run->sim->duration_ms - run->warm_up_ms;
-    result->interval_ms = run->engine_config.interval_ms;
-    result->host_memory = run->sim->host_memory;
-    result->count = run->sim->count;
-    result->guests = calloc(result->count + 1, sizeof(*result->guests));
-    for (size_t i = 0; result->guests && i < result->count; i++) {
-        memcpy(result->guests[i].name, run->sim->guests[i].config.name, MC_NAME_TEXT);
-        result->guests[i].memory = run->sim->guests[i].config.memory;
-    }
-    return result;
-}
-
 static int run_to_end(struct run *run, struct mc_simulation *result, struct mc_error *err)
 {
     int rc;
 
-    if (!result || !result->guests ||
-        mc_record_begin(&run->record, result, run->config->samples) < 0)
+    if (!result)
+        return mc_error_set(err, -ENOMEM, "out of memory");
+    result->duration_ms = run->sim->duration_ms - run->warm_up_ms;
+    result->interval_ms = run->engine_config.interval_ms;
+    if (mc_record_begin(&run->record, result, run->config->samples) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     rc = play(run, err);
     if (rc < 0)
@@ -437,7 +382,7 @@ int mc_simulate_sim(struct mc_sim *sim, const struct mc_engine_config *engine, u
 
     if (rc == 0) {
         run.warm_up_ms = warm_up_ms;
-        made = begin_result(&run);
+        made = mc_result_begin(run.sim, mc_policy_of(run.policy), config);
         rc = run_to_end(&run, made, err);
     }
     close_run(&run);
@@ -455,15 +400,4 @@ int mc_simulate(const char *scenario, const struct mc_simulate_config *config,
     int rc = load_scenario(scenario, &sim, err);
 
     return rc < 0 ? rc : mc_simulate_sim(&sim, NULL, 0, config, result, err);
-}
-
-void mc_simulation_free(struct mc_simulation *simulation)
-{
-    if (!simulation)
-        return;
-    for (size_t i = 0; simulation->guests && i < simulation->count; i++)
-        free(simulation->guests[i].moments);
-    free(simulation->guests);
-    free(simulation->moments);
-    free(simulation);
 }

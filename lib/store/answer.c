@@ -173,6 +173,63 @@ static int answer_points(struct mc_store *store, const json_t *args, json_t **re
     return 0;
 }
 
+/* ---- a course ---- */
+
+#define STEP_LEAST_MS 1000
+#define STEPS_MOST 2000
+
+static int read_step(const json_t *args, const struct question *question, int64_t *step_ms,
+                     struct mc_error *err)
+{
+    if (!question->guest)
+        return mc_error_set(err, -EINVAL,
+                            "guest: is missing; a course is one guest's, or the "
+                            "host's");
+    if (question->until_ms <= question->since_ms || question->until_ms > INT64_MAX / 2)
+        return mc_error_set(err, -EINVAL, "until_ms: is missing, or not after since_ms");
+    if (read_number(args, "step_ms", 0, step_ms, err) < 0)
+        return -EINVAL;
+    if (*step_ms < STEP_LEAST_MS ||
+        (question->until_ms - question->since_ms) / *step_ms >= STEPS_MOST)
+        return mc_error_set(err, -EINVAL, "step_ms: is below %d, or makes more than %d steps",
+                            STEP_LEAST_MS, STEPS_MOST);
+    return 0;
+}
+
+static json_t *course_json(const struct mc_course *course)
+{
+    json_t *series = json_object();
+
+    for (size_t value = 0; value < course->columns; value++) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < course->count; i++)
+            json_array_append_new(list, number_of(course->values[value * course->count + i]));
+        json_object_set_new(series, mc_value_name(value), list);
+    }
+    return json_pack("{s:I, s:I, s:o}", "first_ms", (json_int_t)course->first_ms, "step_ms",
+                     (json_int_t)course->step_ms, "series", series);
+}
+
+static int answer_course(struct mc_store *store, const json_t *args, json_t **result,
+                         struct mc_error *err)
+{
+    struct question question = {0};
+    struct mc_course course;
+    int64_t step_ms = 0;
+    int rc;
+
+    if (read_question(args, &question, err) < 0 || read_step(args, &question, &step_ms, err) < 0)
+        return -EINVAL;
+    rc = mc_store_course(store, question.guest, question.since_ms, question.until_ms,
+                         (uint64_t)step_ms, &course, err);
+    if (rc < 0)
+        return rc;
+    *result = course_json(&course);
+    mc_course_free(&course);
+    return 0;
+}
+
 /* ---- guests, decisions, the engine, the file ---- */
 
 static bool add_shape(void *list, int64_t id, const struct mc_shape *shape)
@@ -257,8 +314,9 @@ json_t *mc_store_facts_to_json(const struct mc_store_facts *facts)
         json_object_set_new(oldest, mc_tier_name(tier),
                             facts->oldest_ms[tier] ? json_integer(facts->oldest_ms[tier])
                                                    : json_null());
-    return json_pack("{s:I, s:I, s:o}", "size", (json_int_t)facts->size, "size_max",
-                     (json_int_t)facts->size_max, "oldest_ms", oldest);
+    return json_pack("{s:I, s:I, s:o, s:o}", "size", (json_int_t)facts->size, "size_max",
+                     (json_int_t)facts->size_max, "oldest_ms", oldest, "shortened_ms",
+                     facts->shortened_ms ? json_integer(facts->shortened_ms) : json_null());
 }
 
 static int answer_facts(struct mc_store *store, const json_t *args, json_t **result,
@@ -278,8 +336,8 @@ static const struct {
     int (*answer)(struct mc_store *store, const json_t *args, json_t **result,
                   struct mc_error *err);
 } questions[] = {
-    {"points", answer_points}, {"guests", answer_guests}, {"decisions", answer_decisions},
-    {"engine", answer_engine}, {"facts", answer_facts},
+    {"points", answer_points},       {"course", answer_course}, {"guests", answer_guests},
+    {"decisions", answer_decisions}, {"engine", answer_engine}, {"facts", answer_facts},
 };
 
 int mc_history_answer(struct mc_store *store, const json_t *args, json_t **result,
@@ -290,7 +348,8 @@ int mc_history_answer(struct mc_store *store, const json_t *args, json_t **resul
     for (size_t i = 0; what && i < sizeof(questions) / sizeof(*questions); i++)
         if (strcmp(what, questions[i].what) == 0)
             return questions[i].answer(store, args, result, err);
-    return mc_error_set(err, -EINVAL, "what: is none of points, guests, decisions, engine, facts");
+    return mc_error_set(err, -EINVAL,
+                        "what: is none of points, course, guests, decisions, engine, facts");
 }
 
 /* ---- the other side ---- */

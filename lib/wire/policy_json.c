@@ -55,12 +55,17 @@ static int read_sizes(const json_t *object, struct mc_policy_guest *guest, struc
     if (guest->min > guest->max)
         return mc_error_set(err, -EINVAL, "min: is above max");
     guest->held = guest->current;
+    guest->reserved = guest->min;
     if (json_object_get(object, "held") && read_size(object, "held", &guest->held, err) < 0)
+        return -EINVAL;
+    if (json_object_get(object, "reserved") &&
+        read_size(object, "reserved", &guest->reserved, err) < 0)
         return -EINVAL;
     guest->max = mc_whole_pages(guest->max);
     guest->min = mc_min_u64(mc_whole_pages(guest->min + MC_PAGE - 1), guest->max);
     guest->current = mc_whole_pages(guest->current);
     guest->held = mc_whole_pages(guest->held);
+    guest->reserved = mc_min_u64(mc_whole_pages(guest->reserved), guest->min);
     guest->active = mc_whole_pages(mc_min_u64(guest->active, guest->max));
     return 0;
 }
@@ -163,10 +168,11 @@ static json_t *guest_to_json(const struct mc_policy_guest *guest,
                              const struct mc_question_name *name)
 {
     json_t *object =
-        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", name->name, "shares",
-                  (json_int_t)guest->shares, "min", (json_int_t)guest->min, "max",
-                  (json_int_t)guest->max, "current", (json_int_t)guest->current, "held",
-                  (json_int_t)guest->held, "active", (json_int_t)guest->active);
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", name->name, "shares",
+                  (json_int_t)guest->shares, "reserved", (json_int_t)guest->reserved, "min",
+                  (json_int_t)guest->min, "max", (json_int_t)guest->max, "current",
+                  (json_int_t)guest->current, "held", (json_int_t)guest->held, "active",
+                  (json_int_t)guest->active);
 
     if (*name->uuid)
         json_object_set_new(object, "uuid", json_string(name->uuid));

@@ -92,7 +92,7 @@ TABLES = [
 def print_table(title, show, results):
     rows = [["scenario", *ALL]]
     for scenario, runs in results.items():
-        rows.append([scenario] + [show(runs[policy]) for policy in ALL])
+        rows.append([scenario.stem] + [show(runs[policy]) for policy in ALL])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print(f"\n{title}:\n")
     for index, row in enumerate(rows):
@@ -101,22 +101,50 @@ def print_table(title, show, results):
             print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
 
 
+def worst_guest(scenario, run):
+    """Who misses most, how much of it all, and what the scenario says is wrong with him."""
+    guest = max(run["guests"], key=lambda guest: guest["unmet_byte_seconds"])
+    said = next(said for said in json.loads(scenario.read_text())["guests"]
+                if said["name"] == guest["name"])
+    faults = [f"its statistics are {fault['kind']}" if fault["kind"] in ("lost", "late") else
+              f"it is {fault['kind']}" for fault in said.get("faults", [])]
+    part = round(100 * guest["unmet_byte_seconds"] / run["unmet_byte_seconds"])
+    return f"{part} % of it {guest['name']}'s" + (f" ({', '.join(faults)})" if faults else "")
+
+
+def why_worse(scenario, ours, theirs):
+    """What can be said of a defeat by numbers alone."""
+    words = []
+    needless = round(100 * ours["squeezed_byte_seconds"] / max(ours["unmet_byte_seconds"], 1))
+    beyond = theirs["over_budget_byte_seconds"] / GIB, ours["over_budget_byte_seconds"] / GIB
+
+    if ours["unmet_byte_seconds"]:
+        words.append(f"{needless} % of it needless")
+        words.append(worst_guest(scenario, ours))
+    if ours["overrun_byte_seconds"]:
+        words.append(f"{number(ours['overrun_byte_seconds'] / GIB)} beyond the host's memory")
+    if beyond[0] > beyond[1] + 1:
+        words.append(f"the other one exceeds the budget by {number(beyond[0])} GiB s, "
+                     f"this one by {number(beyond[1])}")
+    return "; ".join(words)
+
+
 def print_verdict(results):
-    """Where the default policy is not the best, and by how much it is."""
-    print()
-    for scenario, runs in results.items():
-        ours = missing(runs["idle-tax"])
-        best = min(THEIRS, key=lambda policy: missing(runs[policy]))
-        theirs = missing(runs[best])
-        if ours == theirs:
-            words = f"as good as {best}"
-        elif ours > theirs:
-            words = f"worse than {best}: {number(ours / GIB)} to {number(theirs / GIB)} GiB s"
-        elif ours:
-            words = f"{theirs / ours:.1f} times better than {best}"
-        else:
-            words = f"nothing missing; the best of the others, {best}, {number(theirs / GIB)} GiB s"
-        print(f"- {scenario}: idle-tax is {words}" if ours else f"- {scenario}: {words}")
+    """For each of our policies: how often it is the best, and where it is not, and why."""
+    for policy in OURS:
+        better, equal, worse = 0, 0, []
+        for scenario, runs in results.items():
+            best = min(THEIRS, key=lambda name: missing(runs[name]))
+            ours, theirs = missing(runs[policy]), missing(runs[best])
+            better += ours < theirs
+            equal += ours == theirs
+            if ours > theirs:
+                worse.append(f"- {scenario.stem}: {number(ours / GIB)} GiB s, {best} "
+                             f"{number(theirs / GIB)}; "
+                             f"{why_worse(scenario, runs[policy], runs[best])}")
+        print(f"\n{policy}: misses less than all the others in {better} scenarios, as little as "
+              f"the best of them in {equal}, more in {len(worse)}")
+        print("\n".join(worse))
 
 
 def main():
@@ -125,7 +153,7 @@ def main():
     results = {}
 
     for scenario in scenarios or sorted((ROOT / "docs" / "scenarios").glob("*.json")):
-        results[scenario.stem] = simulate(build, scenario)
+        results[scenario] = simulate(build, scenario)
     for title, show in TABLES:
         print_table(title, show, results)
     print_verdict(results)

@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Room for a guest before it starts, on a simulated host: test_admit.py BUILD_DIR. Prints TAP."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ TESTS_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS_DIR / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import simulate, wait_for  # noqa: E402
 
 MiB, GiB = 1 << 20, 1 << 30
 HOOK = TESTS_DIR.parent / "packaging" / "libvirt" / "memctl-admit"
@@ -34,15 +32,8 @@ SCENARIO = {
 }
 
 
-@contextlib.contextmanager
 def simulated(build, budget="8G", **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(SCENARIO, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=STRICT, budget=budget, interval="200ms",
-                     **options) as memctld:
-            wait_for("guests", lambda: "b" in memctld.guests())
-            yield memctld
+    return simulate(build, SCENARIO, budget=budget, **options)
 
 
 def plan(memctld):

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 GOOD = {
@@ -106,19 +106,15 @@ def nobody_answering_is_a_problem(build):
         assert "libvirt does not answer at qemu+unix:///system?socket=/nowhere/s:" in text, text
 
 
-def simulated(file, guests, build, **options):
-    json.dump({"host": {"memory": "8G", "used": "1G"}, "guests": guests}, file)
-    file.flush()
-    return Memctld(build, f"sim:{file.name}", config=STRICT, budget=4000 * MiB, interval="200ms",
-                   **options)
+def simulated(build, guests, **options):
+    return simulate(build, {"host": {"memory": "8G", "used": "1G"}, "guests": guests},
+                    budget=4000 * MiB, **options)
 
 
 def guests_alike_are_told_together(build):
     names = [f"guest{n}" for n in range(9)] + ["it's one"]
     guests = [{"name": n, "memory": "256M", "working_set": "60M"} for n in names]
-    with Copy() as root, tempfile.NamedTemporaryFile("w", suffix=".json") as file, \
-            simulated(file, guests, build) as memctld:
-        wait_for("guests", lambda: len(memctld.guests()) == 10)
+    with Copy() as root, simulated(build, guests) as memctld:
         for name in names[1:]:
             memctld.run("pause", name)
         wait_for("pauses", lambda: memctld.guests()["it's one"]["exempt"] != "no")
@@ -141,8 +137,7 @@ def guests_alike_are_told_together(build):
 
 def tells_the_daemons_state(build):
     guests = [{"name": "a", "memory": "256M", "working_set": "60M"}]
-    with Copy() as root, tempfile.NamedTemporaryFile("w", suffix=".json") as file, \
-            simulated(file, guests, build, dry_run=True) as memctld:
+    with Copy() as root, simulated(build, guests, dry_run=True) as memctld:
         wait_for("a plan", lambda: memctld.json("status")["plan"])
         found = by_check(doctor(build, "--root", root, "--json", socket=memctld.socket))
         assert found["memctld"]["level"] == found["connection"]["level"] == "ok", found

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Dry run and pause, on a simulated host: test_dry_run.py BUILD_DIR. Prints TAP."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 HOST = {"memory": "8G", "used": "1G"}
@@ -31,17 +30,10 @@ BUDGET = (1536 + 3 * 32) * MiB
 TARGETS = {"a": 384 * MiB, "b": 384 * MiB, "c": 768 * MiB}
 
 
-@contextlib.contextmanager
 def simulated(build, *, dry_run=True, config="", scenario=SCENARIO, **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        if dry_run:
-            options["dry_run"] = True
-        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n" + config,
-                     budget=BUDGET, interval="200ms", **options) as memctld:
-            wait_for("guests", lambda: "a" in memctld.guests())
-            yield memctld
+    if dry_run:
+        options["dry_run"] = True
+    return simulate(build, scenario, STRICT + BY_SHARES + config, budget=BUDGET, **options)
 
 
 def actuals(memctld):
@@ -104,7 +96,7 @@ def dry_run_refuses_settings(build):
 def dry_run_by_configuration_holds_until_a_restart(build):
     with simulated(build, dry_run=False, config="[memctld]\ndry-run = yes\n") as memctld:
         assert memctld.json("status")["dry_run"] is True
-        memctld.config.write_text(STRICT + "[policy]\nname = shares\n")
+        memctld.config.write_text(STRICT + BY_SHARES)
         assert memctld.run("reload").returncode == 0
         assert memctld.json("status")["dry_run"] is True
         assert "dry-run change only with a restart" in memctld.log()

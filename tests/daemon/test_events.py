@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -32,15 +31,8 @@ BUDGET = 1600 * MiB
 KEPT = 4096
 
 
-@contextlib.contextmanager
 def simulated(build, scenario=SCENARIO, **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n",
-                     budget=BUDGET, interval="200ms", **options) as memctld:
-            wait_for("guests", lambda: memctld.guests())
-            yield memctld
+    return simulate(build, scenario, STRICT + BY_SHARES, budget=BUDGET, **options)
 
 
 def events(memctld, *arguments):

@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """memctl explain, on a simulated host: test_explain.py BUILD_DIR. Prints TAP."""
 
-import contextlib
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -30,15 +28,8 @@ SCENARIO = {
 BUDGET = 2600 * MiB
 
 
-@contextlib.contextmanager
 def simulated(build, scenario=SCENARIO, **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n",
-                     budget=BUDGET, interval="200ms", **options) as memctld:
-            wait_for("guests", lambda: memctld.guests())
-            yield memctld
+    return simulate(build, scenario, STRICT + BY_SHARES, budget=BUDGET, **options)
 
 
 def explain(memctld, guest):

@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, TickWatch, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, Memctld, TickWatch, wait_for  # noqa: E402
 
 MiB = 1 << 20
 HUNG, FEW = 25, 8
@@ -32,7 +32,7 @@ SCENARIO = {
                for name in NAMES],
 }
 INTERVAL = 0.2
-CALLS_MAX = 15  # LANES_MAX in lanes.c
+CALLS_MAX = 15  # LANES_MAX in lane.h
 
 
 class World:
@@ -53,8 +53,7 @@ class World:
             self.parts = stack.pop_all()
 
     def config(self, budget):
-        return f"{STRICT}[policy]\nname = shares\n".replace("[budget]",
-                                                            f"[budget]\nbudget = {budget}M")
+        return (STRICT + BY_SHARES).replace("[budget]", f"[budget]\nbudget = {budget}M")
 
     def settle(self):
         wait_for("rest", lambda: all(abs(g["actual"] - g["plan"]["wish"]) <= 8 * MiB
@@ -104,7 +103,7 @@ def note(text):
 def a_quiet_host_is_on_time(world):
     world.quiet = world.watch(8)
     note(f"quiet: {world.quiet}")
-    assert len(world.quiet.lateness) >= 20
+    assert world.quiet.count() >= 20
 
 
 def hang_in_one_pass(world, count):
@@ -211,8 +210,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    world = World(sys.argv[1], sys.argv[2])
-    try:
-        tap.run(TESTS, world, after_failure=World.restore)
-    finally:
-        world.close()
+    tap.main(World, TESTS)

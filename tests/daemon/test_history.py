@@ -5,7 +5,6 @@ import contextlib
 import csv
 import io
 import json
-import os
 import re
 import shutil
 import signal
@@ -21,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -42,15 +41,9 @@ TROUBLE = {
 }
 
 
-@contextlib.contextmanager
 def simulated(build, scenario=SCENARIO, config=STRICT, **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        options = {"store": True, "budget": 1600 * MiB, "interval": "200ms", **options}
-        with Memctld(build, f"sim:{file.name}", config=config + "[policy]\nname = shares\n",
-                     **options) as memctld:
-            yield memctld
+    return simulate(build, scenario, config + BY_SHARES,
+                    **{"store": True, "budget": 1600 * MiB, **options})
 
 
 def status(memctld):

@@ -26,7 +26,8 @@ SCENARIO = {
 }
 FLOOD_S = 15
 FLOOD_COST_MOST = 10  # seconds: 2 at once, a quarter of the time, ticks, and what sending takes
-PATHS = ("/", "/metrics", "/api/state", "/api/guest?uuid=", "/api/trend")
+PATHS = ("/", "/metrics", "/api/state", "/api/guest?uuid=", "/api/trend",
+         "/api/decisions?uuid=")
 
 
 def simulated(build, scenario=SCENARIO, **options):
@@ -192,6 +193,32 @@ def keeps_figures_for_charts(build):
         assert guest["step_ms"] == 60000 and guest["series"]["actual"][0]
 
 
+def charts_come_from_the_history_where_there_is_one(build):
+    with simulated(build, store=True) as memctld:
+        uuid = memctld.guests()["a"]["uuid"]
+        assert len(ask(memctld, "/api/state")["spans_ms"]) == 5
+
+        def known(path):
+            series = ask(memctld, path)["series"]
+            return any(value is not None for value in series["actual"]) and series
+        wait_for("the host's", lambda: known("/api/trend"))
+        series = wait_for("the guest's", lambda: known(f"/api/trend?uuid={uuid}"))[0]
+        assert len({len(values) for values in series.values()}) == 1
+        day = ask(memctld, f"/api/trend?uuid={uuid}&span_ms=86400000")
+        assert day["step_ms"] == 300000 and day["first_ms"] % 300000 == 0, day["first_ms"]
+        assert 288 <= len(day["series"]["used"]) <= 289
+        memctld.json("set", "a", "max=300M")
+        decisions = wait_for("a decision", lambda: ask(
+            memctld, f"/api/decisions?uuid={uuid}")["decisions"])[0]
+        assert decisions[0]["uuid"] == uuid and decisions[0]["target"] < decisions[0]["actual"]
+        assert get(memctld, "/api/decisions")[0] == 400
+        assert get(memctld, "/api/trend?uuid=x")[0] == 404
+        assert ask(memctld, "/api/decisions?uuid=x") == {"decisions": []}
+    with simulated(build) as memctld:  # none is kept
+        assert len(ask(memctld, "/api/state")["spans_ms"]) == 2
+        assert ask(memctld, f"/api/decisions?uuid={uuid}") == {"decisions": []}
+
+
 def has_a_new_state_only_when_there_is_one(build):
     with simulated(build, interval="30s") as memctld:
         wait_for("a plan", lambda: memctld.json("status")["plan"])
@@ -247,6 +274,7 @@ TESTS = [
     serves_one_page_that_needs_nothing_else,
     tells_the_page_what_memctl_tells,
     keeps_figures_for_charts,
+    charts_come_from_the_history_where_there_is_one,
     has_a_new_state_only_when_there_is_one,
     tells_who_asks_for_too_much_and_goes_on,
 ]

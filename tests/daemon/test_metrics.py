@@ -1,13 +1,10 @@
 #!/usr/bin/env python3
 """The metrics as they come, against what is documented: test_metrics.py BUILD_DIR. Prints TAP."""
 
-import contextlib
-import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -16,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import metrics  # noqa: E402
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import Memctld, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 ODD_NAME = 'odd "name" \\ ünï'
@@ -31,17 +28,8 @@ SCENARIO = {
 }
 
 
-@contextlib.contextmanager
 def simulated(build, scenario=SCENARIO, **options):
-    options.setdefault("budget", "1G")
-    options.setdefault("interval", "200ms")
-    options.setdefault("config", STRICT)
-    options.setdefault("store", True)
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", **options) as memctld:
-            yield memctld
+    return simulate(build, scenario, store=True, **options)
 
 
 def settled(memctld):

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -35,14 +35,8 @@ SNAPSHOT = {
 }
 
 
-@contextlib.contextmanager
 def simulated(build, config="", **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as scenario:
-        json.dump(SCENARIO, scenario)
-        scenario.flush()
-        with Memctld(build, f"sim:{scenario.name}", config=STRICT + config, interval="200ms",
-                     budget=1088 * MiB, **options) as memctld:
-            yield memctld
+    return simulate(build, SCENARIO, STRICT + config, budget=1088 * MiB, **options)
 
 
 def evaluate(build, snapshot, *arguments):
@@ -159,7 +153,7 @@ def uses_another_policy_at_once(build):
         guests = memctld.guests()
         return guests["busy"]["actual"] - guests["idle"]["actual"]
 
-    with simulated(build, config="[policy]\nname = shares\n") as memctld:
+    with simulated(build, config=BY_SHARES) as memctld:
         wait_for("what shares say", lambda: abs(differ(memctld)) < 16 * MiB and
                  memctld.guests()["idle"]["actual"] < 600 * MiB)
         used = memctld.run("policy", "use", "idle-tax", "--param", "tax=90%")
@@ -326,6 +320,21 @@ def loads_a_module_that_was_built_anew(build):
         assert refused.returncode == 1 and "its answer is not used" in refused.stderr, refused
 
 
+def runs_on_while_its_module_is_written_over(build):
+    with bad_policy(build, GOOD_FOR=1000000) as good, simulated(build) as memctld:
+        assert memctld.run("policy", "use", str(good)).returncode == 0
+        new = good.read_bytes().replace(b"bad\0", b"new\0")
+        good.write_bytes(b"")  # in place: code that was mapped from the file would be gone
+        ticks = memctld.json("status")["counters"]["ticks"]
+        wait_for("ticks", lambda: memctld.json("status")["counters"]["ticks"] > ticks + 3)
+        assert memctld.json("status")["policy"] == "bad"
+        refused = memctld.run("policy", "use", str(good))
+        assert refused.returncode == 1 and "file too short" in refused.stderr, refused
+        good.write_bytes(new)
+        assert memctld.run("policy", "use", str(good)).returncode == 0
+        assert memctld.json("status")["policy"] == "new"
+
+
 def refuses_another_interface_version(build):
     with simulated(build) as memctld, bad_policy(build, ABI=1) as bad:
         refused = memctld.run("policy", "use", str(bad))
@@ -347,6 +356,7 @@ TESTS = [
     goes_on_with_the_last_good_policy,
     falls_back_to_shares_when_none_was_good,
     loads_a_module_that_was_built_anew,
+    runs_on_while_its_module_is_written_over,
     refuses_another_interface_version,
     stops_in_the_middle_of_anything,
     replays_what_it_recorded_bit_for_bit,

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Host reclaim and the last resort, on a simulated host: test_resort.py BUILD_DIR. Prints TAP."""
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -13,12 +12,12 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 GiB = 1 << 30
-QUICK = STRICT + ("last-resort-after = 1s\nlast-resort-pause = 1s\nlast-resort-undo = 1s\n"
-                  "[policy]\nname = shares\n")
+QUICK = (STRICT + "last-resort-after = 1s\nlast-resort-pause = 1s\nlast-resort-undo = 1s\n" +
+         BY_SHARES)
 
 # Each has touched nearly all of its memory once, and its balloon does not move.
 TOUCHED = {"memory": "2G", "working_set": [[0, "1900M"], [1, "300M"]],
@@ -37,15 +36,8 @@ def scenario(guests, *, short_from=2.5, short_to=10**6, left=0, swap=0):
             "guests": guests}
 
 
-@contextlib.contextmanager
 def simulated(build, story, *, config="", **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(story, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=QUICK + config, budget="8G",
-                     interval="200ms", **options) as memctld:
-            wait_for("guests", memctld.guests)
-            yield memctld
+    return simulate(build, story, QUICK + config, budget="8G", **options)
 
 
 def events(memctld, kind):

@@ -2,13 +2,11 @@
 """memctl top in a terminal, on a simulated host: test_top.py BUILD_DIR. Prints TAP."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -16,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import tap  # noqa: E402
 import tmux  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, simulate, wait_for  # noqa: E402
 
 MiB = 1 << 20
 SCENARIO = {
@@ -30,15 +28,8 @@ SCENARIO = {
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[1-7]m")
 
 
-@contextlib.contextmanager
 def simulated(build, **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(SCENARIO, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", config=STRICT + "[policy]\nname = shares\n",
-                     budget=1800 * MiB, interval="200ms", **options) as memctld:
-            wait_for("guests", lambda: memctld.guests())
-            yield memctld
+    return simulate(build, SCENARIO, STRICT + BY_SHARES, budget=1800 * MiB, **options)
 
 
 @contextlib.contextmanager

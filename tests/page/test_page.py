@@ -5,10 +5,9 @@ also leaves pictures there: light, dark, a guest, a phone, a hundred guests.
 """
 
 import contextlib
-import json
 import os
+import sqlite3
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import browser as chromium  # noqa: E402
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import simulate, wait_for  # noqa: E402
 
 PICTURES = os.environ.get("MEMCTL_TEST_PICTURES")
 HOSTILE = "ci<img src=x onerror=document.title=1>"
@@ -47,14 +46,8 @@ class World:
             self.browser = stack.enter_context(chromium.Browser())
             self.stack = stack.pop_all()
 
-    @contextlib.contextmanager
     def simulated(self, scenario, **options):
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(scenario, file)
-            file.flush()
-            with Memctld(self.build, f"sim:{file.name}", interval="500ms", config=STRICT,
-                         **options) as memctld:
-                yield memctld
+        return simulate(self.build, scenario, interval="500ms", **options)
 
     def show(self, memctld=None, width=1280, height=900, **how):
         self.browser.look(width, height, **how)
@@ -241,6 +234,54 @@ def fits_a_phone(world):
     world.picture("phone")
 
 
+def add_past(memctld, name, hours):
+    """Minutes of the last hours, up to ten minutes ago, as a memctld before would have left them."""
+    with contextlib.closing(sqlite3.connect(memctld.store)) as db, db:
+        (guest,) = db.execute("SELECT id FROM guest WHERE name = ?", (name,)).fetchone()
+        now = int(time.time()) // 60 * 60000
+        for at in range(now - hours * 3600000, now - 10 * 60000, 60000):
+            wave = abs((at // 60000) % 120 - 60)
+            used = (1 << 20) + (wave << 15)  # KiB
+            db.execute("INSERT OR REPLACE INTO guest_minute (at, guest, span, used, held, actual, "
+                       "target, stall) VALUES (?, ?, 60000, ?, ?, ?, ?, ?)",
+                       (at, guest, used, used + (1 << 19), used + (1 << 20), used + (1 << 20),
+                        wave * 100))
+            db.execute("INSERT OR REPLACE INTO host_minute (at, guest, span, used, held, promised, "
+                       "budget, stall) VALUES (?, 0, 60000, ?, ?, ?, ?, 0)",
+                       (at, used << 2, used << 3, used << 4, 36 << 20))
+
+
+def shows_what_was_before_a_restart(world):
+    """The charts come from the history's file, and the decisions about a guest as well."""
+    with world.simulated(SCENARIO, budget="36G", store=True) as memctld:
+        wait_for("a decision", lambda: "policy" in memctld.run("history", "web2", "--decisions").stdout)
+        memctld.stop()
+        add_past(memctld, "web2", 5)
+        memctld.start()
+        world.show(memctld, height=1000)
+        spans = world.browser.run("return [...document.querySelectorAll('#spans button')]"
+                                  ".map(b => b.textContent)")
+        assert spans == ["30 min", "6 h", "24 h", "7 d", "31 d"], spans
+        world.browser.run("document.querySelectorAll('#spans button')[1].click()")
+        reach = "const t = {}.data.times; return t.length > 200 && t[t.length - 1] - t[0] > 4.5e6"
+        world.browser.wait("five hours of the host", reach.format("memoryChart"))
+        world.picture("hours", whole=False)
+        world.browser.run("[...document.querySelectorAll('#guest-table th button')].find(b => "
+                          "b.textContent === 'web2').click()")
+        world.browser.wait("five hours of the guest", reach.format("guestChart"))
+        world.browser.wait("its stall", "return !document.querySelector('#guest-stall-chart').hidden"
+                           " && document.querySelector('#guest-stall-chart path.curve')")
+        world.browser.wait("decisions", "return document.querySelector('#guest-decisions')"
+                           ".textContent.includes('policy ')")
+        world.picture("guest-hours", whole=False)
+        world.browser.run("document.querySelectorAll('#guest-spans button')[3].click()")
+        world.browser.wait("a week", "return guestChart.data.step_ms === 1800000")
+        assert world.browser.run("return document.querySelectorAll("
+                                 "'#spans button[aria-pressed=true]')[0].textContent") == "7 d"
+        complaints = world.browser.complaints()
+        assert not complaints, complaints
+
+
 def says_that_memctld_is_gone_and_comes_back(world):
     with world.simulated(SCENARIO, budget="36G") as memctld:
         world.show(memctld)
@@ -256,7 +297,6 @@ def shows_a_thousand_guests(world):
             for i in range(1000)]
     with world.simulated({"host": {"memory": "1000G", "used": "8G"}, "guests": many},
                          budget="700G") as memctld:
-        wait_for("guests", lambda: len(memctld.guests()) == 1000, 60)
         wait_for("a plan", lambda: memctld.json("status")["plan"])
         began = time.monotonic()
         world.show(memctld)
@@ -278,6 +318,7 @@ TESTS = [
     gives_everything_a_name,
     can_be_read_light_and_dark,
     fits_a_phone,
+    shows_what_was_before_a_restart,
     says_that_memctld_is_gone_and_comes_back,
     shows_a_thousand_guests,
 ]

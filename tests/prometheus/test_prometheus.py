@@ -24,7 +24,7 @@ sys.path.insert(0, str(SOURCE / "tests" / "tools"))
 
 import metrics  # noqa: E402
 import tap  # noqa: E402
-from memctld import STRICT, Memctld, free_port, wait_for  # noqa: E402
+from memctld import free_port, simulate, wait_for  # noqa: E402
 
 RULES = [SOURCE / "packaging" / "prometheus" / name
          for name in ("memctl.rules.yml", "memctl.alerts.yml")]
@@ -230,15 +230,8 @@ class Prometheus:
         return False
 
 
-@contextlib.contextmanager
 def simulated(build, scenario=SCENARIO, **options):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        with Memctld(build, f"sim:{file.name}", budget="1G", interval="200ms", config=STRICT,
-                     store=True, **options) as memctld:
-            wait_for("guests", lambda: len(memctld.guests()) == 3)
-            yield memctld
+    return simulate(build, scenario, store=True, **options)
 
 
 def is_scraped_by_a_real_prometheus(build):

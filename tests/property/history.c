@@ -147,6 +147,7 @@ struct script random_script(struct random *random)
     random_config(random, &script, memory);
     for (size_t i = 0; i < SCRIPT_STEPS; i++)
         script.steps[i] = random_step(random, &script, memory);
+    script.sized_every = (unsigned)random_below(random, 4);
     return script;
 }
 
@@ -232,6 +233,7 @@ void script_print(const struct script *script, size_t steps)
     fprintf(stderr, "static const struct script script = {\n    .policy = \"%s\",", script->policy);
     print_number("budget", script->budget);
     print_number("count", script->count);
+    print_number("sized_every", script->sized_every);
     fprintf(stderr, "\n");
     if (script->host_memory) {
         fprintf(stderr, "   ");
@@ -304,6 +306,7 @@ void script_open(const struct script *script, struct host *host)
     for (size_t i = 0; i < script->count; i++)
         guests[i] = config_of(&script->guests[i], i);
     host_open(host, script->policy, script->budget, guests, script->count);
+    host->sim->sized_every = script->sized_every;
     if (!script->host_memory)
         return;
     host->config.overcommit_percent = script->overcommit_percent;

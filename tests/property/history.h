@@ -56,6 +56,7 @@ struct script {
     uint64_t budget;
     struct script_guest guests[SCRIPT_GUESTS];
     unsigned count;
+    unsigned sized_every;                   /* see struct mc_sim */
     struct script_step steps[SCRIPT_STEPS]; /* cut off by the first of 0 ms */
 
     /* If there is a host: what the operator chose instead of the test's defaults. */

@@ -273,7 +273,7 @@ static uint64_t check_relief(struct history *history, const struct mc_guest *gue
  * being small is no protection. */
 static bool is_spared(const struct mc_guest *guest, const struct mc_step *step)
 {
-    if (step->wish >= guest->actual)
+    if (step->wish + MC_MIB > guest->actual)
         return true;
     for (unsigned i = 0; i < step->change_count; i++)
         if (step->changes[i].rule != MC_RULE_CALM && step->changes[i].rule != MC_RULE_RATE)

@@ -87,6 +87,9 @@ static struct scene random_scene(struct random *random, const struct policy *pol
         guest->min = random_below(random, 8) == 7
                          ? guest->max
                          : random_scaled(random, 0, guest->max / MC_PAGE) * MC_PAGE;
+        guest->reserved = random_below(random, 2)
+                              ? guest->min
+                              : random_scaled(random, 0, guest->min / MC_PAGE) * MC_PAGE;
         guest->active = random_between(random, 0, guest->max / MC_PAGE) * MC_PAGE;
         guest->current = random_between(random, 0, guest->max / MC_PAGE) * MC_PAGE;
         guest->shares = random_shares(random);
@@ -109,9 +112,10 @@ static void print_scene(const struct policy *policy, const struct scene *scene,
         const struct mc_policy_guest *guest = &scene->guests[i];
 
         fprintf(stderr,
-                "        {.shares = %" PRIu64 ", .min = %" PRIu64 ", .max = %" PRIu64
-                ", .active = %" PRIu64 ", .key = %" PRIu64 "}, /* got %" PRIu64 " pages */\n",
-                guest->shares, guest->min, guest->max, guest->active, guest->key,
+                "        {.shares = %" PRIu64 ", .reserved = %" PRIu64 ", .min = %" PRIu64
+                ", .max = %" PRIu64 ", .active = %" PRIu64 ", .key = %" PRIu64 "}, /* got %" PRIu64
+                " pages */\n",
+                guest->shares, guest->reserved, guest->min, guest->max, guest->active, guest->key,
                 targets[i] / MC_PAGE);
     }
     fprintf(stderr, "    },\n};\n");
@@ -182,8 +186,8 @@ static uint64_t need_of(const struct mc_policy_guest *guest, uint32_t headroom)
     __extension__ unsigned __int128 need = guest->active;
 
     need = need * (1000000 + headroom) / 1000000;
-    if (need < guest->min)
-        need = guest->min;
+    if (need < guest->reserved)
+        need = guest->reserved;
     if (need > guest->max)
         need = guest->max;
     return (uint64_t)(need / MC_PAGE);
@@ -197,19 +201,19 @@ static void expect_working_set(const struct scene *scene, uint64_t *pages)
     for (size_t i = 0; i < scene->count; i++) {
         uint64_t need = need_of(&scene->guests[i], scene->param);
 
-        needs += need;
-        needy.demands[i].max = need;
+        needy.demands[i].max = mc_max_u64(need, needy.demands[i].min);
+        needs += needy.demands[i].max;
+        rest.demands[i].min = mc_less_u64(rest.demands[i].min, need);
         rest.demands[i].max -= need;
-        rest.demands[i].min = 0;
+        rest.budget -= mc_min_u64(rest.budget, need);
     }
     if (needs > needy.budget) {
         solve_by_bisection(&needy, pages);
         return;
     }
-    rest.budget -= needs;
     solve_by_bisection(&rest, pages);
     for (size_t i = 0; i < scene->count; i++)
-        pages[i] += needy.demands[i].max;
+        pages[i] += need_of(&scene->guests[i], scene->param);
 }
 
 static void (*const expectations[POLICY_COUNT])(const struct scene *scene, uint64_t *pages) = {
@@ -408,6 +412,7 @@ static void scales(struct property *property)
     scaled.budget *= times;
     for (size_t i = 0; i < scene.count; i++) {
         scaled.guests[i].min *= times;
+        scaled.guests[i].reserved *= times;
         scaled.guests[i].max *= times;
         scaled.guests[i].active *= times;
     }

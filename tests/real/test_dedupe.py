@@ -34,7 +34,7 @@ class World:
     """Three guests of one image, one of them in shared memory; one more that is not to be read."""
 
     def __init__(self, build):
-        self.build = build
+        self.build = Path(build).resolve()
         with contextlib.ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             (self.folder / "key").write_bytes(KEY)
@@ -345,21 +345,18 @@ def starts_again_when_it_is_killed(world):
              180)
 
 
-def main():
-    build = Path(sys.argv[1]).resolve()
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(build)
-    try:
-        tap.run([reads_what_is_resident, finds_what_guests_of_one_image_share,
-                 finds_what_is_there, leaves_the_guests_alone, off_is_off,
-                 trust_domains_part_the_saving, shows_it_to_people,
-                 estimates_overlap_from_sketches, foretells_what_ksm_merges,
-                 starts_again_when_it_is_killed], world)
-    finally:
-        world.close()
-
+TESTS = [
+    reads_what_is_resident,
+    finds_what_guests_of_one_image_share,
+    finds_what_is_there,
+    leaves_the_guests_alone,
+    off_is_off,
+    trust_domains_part_the_saving,
+    shows_it_to_people,
+    estimates_overlap_from_sketches,
+    foretells_what_ksm_merges,
+    starts_again_when_it_is_killed,
+]
 
 if __name__ == "__main__":
-    main()
+    tap.main(World, TESTS, skip=why_not())

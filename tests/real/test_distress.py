@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
-A guest that fills itself faster than memctld looks, on a host that has nothing to spare:
-test_distress.py BUILD_DIR. Prints TAP.
+A guest that fills itself faster than memctld looks, on a host that has nothing to spare: with and
+without an agent, with and without deflate-on-OOM. test_distress.py BUILD_DIR. Prints TAP.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ from memctld import Memctld, wait_for  # noqa: E402
 
 NEED = 400 * MiB
 FILL_RATE = 160  # MiB/s
+# Nobody hears of a guest without agent and without deflate-on-OOM before its next statistics.
+UNHEARD_RATE = 40
 CONFIG = """\
 [budget]
 overcommit = 1.0
@@ -32,17 +34,24 @@ min = 128M
 
 
 class World:
-    """Three guests of 1 GiB; what they share leaves each about 350 MiB, and nothing is free."""
+    """Four guests of 1 GiB; what they share leaves each about 350 MiB, and nothing is free."""
+
+    KINDS = {
+        "a": {},
+        "b": {"deflate_on_oom": True},
+        "c": {"agent": False},
+        "d": {"agent": False, "deflate_on_oom": True},
+    }
 
     def __init__(self, build):
         with contextlib.ExitStack() as stack:
             self.lab = stack.enter_context(Lab(build))
-            guests = self.lab.boot_many(["a", "b", "c"], memory="1G")
-            self.guests = dict(zip("abc", guests))
+            guests = self.lab.boot_many(list(self.KINDS.items()), memory="1G")
+            self.guests = dict(zip(self.KINDS, guests))
             self.memctld = stack.enter_context(Memctld(
-                build, self.lab.uri, budget="1500M", interval="1s", config=CONFIG, recording=True))
+                build, self.lab.uri, budget="2000M", interval="1s", config=CONFIG, recording=True))
             wait_for("the guests' agents", lambda: all(
-                guest["agent"] for guest in self.memctld.guests().values()), 60)
+                guest["agent"] for name, guest in self.memctld.guests().items() if name in "ab"), 60)
             self.rest()
             self.parts = stack.pop_all()
 
@@ -53,31 +62,52 @@ class World:
         """Everybody idle, the whole amount divided, nothing under way."""
         for guest in self.guests.values():
             guest.hog.free()
-        wait_for("rest", lambda: all(
-            abs(guest["actual"] - guest["plan"]["wish"]) <= 8 * MiB and not guest["plan"]["sent"]
-            and guest["actual"] < 500 * MiB and guest["distress"] == "no"
-            for guest in self.memctld.guests().values()), 60)
+        try:
+            wait_for("rest", lambda: all(
+                abs(guest["actual"] - guest["plan"]["wish"]) <= 8 * MiB
+                and not guest["plan"]["sent"] and guest["actual"] < 500 * MiB
+                and guest["distress"] == "no" for guest in self.memctld.guests().values()), 60)
+        except AssertionError:
+            note(self.memctld.run("list").stdout.replace("\n", "\n# "))
+            raise
 
 
 def note(text):
     print(f"# {text}", flush=True)
 
 
-def survives_a_fast_fill_and_gets_what_it_needs(world):
-    name, guest = "a", world.guests["a"]
+def survives(world, name, rate=FILL_RATE):
+    guest = world.guests[name]
     had = world.memctld.guests()[name]["actual"]
     kills = guest.hog.stats()["vmstat"]["oom_kill"]
     began = time.monotonic()
-    guest.hog.fill(NEED, FILL_RATE)
+    guest.hog.fill(NEED, rate)
     growth = wait_for("more memory", lambda: world.memctld.guests()[name]["actual"] > had, 15)[1]
     wait_for("all of it", lambda: not guest.hog.stats()["load"]["filling"], 30)
     stats = guest.hog.stats()
-    note(f"a guest with {had / MiB:.0f}M fills {NEED / MiB:.0f}M at {FILL_RATE} MiB/s: seen to grow "
+    note(f"a guest with {had / MiB:.0f}M fills {NEED / MiB:.0f}M at {rate} MiB/s: seen to grow "
          f"after {growth:.2f} s, done after {time.monotonic() - began:.1f} s, "
          f"{stats['vmstat']['oom_kill'] - kills} kills")
     assert stats["vmstat"]["oom_kill"] == kills, world.memctld.run("events").stdout[-3000:]
     assert stats["load"]["held"] >= NEED, stats["load"]
     assert world.memctld.guests()[name]["actual"] >= NEED
+    world.rest()
+
+
+def survives_with_an_agent(world):
+    survives(world, "a")
+
+
+def survives_with_an_agent_and_deflate_on_oom(world):
+    survives(world, "b")
+
+
+def survives_without_an_agent(world):
+    survives(world, "c", UNHEARD_RATE)
+
+
+def survives_without_an_agent_with_deflate_on_oom(world):
+    survives(world, "d")
 
 
 def nobody_else_paid_with_more_than_he_had(world):
@@ -94,17 +124,13 @@ def what_was_done_can_be_replayed(world):
 
 
 TESTS = [
-    survives_a_fast_fill_and_gets_what_it_needs,
+    survives_with_an_agent,
+    survives_with_an_agent_and_deflate_on_oom,
+    survives_without_an_agent,
+    survives_without_an_agent_with_deflate_on_oom,
     nobody_else_paid_with_more_than_he_had,
     what_was_done_can_be_replayed,
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        tap.run(TESTS, world)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

@@ -22,7 +22,7 @@ sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 
 import tap  # noqa: E402
 from guestlab import Lab, MiB, why_not  # noqa: E402
-from memctld import STRICT, Memctld, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, Memctld, wait_for  # noqa: E402
 
 CYCLES, WORKERS = 200, 4
 
@@ -38,7 +38,7 @@ class World:
             self.life = self.lab.boot("life", memory="512M", persistent=True, **self.disk())
             self.memctld = stack.enter_context(Memctld(
                 build, self.lab.uri, budget="1100M", interval="1s",
-                config=STRICT + "[policy]\nname = shares\n[guests]\nmin = 128M\n"))
+                config=STRICT + BY_SHARES + "[guests]\nmin = 128M\n"))
             self.at_rest()
             self.parts = stack.pop_all()
 
@@ -222,6 +222,13 @@ def one_with_memory_that_is_plugged_in(world):
          f"{seen['actual'] // MiB}M, used {(seen['used'] or 0) // MiB}M, {seen['plan']['reason']}; the "
          f"guest has {stats['meminfo']['MemTotal'] // MiB}M")
     assert stats["vmstat"]["oom_kill"] == 0 and seen["actual"] <= seen["memory"]
+    assert seen["memory"] == 384 * MiB and seen["plan"]["reason"] != "foreign-hand", seen
+    world.memctld.json("set", "plug", "max=320M")
+    settled(world, "less", lambda: world.seen("plug")["actual"] <= 324 * MiB)
+    time.sleep(3)
+    seen = world.seen("plug")
+    assert abs(seen["actual"] - 320 * MiB) <= 4 * MiB and seen["plan"]["reason"] != "foreign-hand", seen
+    assert abs(guest.actual() - 192 * MiB) <= 4 * MiB, guest.balloon_stats()
     guest.destroy()
     world.at_rest()
 
@@ -324,13 +331,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        wanted = sys.argv[2:]
-        tap.run([test for test in TESTS if not wanted or test.__name__ in wanted], world,
-                after_failure=World.restore)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

@@ -20,7 +20,7 @@ sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 
 import tap  # noqa: E402
 from guestlab import Lab, MiB, why_not  # noqa: E402
-from memctld import STRICT, Memctld, TickWatch, wait_for  # noqa: E402
+from memctld import BY_SHARES, STRICT, Memctld, TickWatch, wait_for  # noqa: E402
 
 EMPTY = 25
 TICK = 0.5  # as long as while memory moves, so that it is always the same
@@ -36,7 +36,7 @@ class World:
             self.guests = dict(zip("ab", self.lab.boot_many(["a", "b"], memory="512M")))
             self.memctld = stack.enter_context(Memctld(
                 build, self.lab.uri, budget="12G", interval=f"{TICK}s", recording=True,
-                config=STRICT + "[policy]\nname = shares\n[guests]\nmin = 128M\n"))
+                config=STRICT + BY_SHARES + "[guests]\nmin = 128M\n"))
             wait_for("all guests", lambda: len(self.memctld.guests()) == EMPTY + 2)
             time.sleep(3)
             self.parts = stack.pop_all()
@@ -184,13 +184,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        wanted = sys.argv[2:]
-        tap.run([test for test in TESTS if not wanted or test.__name__ in wanted], world,
-                after_failure=World.restore)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

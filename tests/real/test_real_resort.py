@@ -149,11 +149,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        tap.run(TESTS, world)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

@@ -154,12 +154,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        chosen = [test for test in TESTS if test.__name__ in sys.argv[2:]]
-        tap.run(chosen or TESTS, world)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

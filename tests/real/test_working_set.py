@@ -104,12 +104,4 @@ TESTS = [
 ]
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
-        tap.run([], skip=reason)
-    world = World(sys.argv[1])
-    try:
-        wanted = sys.argv[2:]
-        tap.run([test for test in TESTS if not wanted or test.__name__ in wanted], world)
-    finally:
-        world.close()
+    tap.main(World, TESTS, skip=why_not())

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=4")
 # For tests of who gets what: an amount that does not depend on the host, and all of it at once.
 STRICT = ("[budget]\novercommit = 1.0\ndistress-reserve = 0\n"
           "[governor]\nboot-grace = 0\nshrink-rate = 100%\ncooldown = 0\n")
+
+BY_SHARES = "[policy]\nname = shares\n"
 
 
 def free_port():
@@ -80,17 +83,21 @@ class Memctld:
                 [*wrapper, self.build / "daemon" / "memctld", *arguments], stderr=log,
                 env=self.environment)
         if wait:
-            wait_for("memctld to answer", lambda: self.run("status").returncode == 0)
+            wait_for("memctld to answer", self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, f"memctld ended\n{self.log()}"
+        return self.run("status").returncode == 0
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        code = self.stop()
-        log = self.log()
-        for path in self.folder.iterdir():
-            path.unlink()
-        self.folder.rmdir()
+        try:
+            code = self.stop()
+            log = self.log()
+        finally:
+            shutil.rmtree(self.folder)
         assert code in (0, -signal.SIGKILL), f"memctld ended with {code}\n{log}"
         assert "Sanitizer" not in log and "runtime error" not in log, log
 
@@ -132,6 +139,26 @@ class Memctld:
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
+    def cost(self, seconds):
+        """
+        What it costs from now on for so long: seconds of processor time a minute, and how often its
+        threads went to sleep in a tick.
+        """
+        def spent():
+            tasks = list(Path(f"/proc/{self.process.pid}/task").iterdir())
+            return (sum(int((task / "schedstat").read_text().split()[0]) for task in tasks),
+                    sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)",
+                                      (task / "status").read_text(), re.M)[1]) for task in tasks))
+
+        ticks = self.json("status")["counters"]["ticks"]
+        time.sleep(1)  # what the answer cost is not counted
+        began, before = time.monotonic(), spent()
+        time.sleep(seconds)
+        passed, after = time.monotonic() - began, spent()
+        ticks = self.json("status")["counters"]["ticks"] - ticks
+        return ((after[0] - before[0]) / 1e9 * 60 / passed,
+                (after[1] - before[1]) / (ticks * passed / (passed + 1)))
+
     def metrics(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
         while True:
@@ -170,7 +197,8 @@ class TickWatch:
     """
     with TickWatch(memctld, interval) as ticks: how late each tick is in that time, in seconds; after
     that count(), p99(), and the whole as text. A tick that is not made at all counts as late as its
-    absence was seen to be long.
+    absence was seen to be long. Where it is not let look as often as it would, it sees some ticks
+    only in their count.
     """
 
     LOOK_EVERY = 0.04
@@ -178,6 +206,7 @@ class TickWatch:
     def __init__(self, memctld, interval):
         self.memctld, self.interval = memctld, interval
         self.lateness = []
+        self.ticks = 0
         self.end = threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
 
@@ -193,6 +222,7 @@ class TickWatch:
 
     def look(self):
         last, changed = None, time.monotonic()
+        looked = changed
         while not self.end.wait(self.LOOK_EVERY):
             try:
                 page = self.memctld.metrics()
@@ -202,16 +232,18 @@ class TickWatch:
             count, late = (float(re.search(rf"^memctl_{name} (\S+)", page, re.M)[1])
                            for name in ("ticks_total", "tick_lateness_seconds"))
             if last is not None and count != last:
-                missed = max(now - changed - self.interval - 2 * self.LOOK_EVERY, 0)
+                missed = max(looked - changed - self.interval - self.LOOK_EVERY, 0)
                 self.lateness.append(max(late, missed))
             if count != last:
+                self.ticks += int(count - last) if last is not None else 0
                 last, changed = count, now
-        silence = time.monotonic() - changed - self.interval
+            looked = now
+        silence = looked - changed - self.interval
         if silence > self.interval:
             self.lateness.append(silence)
 
     def count(self):
-        return len(self.lateness)
+        return self.ticks
 
     def p99(self):
         return sorted(self.lateness)[max(0, -(-len(self.lateness) * 99 // 100) - 1)]
@@ -223,14 +255,15 @@ class TickWatch:
 
 @contextlib.contextmanager
 def simulate(build, scenario, config=STRICT, **options):
-    """A memctld over a simulated host, when it has seen all its guests."""
+    """A memctld over a simulated host, when it has seen all guests that run there from the start."""
     options.setdefault("budget", "1G")
     options.setdefault("interval", "200ms")
+    there = {g["name"] for g in scenario["guests"] if not g.get("start") and not g.get("stop")}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(scenario, file)
         file.flush()
         with Memctld(build, f"sim:{file.name}", config=config, **options) as memctld:
-            wait_for("guests", lambda: len(memctld.guests()) == len(scenario["guests"]))
+            wait_for("guests", lambda: there <= memctld.guests().keys(), 60)
             yield memctld
 
 

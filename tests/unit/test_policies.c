@@ -14,6 +14,7 @@
 
 struct guest {
     uint64_t shares, min, max, active;
+    uint64_t kept; /* what it cannot give up now, if that is above min */
 };
 
 /* unit: bytes; param: NULL where the default shall hold. */
@@ -29,7 +30,8 @@ static void divide_units(const char *policy, const char *param, const char *valu
     for (size_t i = 0; i < count; i++)
         seen[i] = (struct mc_policy_guest){
             .shares = guests[i].shares,
-            .min = guests[i].min * unit,
+            .reserved = guests[i].min * unit,
+            .min = mc_max_u64(guests[i].min, guests[i].kept) * unit,
             .max = guests[i].max * unit,
             .active = guests[i].active * unit,
             .key = i,
@@ -238,6 +240,27 @@ static void a_need_ends_at_min_and_max(void **state)
     assert_targets(targets, 400, 1000);
 }
 
+static void nobody_gets_more_on_top_of_what_he_claims_to_be_unable_to_give(void **state)
+{
+    const struct guest guests[] = {
+        {.shares = 1000, .max = 4000, .active = 80, .kept = 600},
+        {.shares = 1000, .max = 4000, .active = 400},
+    };
+    uint64_t targets[2];
+
+    (void)state;
+    /* Needs 100 and 500. The 600 on top are 300 each: 400 for the first, who keeps 600 all the
+     * same; so 600 are left for the second. With the 600 as a need it would be 650 and 550. */
+    divide("working-set", NULL, NULL, guests, 2, 1200, targets);
+    assert_targets(targets, 600, 600);
+    /* It has its part of what is more than that: needs and 1000 each. */
+    divide("working-set", NULL, NULL, guests, 2, 2600, targets);
+    assert_targets(targets, 1100, 1500);
+    /* What is kept comes out of the others' needs where it has to. */
+    divide("working-set", NULL, NULL, guests, 2, 1000, targets);
+    assert_targets(targets, 600, 400);
+}
+
 static void a_page_more_to_divide_costs_nobody_a_page(void **state)
 {
     /* The Alabama paradox (Balinski and Young, "Fair Representation", 1982): by largest remainders
@@ -378,6 +401,7 @@ int main(void)
         cmocka_unit_test(needs_come_first_and_the_rest_goes_by_shares),
         cmocka_unit_test(needs_above_the_budget_are_divided_by_shares),
         cmocka_unit_test(a_need_ends_at_min_and_max),
+        cmocka_unit_test(nobody_gets_more_on_top_of_what_he_claims_to_be_unable_to_give),
         cmocka_unit_test(a_page_more_to_divide_costs_nobody_a_page),
         cmocka_unit_test(pages_go_by_the_rule_of_jefferson),
         cmocka_unit_test(nobody_to_divide_among_is_no_error),

@@ -104,7 +104,8 @@ static void the_promise_falls_when_memory_is_touched(void **state)
     for (size_t i = 0; i < 4; i++)
         assert_true(host_sum_held(&host) + host.sim->guests[i].actual - host.sim->guests[i].held <=
                     host.plan.budget);
-    assert_true(sum_actual(&host) >= host.plan.strict - 16 * MC_MIB);
+    /* But for what is too little to move each of them. */
+    assert_true(sum_actual(&host) >= host.plan.strict - 4 * (16 * MC_MIB));
     host_close(&host);
 }
 

@@ -106,12 +106,11 @@ static void look(void *opaque, const struct trend_answer *answer)
 
 static struct seen ask(const struct scene *scene, const char *uuid, uint64_t span_ms)
 {
-    struct trend_source source = trend_source(scene->trend);
     struct trend_question question = {.span_ms = span_ms};
     struct seen seen = {0};
 
     snprintf(question.uuid, sizeof(question.uuid), "%s", uuid);
-    source.ask(source.self, &question, look, &seen);
+    trend_read(scene->trend, &question, look, &seen);
     assert_true(seen.asked);
     return seen;
 }
@@ -161,7 +160,7 @@ static void tells_of_the_host_without_guests(void **state)
     seen = ask(scene, "", HALF_HOUR);
     assert_true(seen.known);
     assert_int_equal(seen.last, 64 * MC_GIB);
-    assert_int_equal(seen.stall, 321);
+    assert_int_equal(seen.stall, 32100);
     scene->snapshot.host.pressure.present = false;
     run(scene, MINUTE);
     assert_int_equal(ask(scene, "", HALF_HOUR).stall, MC_UNKNOWN);
@@ -172,7 +171,7 @@ static void leaves_a_hole_while_a_guest_is_gone(void **state)
     struct scene *scene = *state;
 
     set_guests(scene, 1, 2);
-    run(scene, 5 * MINUTE);
+    run(scene, 6 * MINUTE);
     set_guests(scene, 1, 1);
     run(scene, 5 * MINUTE);
     set_guests(scene, 1, 2);
@@ -184,18 +183,31 @@ static void leaves_a_hole_while_a_guest_is_gone(void **state)
     assert_false(ask(scene, "00000003", HALF_HOUR).known);
 }
 
-static void forgets_a_guest_after_six_hours(void **state)
+static void remembers_a_guest_as_long_as_it_was_there(void **state)
 {
     struct scene *scene = *state;
 
     set_guests(scene, 1, 2);
-    run(scene, MINUTE);
+    run(scene, 10 * MINUTE);
+    set_guests(scene, 1, 1);
+    run(scene, 9 * MINUTE);
+    assert_true(ask(scene, "00000002", SIX_HOURS).known);
+    run(scene, 2 * MINUTE);
+    assert_false(ask(scene, "00000002", SIX_HOURS).known);
+    assert_true(ask(scene, "00000001", SIX_HOURS).known);
+}
+
+static void forgets_every_guest_after_six_hours(void **state)
+{
+    struct scene *scene = *state;
+
+    set_guests(scene, 1, 2);
+    run(scene, 2 * SIX_HOURS);
     set_guests(scene, 1, 1);
     run(scene, SIX_HOURS - MINUTE);
     assert_true(ask(scene, "00000002", SIX_HOURS).known);
     run(scene, 2 * MINUTE);
     assert_false(ask(scene, "00000002", SIX_HOURS).known);
-    assert_true(ask(scene, "00000001", SIX_HOURS).known);
 }
 
 static void keeps_no_more_than_its_guests(void **state)
@@ -237,7 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_the_mean_of_a_minute, begin, end),
         cmocka_unit_test_setup_teardown(tells_of_the_host_without_guests, begin, end),
         cmocka_unit_test_setup_teardown(leaves_a_hole_while_a_guest_is_gone, begin, end),
-        cmocka_unit_test_setup_teardown(forgets_a_guest_after_six_hours, begin, end),
+        cmocka_unit_test_setup_teardown(remembers_a_guest_as_long_as_it_was_there, begin, end),
+        cmocka_unit_test_setup_teardown(forgets_every_guest_after_six_hours, begin, end),
         cmocka_unit_test_setup_teardown(keeps_no_more_than_its_guests, begin, end),
         cmocka_unit_test_setup_teardown(goes_on_after_a_pause, begin, end),
     };

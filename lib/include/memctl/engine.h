@@ -140,7 +140,13 @@ MC_PUBLIC int mc_engine_teach(struct mc_engine *engine, const struct mc_lesson *
 /* Let time pass. Exact: the same lesson and time give the same result on every machine. */
 MC_PUBLIC void mc_lesson_age(struct mc_lesson *lesson, uint64_t passed_ms);
 
-/* Is memory on its way between guests? Then it pays to look again soon. */
-MC_PUBLIC bool mc_engine_moving(const struct mc_engine *engine, uint64_t now_ms);
+/* How soon it pays to look again. */
+enum mc_urgency {
+    MC_URGENCY_NONE,
+    MC_URGENCY_MOVING,  /* memory is on its way between guests */
+    MC_URGENCY_WAITING, /* and a guest in trouble waits for it */
+};
+
+MC_PUBLIC enum mc_urgency mc_engine_urgency(const struct mc_engine *engine, uint64_t now_ms);
 
 #endif

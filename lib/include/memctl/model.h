@@ -129,6 +129,7 @@ struct mc_guest {
     enum mc_exempt exempt;
     uint64_t memory;         /* what the guest was configured with */
     uint64_t actual;         /* what the balloon leaves it now */
+    bool sized;              /* that was asked for this snapshot; else it is up to a second old */
     uint64_t rss;            /* QEMU's resident memory, MC_UNKNOWN if it cannot be seen */
     uint64_t overhead;       /* of that, what is not guest memory; 0 until measured */
     bool answers;            /* its monitor answered this time */

@@ -17,7 +17,7 @@
 #include <memctl/visibility.h>
 
 /* Raised when a structure below changes; a module of another number is refused. */
-#define MC_POLICY_ABI 2
+#define MC_POLICY_ABI 3
 
 #define MC_POLICY_PARAM_MAX 8
 
@@ -25,6 +25,7 @@
 struct mc_policy_guest {
     uint64_t shares;   /* 1 .. 1000000 */
     uint64_t min, max; /* the answer must lie between them */
+    uint64_t reserved; /* what was promised to it; min is more where it cannot give that much up */
     uint64_t current;  /* what it has now */
     uint64_t held;     /* what of that is resident on the host */
     uint64_t active;   /* what it works with; never above max */

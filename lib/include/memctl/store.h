@@ -60,6 +60,7 @@ struct mc_store_facts {
     uint64_t size;                    /* of the file and what goes with it, bytes */
     uint64_t size_max;                /* 0 if opened to read */
     int64_t oldest_ms[MC_TIER_COUNT]; /* 0: there is nothing yet */
+    int64_t shortened_ms; /* when this store last lost rows before their time, for its size; or 0 */
 };
 
 MC_PUBLIC int mc_store_facts(struct mc_store *store, struct mc_store_facts *facts,
@@ -85,6 +86,24 @@ MC_PUBLIC int mc_store_points(struct mc_store *store, const struct mc_store_quer
 /* The tier with the finest rows of which there are about `rows` or fewer since then. */
 MC_PUBLIC int mc_store_choose_tier(struct mc_store *store, int64_t since_ms, int64_t until_ms,
                                    size_t rows, enum mc_tier *tier, struct mc_error *err);
+
+/*
+ * A chart's figures: the means of a guest's values ("" is the host) in even steps of at least a
+ * second, from whichever tiers have them. The first step begins at a multiple of its length.
+ */
+struct mc_course {
+    int64_t first_ms; /* of the real-time clock */
+    uint64_t step_ms;
+    size_t columns;   /* MC_GUEST_VALUES or MC_HOST_VALUES */
+    size_t count;     /* steps */
+    uint64_t *values; /* [value * count + step], MC_UNKNOWN where nothing is known */
+};
+
+/* -ENOENT if nothing was ever kept of the guest. since_ms is from 0 on and before until_ms. */
+MC_PUBLIC int mc_store_course(struct mc_store *store, const char *guest, int64_t since_ms,
+                              int64_t until_ms, uint64_t step_ms, struct mc_course *course,
+                              struct mc_error *err);
+MC_PUBLIC void mc_course_free(struct mc_course *course);
 
 /* How the guest was, or all guests, in that time, and just before it; by guest, then time. */
 typedef bool mc_store_shape(void *opaque, int64_t id, const struct mc_shape *shape);
@@ -112,7 +131,8 @@ MC_PUBLIC int mc_store_engine(struct mc_store *store, char **config, struct mc_e
 
 /* ---- the same as JSON, for the verb history: docs/protocol.md ---- */
 
-/* args says "what": points, guests, decisions, engine or facts. -EINVAL names the mistake. */
+/* args says "what": points, course, guests, decisions, engine or facts. -EINVAL names the mistake.
+ */
 MC_PUBLIC int mc_history_answer(struct mc_store *store, const json_t *args, json_t **result,
                                 struct mc_error *err);
 MC_PUBLIC json_t *mc_store_facts_to_json(const struct mc_store_facts *facts);

@@ -181,22 +181,8 @@ static int show(const struct cli *cli, const struct past *past, int64_t since_ms
 
 static int run(const struct cli *cli, int argc, char **argv)
 {
-    int64_t since_ms, until_ms;
-    struct past past;
-    struct mc_error err;
-    int rc;
-
     (void)argv;
-    if (argc)
-        return cli_usage(&command_capacity, "takes no argument");
-    if (past_window(cli, SINCE_MS, &since_ms, &until_ms, &err) < 0)
-        return cli_usage(&command_capacity, "%s", err.text);
-    rc = past_open(cli, &past, &err);
-    if (rc == 0) {
-        rc = show(cli, &past, since_ms, until_ms, &err);
-        past_close(&past);
-    }
-    return rc < 0 ? cli_fail(&err) : EXIT_OK;
+    return gather_run(cli, &command_capacity, argc, SINCE_MS, show);
 }
 
 static const struct command_option options[] = {

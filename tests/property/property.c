@@ -219,6 +219,20 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+uint64_t property_breaks(void (*check)(struct property *property), const void *subject,
+                         uint64_t cases, const char **condition)
+{
+    for (uint64_t seed = 1; seed <= cases; seed++) {
+        struct property property = {.subject = subject, .random = {.state = seed}};
+
+        if (run_case(&property, check))
+            continue;
+        *condition = property.broken;
+        return seed;
+    }
+    return 0;
+}
+
 void property_holds(void (*check)(struct property *property), const void *subject, uint64_t cases)
 {
     uint64_t only = number_from("MEMCTL_TEST_SEED", 0);

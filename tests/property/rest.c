@@ -14,6 +14,9 @@
 /* What balloons may go up and down by at rest. */
 #define SWING_MOST (20 * MC_MIB)
 
+/* A move that is made at rest has this many passes to be seen. */
+#define ABOVE_MOST 10
+
 /*
  * That cache is still worked with is only found out when it is missed: what a guest has of it is
  * tried over the minutes, by a few hundredths.
@@ -79,6 +82,7 @@ struct swing {
     uint64_t lowest, highest; /* since it turned last */
     int direction;
     unsigned turns;
+    unsigned above; /* passes in a row in which it has much more than its target */
 };
 
 /* Each movement by so much in the other direction is a turn. Learned margins fade one way. */
@@ -137,9 +141,10 @@ static void check_rest(struct history *history, struct swing *swings, const bool
         follow_swing(&swings[i], guest->actual,
                      mc_max_u64(SWING_MOST, caches ? guest->actual / SWING_PART : 0));
         CHECK(history, guest->name, in_trouble || swings[i].turns <= 2 * disobedient);
+        swings[i].above = guest->actual <= target + 64 * MC_MIB ? 0 : swings[i].above + 1;
         CHECK(history, guest->name,
               guest->exempt != MC_EXEMPT_NO || history->host.plan.state >= MC_HOST_HARD ||
-                  disobedient || in_trouble || guest->actual <= target + 64 * MC_MIB);
+                  disobedient || in_trouble || swings[i].above <= ABOVE_MOST);
     }
 }
 

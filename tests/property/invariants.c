@@ -226,6 +226,12 @@ static bool can_move(const struct mc_guest *guest, const struct mc_step *step)
            !guest->foreign && reason != MC_RULE_BOOT && reason != MC_RULE_DISTRESS;
 }
 
+static bool can_move_in_trouble(const struct mc_guest *guest)
+{
+    return guest->exempt == MC_EXEMPT_NO && guest->answers && guest->fresh && !guest->stuck &&
+           !guest->foreign;
+}
+
 /* Where the guest shall get to: the policy's wish, but not below the floor. */
 static uint64_t goal_of(const struct mc_step *step)
 {
@@ -263,7 +269,8 @@ static void check_boot(struct history *history, const struct mc_guest *guest,
     uint64_t age_ms = host->sim->now_ms - truth_of(history, guest)->began_ms;
 
     CHECK(history, guest->name,
-          host->plan.state >= MC_HOST_HARD || age_ms + 2 * MC_SIM_STEP_MS >= host->config.boot_grace_ms ||
+          host->plan.state >= MC_HOST_HARD ||
+              age_ms + 2 * MC_SIM_STEP_MS >= host->config.boot_grace_ms ||
               step->target >= mc_min_u64(guest->actual, guest->terms.max));
 }
 
@@ -350,6 +357,43 @@ static void check_distress(struct history *history)
               is_spared(&host->snapshot.guests[i], &host->plan.steps[i]));
 }
 
+/* It has hardly anything left, could have more, and is given nothing. */
+static bool is_left_hungry(const struct history *history, const struct mc_guest *guest,
+                           const struct mc_step *step)
+{
+    const struct guest_watch *watch = &history->guests[script_index(guest->name)];
+    uint64_t has = mc_max_u64(guest->actual, watch->target);
+
+    return guest->distress == MC_DISTRESS_USABLE && can_move_in_trouble(guest) &&
+           guest->held + 2 * history->host.config.floor_margin >= guest->actual &&
+           has + much_of(guest) < guest->terms.max && step->target <= has &&
+           has <= guest->actual + ARRIVED; /* nothing is on its way */
+}
+
+/* While somebody hungers, nobody is given what he does not need. */
+static void check_order(struct history *history)
+{
+    const struct host *host = &history->host;
+    bool hunger = false;
+
+    for (size_t i = 0; i < host->plan.count; i++)
+        hunger |= is_left_hungry(history, &host->snapshot.guests[i], &host->plan.steps[i]);
+    for (size_t i = 0; hunger && i < host->plan.count; i++) {
+        const struct mc_guest *guest = &host->snapshot.guests[i];
+        const struct mc_step *step = &host->plan.steps[i];
+        const struct guest_watch *watch = &history->guests[script_index(guest->name)];
+        uint64_t needs = guest->used == MC_UNKNOWN
+                             ? guest->terms.max
+                             : guest->used + guest->used / 4 + 4 * host->config.floor_margin;
+
+        CHECK(history, guest->name,
+              !step->send || host->now_ms < watch->calm_ms ||
+                  step->target <=
+                      mc_max_u64(mc_max_u64(guest->actual, watch->target), needs) + MC_MIB ||
+                  step->target <= guest->terms.min);
+    }
+}
+
 static void check_promises(struct history *history)
 {
     const struct host *host = &history->host;
@@ -425,6 +469,7 @@ void check_step(struct history *history)
         check_cry(history, guest);
     }
     check_distress(history);
+    check_order(history);
     check_promises(history);
     for (size_t i = 0; i < host->plan.count; i++)
         history->guests[script_index(host->snapshot.guests[i].name)].target =

@@ -6,22 +6,39 @@
 #include <string.h>
 
 #include "dedupe.h"
+#include "steer.h"
 
 static json_t *scanner_json(const struct daemon *daemon)
 {
     const struct scanner_state *state = dedupe_scanner(daemon->dedupe);
 
     return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s?}", "mode",
-                     daemon->config.dedupe.scan ? "scan" : "off", "running", state->running,
-                     "starts", (json_int_t)state->starts, "kills", (json_int_t)state->kills, "met",
-                     (json_int_t)state->met, "all", (json_int_t)state->all, "cpu_ms",
-                     (json_int_t)(state->cpu_us / 1000), "memory", (json_int_t)state->memory,
-                     "last_end", *state->last_end ? state->last_end : NULL);
+                     daemon->config.dedupe.merge  ? "merge"
+                     : daemon->config.dedupe.scan ? "scan"
+                                                  : "off",
+                     "running", state->running, "starts", (json_int_t)state->starts, "kills",
+                     (json_int_t)state->kills, "met", (json_int_t)state->met, "all",
+                     (json_int_t)state->all, "cpu_ms", (json_int_t)(state->cpu_us / 1000), "memory",
+                     (json_int_t)state->memory, "last_end",
+                     *state->last_end ? state->last_end : NULL);
 }
 
-json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t place)
+static json_t *brief_json(const struct daemon *daemon, const struct mc_dedupe_guest *guest)
 {
-    const struct mc_dedupe_report *report = dedupe_report(dedupe);
+    const struct mc_steer_guest *steered =
+        daemon->config.dedupe.merge ? steer_find(daemon->steer, guest->uuid) : NULL;
+    json_t *object =
+        json_pack("{s:I, s:I, s:I}", "merged", (json_int_t)guest->figures.merged, "saving",
+                  (json_int_t)guest->figures.saving, "error", (json_int_t)guest->figures.error);
+
+    json_object_set_new(object, "saved",
+                        steered ? json_integer((json_int_t)steered->saved) : json_null());
+    return object;
+}
+
+json_t *dedupe_brief_json(const struct daemon *daemon, const char *uuid, size_t place)
+{
+    const struct mc_dedupe_report *report = dedupe_report(daemon->dedupe);
     size_t count = report->guest_count, last = count ? count - 1 : 0;
 
     if (place > last)
@@ -31,11 +48,7 @@ json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t 
         const struct mc_dedupe_guest *guest = &report->guests[(place + count - i) % count];
 
         if (strcmp(guest->uuid, uuid) == 0)
-            return guest->state != MC_DEDUPE_SCANNED
-                       ? json_null()
-                       : json_pack("{s:I, s:I, s:I}", "merged", (json_int_t)guest->figures.merged,
-                                   "saving", (json_int_t)guest->figures.saving, "error",
-                                   (json_int_t)guest->figures.error);
+            return guest->state == MC_DEDUPE_SCANNED ? brief_json(daemon, guest) : json_null();
     }
     return json_null();
 }
@@ -46,7 +59,8 @@ void handle_dedupe(struct request *request, struct daemon *daemon, const json_t 
 
     (void)args;
     request_reply(request,
-                  json_pack("{s:o, s:o}", "scanner", scanner_json(daemon), "report",
+                  json_pack("{s:o, s:o, s:o}", "scanner", scanner_json(daemon), "merging",
+                            steer_json(daemon), "report",
                             report->pass ? mc_dedupe_report_to_json(report) : json_null()));
 }
 

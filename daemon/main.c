@@ -20,6 +20,7 @@
 #include "log.h"
 #include "options.h"
 #include "resort.h"
+#include "steer.h"
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
 {
@@ -152,10 +153,11 @@ static int start_parts(struct daemon *daemon, struct mc_error *err)
     daemon->reclaims = reclaims_new();
     daemon->resort = resort_new();
     daemon->dedupe = dedupe_new(daemon);
+    daemon->steer = steer_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     daemon->trend = trend_new();
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->trend ||
+        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer || !daemon->trend ||
         start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (!*daemon->config.record)
@@ -242,6 +244,8 @@ static void free_base(struct daemon *daemon)
 static void stop(struct daemon *daemon)
 {
     stop_listening(daemon);
+    steer_stop(daemon->steer);
+    steer_put_back(daemon->steer);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -253,6 +257,7 @@ static void stop(struct daemon *daemon)
     free_event(daemon->stalled);
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
+    steer_free(daemon->steer);
     reclaims_free(daemon->reclaims);
     resort_free(daemon->resort);
     events_free(daemon->events);
@@ -293,6 +298,15 @@ static int check_policy(struct daemon *daemon)
     return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+static int restore_by_default(void)
+{
+    struct config config = config_default();
+    int code = steer_restore_main(config.connect, config.socket);
+
+    config_free(&config);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -307,10 +321,17 @@ int main(int argc, char **argv)
     daemon.started_ms = clock_now_ms();
     if (options_read_config(&options, &daemon.config, &err) < 0) {
         log_error("%s", err.text);
+        if (options.restore_ksm) /* what a wrong file has ended is to be put back all the same */
+            return restore_by_default();
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;
     }
     if (options.check_config)
         return check_policy(&daemon);
+    if (options.restore_ksm) {
+        code = steer_restore_main(daemon.config.connect, daemon.config.socket);
+        config_free(&daemon.config);
+        return code;
+    }
     code = EXIT_OK;
     if (start(&daemon, &err) < 0) {
         log_error("%s", err.text);

@@ -15,6 +15,7 @@
 #include "dedupe.h"
 #include "log.h"
 #include "resort.h"
+#include "steer.h"
 
 #define MOVING_INTERVAL_MS 500
 #define WAITING_INTERVAL_MS 100
@@ -97,6 +98,7 @@ static void decide_and_act(struct daemon *daemon)
     act_run(daemon);
     reclaims_run(daemon);
     resort_run(daemon);
+    steer_follow(daemon->steer);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
     /* Nothing is owed if this observation was overtaken by one that began after it. */

@@ -50,6 +50,13 @@ MC_PUBLIC void mc_scan_guest_close(struct mc_scan_guest *guest);
  */
 MC_PUBLIC int mc_scan_guest_open(struct mc_scan_guest *guest, pid_t pid, struct mc_error *err);
 
+/*
+ * How much of a process' memory KSM may look at, in all and inside of the regions, by its smaps.
+ * -ESRCH, -EACCES, -EIO with a sentence; err may be NULL.
+ */
+MC_PUBLIC int mc_scan_mergeable(pid_t pid, const struct mc_scan_region *regions, size_t count,
+                                uint64_t *all, uint64_t *inside, struct mc_error *err);
+
 struct mc_scanner_config {
     unsigned table_share; /* memory for the table, ten-thousandths of what is scanned (50: 0.5 %) */
     uint64_t table_least; /* but this much at least, bytes */

@@ -105,11 +105,16 @@ static enum mc_distress find(const struct mc_engine_config *config, const struct
     return MC_DISTRESS_NO;
 }
 
+uint64_t mc_distress_step(const struct mc_guest *guest)
+{
+    return mc_max_u64(guest->actual / STEP_PART, STEP_LEAST);
+}
+
 /* More is given only when what was given before has come, or else one event would be many. */
 static void give(const struct mc_engine_config *config, const struct mc_guest *guest,
                  struct mc_track *track)
 {
-    uint64_t more = mc_max_u64(guest->actual / STEP_PART, STEP_LEAST);
+    uint64_t more = mc_distress_step(guest);
 
     if (guest->distress == MC_DISTRESS_AGENT)
         more =

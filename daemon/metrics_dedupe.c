@@ -47,7 +47,7 @@ static uint64_t mergeable_of(const struct mc_steer_guest *guest)
 
 static uint64_t promised_of(const struct mc_steer_guest *guest)
 {
-    return guest->mind.promised;
+    return mc_max_u64(guest->mind.promised, guest->saved);
 }
 
 static uint64_t saved_of(const struct mc_steer_guest *guest)

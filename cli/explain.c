@@ -101,8 +101,7 @@ static void say_estimated(struct page *page, const json_t *guest)
     else
         say(page, "estimated", "It cannot give up %s, and works with %s (source: %s%s%s).",
             cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"),
-            *json_text(guest, "active_method") ? ", method " : "",
-            json_text(guest, "active_method"));
+            *json_text(guest, "active_method") ? ", by " : "", json_text(guest, "active_method"));
     if (!is_exempt(guest) && !json_is_true(json_object_get(guest, "fresh")))
         say(page, "",
             "Its statistics are missing, old, rare or impossible: it is not shrunk on them.");

@@ -72,7 +72,7 @@ def the_host_counts_what_the_agent_says(world):
              f"{100 * guest['agent']['working_set']['cost']:.2f} % of a processor")
         assert guest["active"] > 70 * MiB
         assert "referenced" in status and "web1" in status, status
-        assert "method referenced" in " ".join(memctld.run("explain", "web1").stdout.split())
+        assert "by referenced" in " ".join(memctld.run("explain", "web1").stdout.split())
         assert 'method="referenced"' in memctld.metrics()
     hog.hot(0)
     hog.free()

@@ -180,7 +180,7 @@ static void say_progress(struct page *page, const json_t *guest, const json_t *l
     if (is_near(guest, "actual", last, "to"))
         say(page, "", "The balloon is there.");
     else if (!gone)
-        say(page, "", "The balloon has not moved that way; it stands at %s.",
+        say(page, "", "The balloon has not moved that way yet; it stands at %s.",
             cli_size(guest, "actual"));
     else if (gone > way)
         say(page, "", "The balloon stands beyond that, at %s.", cli_size(guest, "actual"));

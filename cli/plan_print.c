@@ -16,6 +16,9 @@ static void print_moment(const struct mc_past *past, uint64_t ms)
     fputs(text, stdout);
 }
 
+/* Guests that are used by people do the same every day, or every week. */
+#define SHORT_MS (UINT64_C(23) * 3600000)
+
 static void print_way(const struct cli *cli, const struct mc_past *past,
                       const struct plan_change *change, const struct mc_simulation *was)
 {
@@ -28,6 +31,8 @@ static void print_way(const struct cli *cli, const struct mc_past *past,
     print_moment(past, was->duration_ms);
     printf(" (%s rows): %zu guests on %s, policy %s.\n", mc_tier_name(past->tier), was->count,
            mc_size_format(size, was->host_memory), was->policy);
+    if (was->duration_ms < SHORT_MS)
+        puts("That is little: a busy day may still come.");
     printf("Change: %s.", change->text);
     if (change->what_if.added_count && like)
         printf(" New guests use memory as %s did.", like);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,17 +53,36 @@ static void allow_many_guests(void)
     }
 }
 
-int confine_priorities(struct mc_error *err)
+/*
+ * memctld's unit allows nobody to change priorities, or capabilities, and that holds for what it
+ * starts. There the budget of processor time has to do, and the filter of system calls, which
+ * leaves nothing for which a capability would be of use.
+ */
+static bool is_forbidden_here(void)
+{
+    return errno == EPERM;
+}
+
+static int be_last(struct mc_error *err)
 {
     const struct sched_param param = {0};
+
+    if (sched_setscheduler(0, SCHED_IDLE, &param) < 0 && !is_forbidden_here())
+        return fail(err, "sched_setscheduler");
+    if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE) < 0 &&
+        !is_forbidden_here())
+        return fail(err, "ioprio_set");
+    return 0;
+}
+
+int confine_priorities(struct mc_error *err)
+{
     const struct rlimit none = {0, 0};
 
     be_killed_first();
     allow_many_guests();
-    if (sched_setscheduler(0, SCHED_IDLE, &param) < 0)
-        return fail(err, "sched_setscheduler");
-    if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE) < 0)
-        return fail(err, "ioprio_set");
+    if (be_last(err) < 0)
+        return err->code;
     if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
         return fail(err, "no core dumps");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -86,7 +106,9 @@ int confine_capabilities(struct mc_error *err)
     }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return fail(err, "ambient capabilities");
-    return syscall(SYS_capset, &header, data) < 0 ? fail(err, "capset") : 0;
+    if (syscall(SYS_capset, &header, data) < 0 && !is_forbidden_here())
+        return fail(err, "capset");
+    return 0;
 }
 
 /* ---- system calls ---- */

@@ -16,6 +16,9 @@
 /* Balloons' sizes are asked for one by one, so not for longer than this. */
 #define ASKS_FOR_MS 50
 
+/* New QEMUs are measured for so long; what is left is for the next observations. */
+#define MEASURES_FOR_MS 250
+
 static uint64_t clock_ms(void)
 {
     struct timespec now;
@@ -242,8 +245,12 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     guest->run_id = (int)id;
     guest->state = state_of(state, reason);
     due = mc_cache_see(&hv->cache, guest->uuid, guest->run_id, snapshot->now_ms);
-    if (due || mc_cache_is_replugged(&hv->cache, guest))
+    if (due || mc_cache_is_replugged(&hv->cache, guest)) {
         refresh_description(hv, record->dom, guest, snapshot->now_ms);
+        /* At once: until it is known what its QEMU takes itself, that would be given to guests. */
+        if (clock_ms() + ASKS_FOR_MS < asks_until_ms + MEASURES_FOR_MS)
+            refresh_overhead(hv, snapshot->now_ms);
+    }
     refresh_job(hv, record->dom, guest, due);
     mc_cache_apply(&hv->cache, guest);
     if (clock_ms() < asks_until_ms)

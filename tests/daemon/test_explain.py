@@ -67,7 +67,7 @@ def tells_how_far_a_slow_balloon_got(build):
 def tells_that_a_stuck_balloon_does_not_move(build):
     with simulated(build) as memctld:
         wait_for("a command", lambda: last(memctld, "stuck").get("state") == "taken")
-        assert "The balloon has not moved that way; it stands at 1.00G." \
+        assert "The balloon has not moved that way yet; it stands at 1.00G." \
             in explain(memctld, "stuck")
 
 

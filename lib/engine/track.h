@@ -53,7 +53,6 @@ struct mc_track {
     uint64_t low, high;
     uint64_t used; /* the last estimate, MC_UNKNOWN before the first */
     bool news;     /* there are new statistics in this snapshot */
-    uint64_t used_before, used_s; /* of the statistics before, and when; 0: there were none */
     uint64_t swap_in, major_faults, minor_faults; /* of the statistics before, MC_UNKNOWN */
 
     uint64_t boot_ms;          /* when this run began, or its guest rebooted */
@@ -77,6 +76,7 @@ struct mc_track {
 
     /* Trouble. */
     uint64_t distress_since_ms; /* the present trouble began */
+    uint64_t distress_ms;       /* it was seen in trouble last */
     uint64_t distress_until_ms; /* it was in trouble: the cooldown ends then */
     bool chronic;               /* it does not end, whatever is given */
     uint64_t need;              /* the size that it is given because of that, 0 for none */

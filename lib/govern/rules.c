@@ -10,6 +10,9 @@
 /* Even where every page counts, a command is not worth less. */
 #define SMALL_LEAST MC_MIB
 
+/* What a guest in trouble was given is in its statistics after this time. */
+#define TROUBLE_SHOWS_MS 5000
+
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
 {
     return bytes / 100 * percent;
@@ -74,11 +77,16 @@ static uint64_t need_fresh(const struct mc_rule_view *view, uint64_t target)
     return view->guest->fresh ? target : mc_max_u64(target, mc_max_u64(view->guest->actual, now));
 }
 
-/* A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. */
+/*
+ * A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. At
+ * first nothing is taken from it at all: its statistics can be of a time when it had less.
+ */
 static uint64_t relieve(const struct mc_rule_view *view, uint64_t target)
 {
     if (!mc_track_in_trouble(view->track, view->now_ms))
         return target;
+    if (!view->track->chronic && view->now_ms - view->track->distress_ms < TROUBLE_SHOWS_MS)
+        target = mc_max_u64(target, mc_min_u64(view->guest->actual, view->guest->terms.max));
     return mc_max_u64(target, mc_min_u64(view->track->need, view->guest->terms.max));
 }
 

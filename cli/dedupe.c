@@ -94,7 +94,8 @@ static int explain_nothing(const json_t *scanner)
     const char *last_end = json_string_value(json_object_get(scanner, "last_end"));
 
     if (strcmp(json_text(scanner, "mode"), "off") == 0)
-        fputs("memctl: the page scanner is off; set mode = scan under [dedupe] in memctld.conf\n",
+        fputs("memctl: the page scanner is off; set mode = scan or merge under [dedupe] in "
+              "memctld.conf\n",
               stderr);
     else if (json_is_true(json_object_get(scanner, "running")))
         fprintf(stderr, "memctl: the first pass is not finished: %s of %s\n",
@@ -138,6 +139,9 @@ static int show(const struct cli *cli)
         code = show_matrix(cli, report);
     else
         print_table(report);
+    if (json_is_object(json_object_get(result, "merging")) && !cli_option(cli, "matrix") &&
+        !cli_option(cli, "plot"))
+        merging_print(json_object_get(result, "merging"));
     json_decref(result);
     return code;
 }
@@ -177,6 +181,9 @@ const struct command command_dedupe = {
         "SCANNED is divided without rest: ZERO pages; INSIDE, copies of pages that the guest has\n"
         "already; ACROSS, one page of each content that another guest has, too; VOLATILE, what\n"
         "was written since the last pass; and UNIQUE. MERGED is shared already, and not read.\n"
-        "SAVING is the guest's part of what merging in its trust domain would save, zeros apart.",
+        "SAVING is the guest's part of what merging in its trust domain would save, zeros apart.\n"
+        "With mode = merge a second table says who is MERGEABLE, what was PROMISED, zeros "
+        "included,\n"
+        "what KSM has SAVED of it, and why.",
     .run = run,
 };

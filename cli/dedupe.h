@@ -14,6 +14,9 @@ void matrix_print(const struct matrix *matrix);
 /* Returns an exit code. */
 int matrix_plot(const struct matrix *matrix, const char *path);
 
+/* dedupe_merging.c: what KSM was made to merge, of the verb's answer. */
+void merging_print(const json_t *merging);
+
 /* dedupe_sketch.c */
 int sketch_save(const struct cli *cli, const char *file, const char *guest);
 int sketch_overlap(const struct cli *cli, int count, char **files);

@@ -247,6 +247,13 @@ static void say_warnings(struct page *page, const json_t *result, const json_t *
 }
 
 /* What the host did to it beside the balloon. */
+static void say_merging(struct page *page, const json_t *merging)
+{
+    if (json_is_object(merging))
+        say(page, "merging", "Equal pages: %s. %s was promised, and %s of it is saved.",
+            json_text(merging, "why"), cli_size(merging, "promised"), cli_size(merging, "saved"));
+}
+
 static void say_pressed(struct page *page, const json_t *result, const json_t *plan)
 {
     const json_t *took = json_object_get(result, "host_took");
@@ -302,6 +309,7 @@ void explain_write(FILE *out, int width, const json_t *result)
         say(page, "sent", "Nothing: it is left alone.");
     }
     say_pressed(page, result, plan);
+    say_merging(page, json_object_get(result, "merging"));
     say_happened(page, guest, json_object_get(result, "last"));
 }
 

@@ -106,6 +106,35 @@ static void print_stopped(const json_t *stopped)
     putchar('\n');
 }
 
+/* "6 h", "12 days": what there is of a tier. */
+static const char *age_of(char *text, size_t size, const json_t *history, const char *tier)
+{
+    const json_t *oldest = json_object_get(json_object_get(history, "oldest_ms"), tier);
+    long long hours = ((long long)time(NULL) - json_integer_value(oldest) / 1000) / 3600;
+
+    if (!json_is_integer(oldest))
+        return "none";
+    if (hours < 48)
+        snprintf(text, size, "%lld h", hours < 1 ? 1 : hours);
+    else
+        snprintf(text, size, "%lld days", hours / 24);
+    return text;
+}
+
+/* The size bounds it before the times do. */
+static void print_shortened(const json_t *history)
+{
+    char raw[32], minutes[32], hours[32];
+
+    if (!json_is_integer(json_object_get(history, "shortened_ms")))
+        return;
+    printf("            SHORTENED to fit its size: raw rows of %s, minutes of %s, hours of %s;\n"
+           "            'size' under [history] in memctld.conf allows more\n",
+           age_of(raw, sizeof(raw), history, "raw"),
+           age_of(minutes, sizeof(minutes), history, "minute"),
+           age_of(hours, sizeof(hours), history, "hour"));
+}
+
 static void print_history(const json_t *history)
 {
     const json_t *oldest = json_object_get(history, "oldest_ms");
@@ -125,6 +154,7 @@ static void print_history(const json_t *history)
         printf(", %lld rows lost",
                (long long)json_integer_value(json_object_get(history, "dropped")));
     putchar('\n');
+    print_shortened(history);
     if (!json_is_true(json_object_get(history, "up")))
         printf("            NOT KEPT for now: %s\n", json_text(history, "error"));
 }

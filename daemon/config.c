@@ -36,6 +36,7 @@ struct config config_default(void)
         .dedupe = {.cpu_percent = 2,
                    .busy_cpu_percent = 10,
                    .interval_ms = 60000,
+                   .steer = mc_steer_config_default(),
                    .table_share = mc_scanner_config_default().table_share},
         .history = mc_store_config_default(),
         .defaults = mc_settings_default(),

@@ -6,6 +6,7 @@
 #include <memctl/engine.h>
 #include <memctl/error.h>
 #include <memctl/settings.h>
+#include <memctl/steer.h>
 #include <memctl/store.h>
 
 #define CONFIG_TEXT 256
@@ -18,7 +19,9 @@ struct guest_rule {
 
 /* Which guests' memory is read for equal pages, and what that may cost. */
 struct dedupe_config {
-    bool scan;                              /* else not one byte of any guest is read */
+    bool scan;  /* else not one byte of any guest is read */
+    bool merge; /* and KSM is steered by what was found */
+    struct mc_steer_config steer;
     unsigned cpu_percent, busy_cpu_percent; /* of one processor; while the host is short */
     uint64_t interval_ms;                   /* between the starts of two passes */
     unsigned table_share;                   /* ten-thousandths of the memory that is scanned */

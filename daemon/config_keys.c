@@ -292,9 +292,10 @@ static int read_calm(struct config *config, const char *value, struct mc_error *
 
 static int read_dedupe_mode(struct config *config, const char *value, struct mc_error *err)
 {
-    config->dedupe.scan = strcmp(value, "scan") == 0;
+    config->dedupe.merge = strcmp(value, "merge") == 0;
+    config->dedupe.scan = config->dedupe.merge || strcmp(value, "scan") == 0;
     if (!config->dedupe.scan && strcmp(value, "off") != 0)
-        return mc_error_set(err, -EINVAL, "'%s' is neither off nor scan", value);
+        return mc_error_set(err, -EINVAL, "'%s' is neither off, scan nor merge", value);
     return 0;
 }
 
@@ -318,6 +319,16 @@ static int read_dedupe_cpu(struct config *config, const char *value, struct mc_e
 static int read_dedupe_busy_cpu(struct config *config, const char *value, struct mc_error *err)
 {
     return read_cpu(value, &config->dedupe.busy_cpu_percent, err);
+}
+
+static int read_merge_cpu(struct config *config, const char *value, struct mc_error *err)
+{
+    return read_cpu(value, &config->dedupe.steer.cpu_percent, err);
+}
+
+static int read_merge_worth(struct config *config, const char *value, struct mc_error *err)
+{
+    return mc_size_parse(value, 0, &config->dedupe.steer.worth, err);
 }
 
 static int read_dedupe_interval(struct config *config, const char *value, struct mc_error *err)
@@ -373,6 +384,8 @@ static const struct {
     {"dedupe", "mode", read_dedupe_mode},
     {"dedupe", "cpu", read_dedupe_cpu},
     {"dedupe", "cpu-when-short", read_dedupe_busy_cpu},
+    {"dedupe", "merge-cpu", read_merge_cpu},
+    {"dedupe", "merge-worth", read_merge_worth},
     {"dedupe", "interval", read_dedupe_interval},
     {"dedupe", "table", read_dedupe_table},
     {"dedupe", "sketch-key", read_sketch_key},

@@ -17,7 +17,8 @@
  * history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with
  * trend.c (the page for people), agents.c (the host's ends of the channels to the agents in the
  * guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose
- * process is in scanner/). Everything here runs on the main loop; only jobs on lanes run elsewhere.
+ * process is in scanner/), and steer*.c (the kernel's page merging). Everything here runs on the
+ * main loop; only jobs on lanes run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -45,6 +46,7 @@
 
 struct agents;
 struct dedupe;
+struct steer;
 struct librarian;
 struct follower;
 struct observation;
@@ -137,6 +139,7 @@ struct daemon {
     uint64_t stores;            /* settings stored so far */
     struct save *saves;         /* settings being stored, save.c */
     struct dedupe *dedupe;
+    struct steer *steer;
     struct http *http;
     struct trend *trend;
     struct counters counters;

@@ -6,17 +6,21 @@
 #include <string.h>
 
 #include "dedupe.h"
+#include "steer.h"
 
 static json_t *scanner_json(const struct daemon *daemon)
 {
     const struct scanner_state *state = dedupe_scanner(daemon->dedupe);
 
     return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s?}", "mode",
-                     daemon->config.dedupe.scan ? "scan" : "off", "running", state->running,
-                     "starts", (json_int_t)state->starts, "kills", (json_int_t)state->kills, "met",
-                     (json_int_t)state->met, "all", (json_int_t)state->all, "cpu_ms",
-                     (json_int_t)(state->cpu_us / 1000), "memory", (json_int_t)state->memory,
-                     "last_end", *state->last_end ? state->last_end : NULL);
+                     daemon->config.dedupe.merge  ? "merge"
+                     : daemon->config.dedupe.scan ? "scan"
+                                                  : "off",
+                     "running", state->running, "starts", (json_int_t)state->starts, "kills",
+                     (json_int_t)state->kills, "met", (json_int_t)state->met, "all",
+                     (json_int_t)state->all, "cpu_ms", (json_int_t)(state->cpu_us / 1000), "memory",
+                     (json_int_t)state->memory, "last_end",
+                     *state->last_end ? state->last_end : NULL);
 }
 
 json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t place)
@@ -46,7 +50,8 @@ void handle_dedupe(struct request *request, struct daemon *daemon, const json_t 
 
     (void)args;
     request_reply(request,
-                  json_pack("{s:o, s:o}", "scanner", scanner_json(daemon), "report",
+                  json_pack("{s:o, s:o, s:o}", "scanner", scanner_json(daemon), "merging",
+                            steer_json(daemon), "report",
                             report->pass ? mc_dedupe_report_to_json(report) : json_null()));
 }
 

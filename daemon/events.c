@@ -69,6 +69,10 @@ static const char *const kind_names[] = {
     [EVENT_SETTINGS] = "settings",
     [EVENT_AGENT_SPEAKS] = "agent-speaks",
     [EVENT_AGENT_SILENT] = "agent-silent",
+    [EVENT_MERGE] = "merge",
+    [EVENT_MERGE_FAILED] = "merge-failed",
+    [EVENT_KSM] = "ksm",
+    [EVENT_KSM_FOREIGN] = "ksm-foreign-hand",
     [EVENT_STORE_LOST] = "store-lost",
     [EVENT_STORE_BACK] = "store-back",
 };
@@ -88,6 +92,8 @@ static enum log_level level_of(enum event_kind kind)
     case EVENT_RECLAIM_FAILED:
     case EVENT_STOPPED:
     case EVENT_RESORT_FAILED:
+    case EVENT_MERGE_FAILED:
+    case EVENT_KSM_FOREIGN:
     case EVENT_STORE_LOST:
         return LOG_LEVEL_WARNING;
     default:

@@ -59,6 +59,10 @@ enum event_kind {
     EVENT_SETTINGS,
     EVENT_AGENT_SPEAKS,
     EVENT_AGENT_SILENT,
+    EVENT_MERGE, /* KSM may merge a guest, or no more */
+    EVENT_MERGE_FAILED,
+    EVENT_KSM,         /* what ksmd does, and for whom */
+    EVENT_KSM_FOREIGN, /* somebody else sets it */
     EVENT_STORE_LOST, /* the history cannot be written */
     EVENT_STORE_BACK,
 };

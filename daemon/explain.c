@@ -8,6 +8,7 @@
 #include <memctl/wire.h>
 
 #include "lookup.h"
+#include "steer.h"
 
 static json_t *last_json(const struct daemon *daemon, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -76,6 +77,7 @@ static void explain_running(struct request *request, struct daemon *daemon, stru
         json_object_set_new(result, "statistics_age_ms",
                             statistics_age_json(daemon, guest, now_ms));
         json_object_set_new(result, "host_took", took_json(daemon, guest, now_ms));
+        json_object_set_new(result, "merging", steer_guest_json(daemon, guest->uuid));
         json_object_set_new(result, "paused", pauses_json(&daemon->pauses));
         json_object_set_new(result, "plan",
                             daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());

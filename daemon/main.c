@@ -20,6 +20,7 @@
 #include "log.h"
 #include "options.h"
 #include "resort.h"
+#include "steer.h"
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
 {
@@ -152,10 +153,11 @@ static int start_parts(struct daemon *daemon, struct mc_error *err)
     daemon->reclaims = reclaims_new();
     daemon->resort = resort_new();
     daemon->dedupe = dedupe_new(daemon);
+    daemon->steer = steer_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     daemon->trend = trend_new();
     if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->trend ||
+        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer || !daemon->trend ||
         start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (!*daemon->config.record)
@@ -242,6 +244,8 @@ static void free_base(struct daemon *daemon)
 static void stop(struct daemon *daemon)
 {
     stop_listening(daemon);
+    steer_stop(daemon->steer);
+    steer_put_back(daemon->steer);
     if (!lanes_free(daemon->lanes)) {
         log_warning("a call to the hypervisor does not come back; leaving it behind");
         _exit(EXIT_OK);
@@ -253,6 +257,7 @@ static void stop(struct daemon *daemon)
     free_event(daemon->stalled);
     act_free(daemon->act);
     dedupe_free(daemon->dedupe);
+    steer_free(daemon->steer);
     reclaims_free(daemon->reclaims);
     resort_free(daemon->resort);
     events_free(daemon->events);
@@ -311,6 +316,11 @@ int main(int argc, char **argv)
     }
     if (options.check_config)
         return check_policy(&daemon);
+    if (options.restore_ksm) {
+        code = steer_restore_main(daemon.config.connect, daemon.config.socket);
+        config_free(&daemon.config);
+        return code;
+    }
     code = EXIT_OK;
     if (start(&daemon, &err) < 0) {
         log_error("%s", err.text);

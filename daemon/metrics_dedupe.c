@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dedupe.h"
+#include "steer.h"
 
 #define FIGURE(field, help)                                                                        \
     {                                                                                              \
@@ -35,6 +36,74 @@ static void add_guest(struct exposition *out, size_t figure, const struct mc_ded
     exposition_label(labels, sizeof(labels), length, "uuid", guest->uuid);
     memcpy(&value, (const char *)&guest->figures + figures[figure].offset, sizeof(value));
     exposition_count(out, figures[figure].name, labels, value);
+}
+
+/* ---- merging ---- */
+
+static uint64_t mergeable_of(const struct mc_steer_guest *guest)
+{
+    return guest->looked ? guest->mergeable : 0;
+}
+
+static uint64_t promised_of(const struct mc_steer_guest *guest)
+{
+    return guest->mind.promised;
+}
+
+static uint64_t saved_of(const struct mc_steer_guest *guest)
+{
+    return guest->saved;
+}
+
+static const struct {
+    const char *name, *help;
+    uint64_t (*value)(const struct mc_steer_guest *guest);
+} merged[] = {
+    {"memctl_merge_guest_mergeable_bytes", "Memory of the guest that KSM may look at.",
+     mergeable_of},
+    {"memctl_merge_guest_promised_bytes", "What merging the guest saves, by the scanner.",
+     promised_of},
+    {"memctl_merge_guest_saved_bytes", "What KSM has saved of it.", saved_of},
+};
+
+static void add_merged_guest(struct exposition *out, size_t figure,
+                             const struct mc_steer_guest *guest)
+{
+    char labels[1024];
+    size_t length = exposition_label(labels, sizeof(labels), 0, "domain", guest->name);
+
+    exposition_label(labels, sizeof(labels), length, "uuid", guest->uuid);
+    exposition_count(out, merged[figure].name, labels, merged[figure].value(guest));
+}
+
+static void add_merging(struct exposition *out, const struct daemon *daemon)
+{
+    const struct mc_steer_plan *plan = steer_plan(daemon->steer);
+    double seconds = steer_ksmd_seconds(daemon->steer);
+    const struct mc_steer_guest *guests;
+    char labels[64];
+    size_t count;
+
+    guests = steer_guests(daemon->steer, &count);
+    exposition_family(out, "memctl_merge_pace", METRIC_GAUGE, "1 for what ksmd is made to do.");
+    for (unsigned i = 0; i < MC_STEER_PACES; i++) {
+        exposition_label(labels, sizeof(labels), 0, "pace", mc_steer_pace_name(i));
+        exposition_count(out, "memctl_merge_pace", labels, plan->pace == i);
+    }
+    exposition_family(out, "memctl_merge_promised_bytes", METRIC_GAUGE,
+                      "What merging the guests saves that are to be merged.");
+    exposition_count(out, "memctl_merge_promised_bytes", "", plan->promised);
+    exposition_family(out, "memctl_merge_saved_bytes", METRIC_GAUGE, "What of that is saved.");
+    exposition_count(out, "memctl_merge_saved_bytes", "", plan->saved);
+    exposition_family(out, "memctl_merge_ksmd_cpu_seconds_total", METRIC_COUNTER,
+                      "Processor time of ksmd since the host's boot.");
+    if (seconds >= 0)
+        exposition_number(out, "memctl_merge_ksmd_cpu_seconds_total", "", seconds);
+    for (size_t i = 0; i < sizeof(merged) / sizeof(*merged); i++) {
+        exposition_family(out, merged[i].name, METRIC_GAUGE, merged[i].help);
+        for (size_t j = 0; j < count; j++)
+            add_merged_guest(out, i, &guests[j]);
+    }
 }
 
 void add_dedupe(struct exposition *out, const struct daemon *daemon)
@@ -67,4 +136,6 @@ void add_dedupe(struct exposition *out, const struct daemon *daemon)
         exposition_label(labels, sizeof(labels), 0, "trust_domain", report->domains[i].name);
         exposition_count(out, "memctl_dedupe_saving_bytes", labels, report->domains[i].saving);
     }
+    if (daemon->config.dedupe.merge)
+        add_merging(out, daemon);
 }

@@ -24,6 +24,7 @@ static void print_help(void)
          "      --store FILE     where the history is kept, or off\n"
          "      --record FILE    write all that is seen and decided, for 'memctl replay'\n"
          "      --dry-run        decide and show everything, send nothing to any guest\n"
+         "      --restore-ksm    put back what a memctld that crashed has changed of page merging\n"
          "  -v, --verbose        say more\n"
          "  -h, --help           this text\n"
          "  -V, --version        the version\n"
@@ -33,7 +34,7 @@ static void print_help(void)
 
 int options_parse(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN };
+    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN, RESTORE };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},
@@ -45,6 +46,7 @@ int options_parse(int argc, char **argv, struct options *options)
         {"record", required_argument, NULL, RECORD},
         {"store", required_argument, NULL, STORE},
         {"dry-run", no_argument, NULL, DRY_RUN},
+        {"restore-ksm", no_argument, NULL, RESTORE},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -84,6 +86,9 @@ int options_parse(int argc, char **argv, struct options *options)
             break;
         case DRY_RUN:
             options->dry_run = "yes";
+            break;
+        case RESTORE:
+            options->restore_ksm = true;
             break;
         case 'v':
             options->verbose = true;

@@ -18,7 +18,7 @@ struct options {
     bool had_default_file;   /* it was there at the start: it must not vanish */
     const char *connect, *socket, *metrics, *budget, *interval, *record, *store;
     const char *dry_run;
-    bool check_config, verbose;
+    bool check_config, restore_ksm, verbose;
 };
 
 /* -1 to go on, or the exit code, when all is said that there is to say. */

@@ -15,6 +15,7 @@
 #include "dedupe.h"
 #include "log.h"
 #include "resort.h"
+#include "steer.h"
 
 #define MOVING_INTERVAL_MS 500
 #define WAITING_INTERVAL_MS 100
@@ -97,9 +98,12 @@ static void decide_and_act(struct daemon *daemon)
     act_run(daemon);
     reclaims_run(daemon);
     resort_run(daemon);
+    steer_follow(daemon->steer);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
-    daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
+    /* Nothing is owed if this observation was overtaken by one that began after it. */
+    if (daemon->tick.owed_ms)
+        daemon->tick.lateness_ms = mc_less_u64(began, daemon->tick.owed_ms);
     daemon->tick.owed_ms = 0;
     histogram_add(&daemon->counters.decide_seconds, (double)(clock_now_us() - began_us) / 1e6);
     record_plan(daemon);

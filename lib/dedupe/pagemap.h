@@ -23,9 +23,8 @@
 enum mc_page_kind {
     MC_PAGES_PRESENT = 1, /* in memory, of whatever kind */
     MC_PAGES_SWAPPED = 2,
-    MC_PAGES_FILE = 4,
-    MC_PAGES_ZERO = 8, /* the kernel's page of zeros, which takes no memory */
-    MC_PAGES_HUGE = 16,
+    MC_PAGES_ZERO = 4, /* the kernel's page of zeros, which takes no memory */
+    MC_PAGES_HUGE = 8,
 };
 
 /* Pages one after another of the same kinds. */

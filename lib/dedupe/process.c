@@ -94,6 +94,26 @@ static int open_region(struct mc_scan_guest *guest, struct mc_scan_region *regio
     return 0;
 }
 
+int mc_scan_mergeable(pid_t pid, const struct mc_scan_region *regions, size_t count, uint64_t *all,
+                      uint64_t *inside, struct mc_error *err)
+{
+    struct mc_mergeable mergeable;
+    char path[64];
+    FILE *smaps;
+    int rc;
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+    smaps = fopen(path, "re");
+    if (!smaps)
+        return mc_error_set(err, errno == ENOENT ? -ESRCH : -errno, "%s cannot be read: %s", path,
+                            strerror(errno));
+    rc = mc_smaps_mergeable(smaps, regions, count, &mergeable, err);
+    fclose(smaps);
+    *all = mergeable.all;
+    *inside = mergeable.inside;
+    return rc;
+}
+
 int mc_scan_guest_open(struct mc_scan_guest *guest, pid_t pid, struct mc_error *err)
 {
     char path[64];

@@ -15,7 +15,8 @@
 
 struct mc_scanner_config mc_scanner_config_default(void)
 {
-    return (struct mc_scanner_config){.table_share = 50, .table_least = MC_MIB, .compare = true};
+    return (struct mc_scanner_config){
+        .table_share = 50, .table_least = MC_MIB, .compare = true, .threads = 1};
 }
 
 static uint64_t clock_us(clockid_t clock)
@@ -48,11 +49,13 @@ int mc_scanner_new(const struct mc_scanner_config *config, struct mc_scanner **s
         return mc_error_set(err, -ENOMEM, "out of memory");
     made->config = *config;
     made->hash = mc_page_hash_best();
-    made->reader.uffd = -1;
-    rc = draw_secret(made->secret, err);
-    if (rc == 0 &&
-        (mc_reader_init(&made->reader) < 0 || mc_frames_init(&made->frames, MC_FRAMES_LEAST) < 0 ||
-         mc_heavy_init(&made->heavy, MC_PAGE) < 0))
+    rc = mc_workers_init(made, config->threads);
+    if (rc < 0)
+        mc_error_set(err, rc, "no threads: %s", strerror(-rc));
+    if (rc == 0)
+        rc = draw_secret(made->secret, err);
+    if (rc == 0 && (mc_frames_init(&made->frames, MC_FRAMES_LEAST) < 0 ||
+                    mc_heavy_init(&made->heavy, MC_PAGE) < 0))
         rc = mc_error_set(err, -ENOMEM, "out of memory");
     if (rc < 0) {
         mc_scanner_free(made);
@@ -66,7 +69,7 @@ void mc_scanner_free(struct mc_scanner *scanner)
 {
     if (!scanner)
         return;
-    mc_reader_free(&scanner->reader);
+    mc_workers_free(scanner);
     for (size_t i = 0; i < scanner->slot_count; i++)
         mc_scan_guest_close(&scanner->slots[i].guest);
     mc_frames_free(&scanner->frames);
@@ -165,7 +168,7 @@ int mc_scanner_put(struct mc_scanner *scanner, struct mc_scan_guest *guest)
         mc_scan_guest_close(guest);
         return -ENOSPC;
     }
-    mc_reader_unmap(&scanner->reader);
+    mc_workers_unmap(scanner);
     mc_scan_guest_close(&slot->guest);
     slot->guest = *guest;
     slot->map = (struct mc_pagemap){.fd = guest->pagemap};
@@ -187,21 +190,13 @@ void mc_scanner_remove(struct mc_scanner *scanner, const char *uuid)
 
     if (!slot)
         return;
-    mc_reader_unmap(&scanner->reader);
+    mc_workers_unmap(scanner);
     leave(scanner, slot);
     mc_scan_guest_close(&slot->guest);
     slot->gone = true;
 }
 
 /* ---- passes ---- */
-
-static void go_to(struct mc_scanner *scanner, size_t slot)
-{
-    scanner->cursor.slot = slot;
-    scanner->cursor.region = 0;
-    scanner->cursor.address = 0;
-    scanner->cursor.next = scanner->cursor.count = 0;
-}
 
 /* The table for so much memory. One that is about right stays, as it has its pages already. */
 static int fit_table(struct mc_scanner *scanner, uint64_t bytes)
@@ -252,25 +247,24 @@ static int begin_pass(struct mc_scanner *scanner)
     scanner->compared = scanner->different = 0;
     scanner->began_ms = clock_us(CLOCK_MONOTONIC) / 1000;
     scanner->running = true;
-    go_to(scanner, 0);
+    mc_walk_go_to(scanner, 0);
     return 0;
 }
 
-static bool is_left_over(const struct mc_frame *frame, const void *opaque)
+/* What was not seen is forgotten; what was is old from now on. */
+static bool age(struct mc_frame *frame, const void *opaque)
 {
     const struct mc_scanner *scanner = opaque;
+    bool left_over = !frame->seen || !mc_slot_is_read(&scanner->slots[frame->guest]);
 
-    return !frame->seen || !mc_slot_is_read(&scanner->slots[frame->guest]);
+    frame->seen = 0;
+    frame->fresh = 0;
+    return left_over;
 }
 
-/* What was not seen is forgotten; what was is old from now on. */
 static void age_frames(struct mc_scanner *scanner)
 {
-    mc_frames_drop(&scanner->frames, is_left_over, scanner);
-    for (size_t i = 0; i < scanner->frames.size; i++) {
-        scanner->frames.slots[i].seen = 0;
-        scanner->frames.slots[i].fresh = 0;
-    }
+    mc_frames_drop(&scanner->frames, age, scanner);
     for (size_t i = 0; i < scanner->slot_count; i++)
         if (scanner->slots[i].gone)
             scanner->slots[i] = (struct slot){0};
@@ -287,7 +281,7 @@ static int finish_pass(struct mc_scanner *scanner)
 {
     int rc = 0;
 
-    mc_reader_unmap(&scanner->reader);
+    mc_workers_unmap(scanner);
     scanner->running = false;
     for (size_t i = 0; i < scanner->slot_count; i++)
         scanner->slots[i].passes += scanner->slots[i].whole;
@@ -309,48 +303,31 @@ static int finish_pass(struct mc_scanner *scanner)
     return rc < 0 ? rc : !scanner->calibrating;
 }
 
-static void fail_guest(struct mc_scanner *scanner, struct slot *slot, int rc)
+static void fail_guest(struct slot *slot)
 {
     struct mc_error err;
 
-    if (rc == -ESRCH)
-        mc_error_set(&err, rc, "its process has ended");
+    if (slot->failed == -ESRCH)
+        mc_error_set(&err, slot->failed, "its process has ended");
     else
-        mc_error_set(&err, rc, "its memory cannot be read: %s", strerror(-rc));
-    mc_reader_unmap(&scanner->reader);
+        mc_error_set(&err, slot->failed, "its memory cannot be read: %s", strerror(-slot->failed));
     mc_scan_guest_close(&slot->guest);
     slot->guest.state = MC_DEDUPE_FAILED;
     memcpy(slot->guest.why, err.text, sizeof(slot->guest.why));
     slot->guest.why[sizeof(slot->guest.why) - 1] = '\0';
     slot->whole = false;
     slot->passes = 0;
+    slot->failed = 0;
 }
 
-/* One batch, or on to the next guest. 1: there is none. */
-static int advance(struct mc_scanner *scanner, uint64_t *bytes)
+static void fail_guests(struct mc_scanner *scanner)
 {
-    struct slot *slot;
-    uint64_t met;
-    int rc;
-
-    if (scanner->cursor.slot >= scanner->slot_count)
-        return 1;
-    slot = &scanner->slots[scanner->cursor.slot];
-    met = slot->met.present;
-    if (!slot->whole || scanner->cursor.region > slot->guest.region_count) {
-        go_to(scanner, scanner->cursor.slot + 1);
-        return 0;
+    for (size_t i = 0; i < scanner->slot_count; i++) {
+        if (!scanner->slots[i].failed)
+            continue;
+        mc_workers_unmap(scanner);
+        fail_guest(&scanner->slots[i]);
     }
-    rc = mc_walk_fill(scanner);
-    if (rc == 0 && scanner->batch.count)
-        rc = mc_match_batch(scanner);
-    if (rc == 1)
-        go_to(scanner, scanner->cursor.slot + 1);
-    else if (rc < 0)
-        fail_guest(scanner, slot, rc);
-    *bytes = (slot->met.present - met) * MC_PAGE;
-    mc_match_make_room(scanner);
-    return 0;
 }
 
 static bool has_work(const struct mc_scanner *scanner)
@@ -370,11 +347,9 @@ static int go_on(struct mc_scanner *scanner, uint64_t bytes)
             return -EAGAIN;
         rc = begin_pass(scanner);
     }
-    for (uint64_t step = 0, done = 0; rc == 0 && done < bytes; done += step) {
-        step = 0;
-        rc = advance(scanner, &step);
-        scanner->done += step;
-    }
+    if (rc == 0)
+        rc = mc_workers_step(scanner, bytes);
+    fail_guests(scanner);
     return rc == 1 ? finish_pass(scanner) : rc;
 }
 
@@ -383,7 +358,8 @@ int mc_scanner_step(struct mc_scanner *scanner, uint64_t bytes)
     uint64_t began = clock_us(CLOCK_THREAD_CPUTIME_ID), spent;
     int rc = go_on(scanner, bytes);
 
-    spent = clock_us(CLOCK_THREAD_CPUTIME_ID) - began;
+    spent = clock_us(CLOCK_THREAD_CPUTIME_ID) - began + scanner->workers.cpu_us;
+    scanner->workers.cpu_us = 0;
     scanner->cpu_us += spent;
     scanner->cpu_all_us += spent;
     if (rc == 1) {

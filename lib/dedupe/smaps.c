@@ -129,3 +129,43 @@ int mc_smaps_find(FILE *smaps, uint64_t address, uint64_t size, struct mc_mappin
         return mc_error_set(err, -EIO, "the list of mappings cannot be read: %s", strerror(errno));
     return judge(&search, size, err);
 }
+
+/* ---- what is mergeable ---- */
+
+static void add_mergeable(struct mc_mergeable *mergeable, const struct mc_mapping *mapping,
+                          const struct mc_scan_region *regions, size_t count)
+{
+    if (!mapping->mergeable)
+        return;
+    mergeable->all += mapping->end - mapping->start;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t start = mc_max_u64(mapping->start, regions[i].address);
+        uint64_t end = mc_min_u64(mapping->end, regions[i].address + regions[i].size);
+
+        mergeable->inside += mc_less_u64(end, start);
+    }
+}
+
+int mc_smaps_mergeable(FILE *smaps, const struct mc_scan_region *regions, size_t count,
+                       struct mc_mergeable *mergeable, struct mc_error *err)
+{
+    struct mc_mapping read = {0};
+    char *line = NULL;
+    size_t room = 0;
+
+    *mergeable = (struct mc_mergeable){0};
+    while (getline(&line, &room, smaps) > 0) {
+        if (*line >= 'A' && *line <= 'Z') {
+            read_field(line, &read);
+        } else {
+            add_mergeable(mergeable, &read, regions, count);
+            if (!read_head(line, &read))
+                read = (struct mc_mapping){0};
+        }
+    }
+    add_mergeable(mergeable, &read, regions, count);
+    free(line);
+    if (ferror(smaps))
+        return mc_error_set(err, -EIO, "the list of mappings cannot be read: %s", strerror(errno));
+    return 0;
+}

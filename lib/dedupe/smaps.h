@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include <memctl/error.h>
+#include <memctl/scan.h>
 
 /* One mapping, or several that adjoin and are alike. */
 struct mc_mapping {
@@ -29,5 +29,14 @@ struct mc_mapping {
  */
 int mc_smaps_find(FILE *smaps, uint64_t address, uint64_t size, struct mc_mapping *mapping,
                   struct mc_error *err);
+
+/* Memory of a process that KSM may look at, and how much of it lies in regions. */
+struct mc_mergeable {
+    uint64_t all, inside;
+};
+
+/* The regions do not overlap. -EIO with a sentence. */
+int mc_smaps_mergeable(FILE *smaps, const struct mc_scan_region *regions, size_t count,
+                       struct mc_mergeable *mergeable, struct mc_error *err);
 
 #endif

@@ -10,9 +10,6 @@
 /* Roots of the variance to either side that hold the truth 19 times of 20. */
 #define SIGMAS 1.96
 
-/* Frames of one hash: one a guest, and more where a count is full. */
-#define CHAIN_MAX ((size_t)2 * MC_DEDUPE_GUESTS_MAX)
-
 /* What a group of contents adds up to, in pages. */
 struct sums {
     double pages, inside, across, changing, unique, saving;
@@ -40,7 +37,6 @@ struct tally {
     struct part *guests, *domains;
     uint32_t *heavy_pairs, *light_pairs; /* triangles, by pair_index() */
     struct holder *holders;
-    struct mc_frame **chain;
     int *holder_of;      /* by guest; -1 outside of collect() */
     uint32_t *in_domain; /* by domain; 0 outside of add_content() */
     uint64_t *of_domain; /* pages, likewise */
@@ -58,7 +54,6 @@ static void release(struct tally *tally)
     free(tally->heavy_pairs);
     free(tally->light_pairs);
     free(tally->holders);
-    free(tally->chain);
     free(tally->holder_of);
     free(tally->in_domain);
     free(tally->of_domain);
@@ -76,14 +71,12 @@ static int prepare(struct tally *tally, const struct mc_tally_input *input)
         .heavy_pairs = calloc(pairs, sizeof(*tally->heavy_pairs)),
         .light_pairs = calloc(pairs, sizeof(*tally->light_pairs)),
         .holders = calloc(guests, sizeof(*tally->holders)),
-        .chain = calloc(CHAIN_MAX, sizeof(*tally->chain)),
         .holder_of = calloc(guests, sizeof(*tally->holder_of)),
         .in_domain = calloc(domains, sizeof(*tally->in_domain)),
         .of_domain = calloc(domains, sizeof(*tally->of_domain)),
     };
     if (!tally->guests || !tally->domains || !tally->heavy_pairs || !tally->light_pairs ||
-        !tally->holders || !tally->chain || !tally->holder_of || !tally->in_domain ||
-        !tally->of_domain)
+        !tally->holders || !tally->holder_of || !tally->in_domain || !tally->of_domain)
         return -ENOMEM;
     for (size_t i = 0; i < guests; i++)
         tally->holder_of[i] = -1;
@@ -91,13 +84,14 @@ static int prepare(struct tally *tally, const struct mc_tally_input *input)
 }
 
 /* Frames of a guest that belong together become one holder; those of the last pass are left out. */
-static size_t collect(struct tally *tally, size_t chained, uint64_t *pages)
+static size_t collect(struct tally *tally, const struct mc_frame *chain, size_t chained,
+                      uint64_t *pages)
 {
     size_t count = 0;
 
     *pages = 0;
     for (size_t i = 0; i < chained; i++) {
-        const struct mc_frame *frame = tally->chain[i];
+        const struct mc_frame *frame = &chain[i];
         struct holder *holder;
 
         if (!frame->seen || frame->guest >= tally->input->guest_count ||
@@ -219,18 +213,18 @@ static void add_content(struct tally *tally, size_t count, bool heavy)
 static void walk(struct tally *tally)
 {
     const struct mc_tally_input *input = tally->input;
+    size_t chained;
 
-    for (size_t slot = 0; slot < input->frames->size; slot++) {
-        size_t chained = mc_frames_chain(input->frames, slot, tally->chain, CHAIN_MAX);
+    for (size_t slot = 0; slot < input->frames->size; slot += chained ? chained : 1) {
+        const struct mc_frame *chain = &input->frames->slots[slot];
         size_t count;
         uint64_t pages;
         bool heavy;
 
-        if (!chained)
-            continue;
-        count = collect(tally, chained < CHAIN_MAX ? chained : CHAIN_MAX, &pages);
+        chained = mc_frames_chain(input->frames, slot);
+        count = collect(tally, chain, chained, &pages);
         heavy = !input->shift || pages >= input->heavy;
-        if (count && (heavy || mc_tally_samples(tally->chain[0]->hash, input->shift)))
+        if (count && (heavy || mc_tally_samples(chain->hash, input->shift)))
             add_content(tally, count, heavy);
     }
 }

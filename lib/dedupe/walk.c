@@ -6,6 +6,9 @@
 /* The pagemap is looked at for so much at once: what it said grows old while a pass has pauses. */
 #define LOOK_AHEAD MC_GIB
 
+/* Entries that are read at once: those of a whole page table. */
+#define LOOK_ENTRIES 512
+
 static uint64_t pages(const struct mc_page_range *range)
 {
     return (range->end - range->start) / MC_PAGE;
@@ -40,15 +43,6 @@ static int look_ahead(struct mc_scanner *scanner, struct slot *slot)
     return 0;
 }
 
-static void add_page(struct mc_scanner *scanner, uint64_t address, uint64_t base, uint64_t first)
-{
-    struct mc_batch *batch = &scanner->batch;
-
-    batch->addresses[batch->count] = address;
-    batch->numbers[batch->count] = (uint32_t)(first + (address - base) / MC_PAGE);
-    batch->count++;
-}
-
 /* Pages before the region in the guest's count. */
 static uint64_t first_page(const struct mc_scan_guest *guest, size_t region)
 {
@@ -59,94 +53,128 @@ static uint64_t first_page(const struct mc_scan_guest *guest, size_t region)
     return count;
 }
 
-/* Private memory: only what is mapped once, and here, may be read; see reading.h. */
-static int take_private(struct mc_scanner *scanner, struct slot *slot,
-                        const struct mc_scan_region *region, const struct mc_page_range *range,
-                        size_t count)
-{
-    uint64_t entries[MC_BATCH_PAGES];
-    uint64_t first = first_page(&slot->guest, scanner->cursor.region);
-    size_t before = scanner->batch.count;
-    int rc = mc_pagemap_entries(&slot->map, range->start, entries, count);
-
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < count; i++) {
-        if (mc_pagemap_is_readable(entries[i]))
-            add_page(scanner, range->start + i * MC_PAGE, region->address, first);
-        else if (entries[i] & MC_PAGEMAP_PRESENT)
-            slot->met.merged++;
-        else if (entries[i] & MC_PAGEMAP_SWAPPED)
-            slot->met.swapped++;
-        slot->met.present += (entries[i] & MC_PAGEMAP_PRESENT) != 0;
-    }
-    if (range->kinds & MC_PAGES_HUGE)
-        slot->met.huge += scanner->batch.count - before;
-    return 0;
-}
-
-static void take_shared(struct mc_scanner *scanner, struct slot *slot,
-                        const struct mc_scan_region *region, const struct mc_page_range *range,
-                        size_t count)
-{
-    uint64_t first = first_page(&slot->guest, scanner->cursor.region);
-
-    for (size_t i = 0; i < count; i++)
-        add_page(scanner, range->start + i * MC_PAGE, region->address, first);
-    slot->met.present += count;
-    if (range->kinds & MC_PAGES_HUGE)
-        slot->met.huge += count;
-}
-
 /* Ranges of which no page is read. */
-static bool pass_over(struct slot *slot, const struct mc_scan_region *region,
-                      const struct mc_page_range *range)
+static bool pass_over(struct slot *slot, const struct mc_page_range *range)
 {
     if (!(range->kinds & MC_PAGES_PRESENT)) {
         slot->met.swapped += pages(range);
         return true;
     }
-    if (range->kinds & MC_PAGES_ZERO)
-        return true;
-    if (region->fd < 0 && range->kinds & MC_PAGES_FILE) {
-        slot->met.present += pages(range);
-        slot->met.merged += pages(range);
-        return true;
-    }
-    return false;
+    return (range->kinds & MC_PAGES_ZERO) != 0;
 }
 
-int mc_walk_fill(struct mc_scanner *scanner)
+static void take(struct worker *worker, const struct mc_page_range *range, uint64_t first,
+                 size_t count)
+{
+    struct mc_batch *batch = &worker->batch;
+    uint64_t base = worker->region->address;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t address = range->start + i * MC_PAGE;
+
+        batch->addresses[batch->count] = address;
+        batch->numbers[batch->count] = (uint32_t)(first + (address - base) / MC_PAGE);
+        worker->huge[batch->count] = (range->kinds & MC_PAGES_HUGE) != 0;
+        batch->count++;
+    }
+}
+
+int mc_walk_take(struct mc_scanner *scanner, struct worker *worker)
 {
     struct cursor *cursor = &scanner->cursor;
     struct slot *slot = &scanner->slots[cursor->slot];
+    struct mc_batch *batch = &worker->batch;
     int rc = 0;
 
-    scanner->batch.count = 0;
-    while (rc == 0 && scanner->batch.count < MC_BATCH_PAGES) {
+    batch->count = 0;
+    worker->slot = slot;
+    while (rc == 0 && batch->count < MC_BATCH_PAGES) {
         struct mc_page_range *range = &cursor->ranges[cursor->next];
-        const struct mc_scan_region *region = &slot->guest.regions[cursor->region];
         size_t count;
 
         if (cursor->next == cursor->count) {
-            if (scanner->batch.count)
+            if (batch->count)
                 return 0; /* a batch is of one region */
             rc = look_ahead(scanner, slot);
             continue;
         }
-        count = (size_t)mc_min_u64(pages(range), MC_BATCH_PAGES - scanner->batch.count);
-        if (pass_over(slot, region, range)) {
+        if (pass_over(slot, range)) {
             cursor->next++;
             continue;
         }
-        if (region->fd >= 0)
-            take_shared(scanner, slot, region, range, count);
-        else
-            rc = take_private(scanner, slot, region, range, count);
+        worker->region = &slot->guest.regions[cursor->region];
+        count = (size_t)mc_min_u64(pages(range), MC_BATCH_PAGES - batch->count);
+        take(worker, range, first_page(&slot->guest, cursor->region), count);
         range->start += count * MC_PAGE;
         cursor->next += range->start >= range->end;
     }
     return rc;
+}
+
+/* Entries of the pagemap from one of the batch's pages on. */
+struct look {
+    uint64_t start, end; /* addresses */
+    uint64_t entries[LOOK_ENTRIES];
+};
+
+/* As far as the batch goes, in one call: where pages lie scattered, that is one for many of them.
+ */
+static int look_at(struct look *look, const struct worker *worker, uint64_t address)
+{
+    uint64_t last = worker->batch.addresses[worker->batch.count - 1];
+    size_t count = (size_t)mc_min_u64((last - address) / MC_PAGE + 1, LOOK_ENTRIES);
+
+    look->start = address;
+    look->end = address + count * MC_PAGE;
+    return mc_pagemap_entries(&worker->slot->map, address, look->entries, count);
+}
+
+/* Private memory: only what is mapped once, and here, may be read; see reading.h. */
+static int settle_private(struct worker *worker)
+{
+    struct mc_batch *batch = &worker->batch;
+    struct look look = {0};
+    size_t kept = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        uint64_t address = batch->addresses[i], entry;
+        int rc = address < look.end ? 0 : look_at(&look, worker, address);
+
+        if (rc < 0)
+            return rc;
+        entry = look.entries[(address - look.start) / MC_PAGE];
+        worker->met.present += (entry & MC_PAGEMAP_PRESENT) != 0;
+        if (mc_pagemap_is_readable(entry)) {
+            worker->met.huge += worker->huge[i];
+            batch->addresses[kept] = address;
+            batch->numbers[kept++] = batch->numbers[i];
+        } else if (entry & MC_PAGEMAP_PRESENT) {
+            worker->met.merged++;
+        } else if (entry & MC_PAGEMAP_SWAPPED) {
+            worker->met.swapped++;
+        }
+    }
+    batch->count = kept;
+    return 0;
+}
+
+int mc_walk_settle(struct worker *worker)
+{
+    worker->met = (struct met){0};
+    if (worker->region->fd < 0)
+        return settle_private(worker);
+    worker->met.present = worker->batch.count;
+    for (size_t i = 0; i < worker->batch.count; i++)
+        worker->met.huge += worker->huge[i];
+    return 0;
+}
+
+void mc_walk_go_to(struct mc_scanner *scanner, size_t slot)
+{
+    scanner->cursor.slot = slot;
+    scanner->cursor.region = 0;
+    scanner->cursor.address = 0;
+    scanner->cursor.next = scanner->cursor.count = 0;
 }
 
 uint64_t mc_walk_census(struct slot *slot)

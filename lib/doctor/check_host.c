@@ -207,7 +207,8 @@ static void check_ksm(const struct doctor_facts *facts, struct mc_finding *findi
         doctor_why(finding, "It gives memory back where guests are alike, and costs processor time "
                             "where they are not. Merged pages can be told from others by timing, "
                             "so leave it off where guests do not trust each other.");
-        doctor_fix(finding, "echo 1 >/sys/kernel/mm/ksm/run");
+        doctor_fix(finding, "echo 1 >/sys/kernel/mm/ksm/run # or mode = merge under [dedupe] in "
+                            "memctld.conf, which keeps trust domains apart");
     } else if (pace > KSM_FAST) {
         doctor_find(finding, MC_LEVEL_WARNING, "ksmd runs without a pause (%llu pages, %llu ms).",
                     (unsigned long long)host->ksm_pages_to_scan,

@@ -20,6 +20,9 @@ struct mc_backend {
     /* NULL: it cannot */
     int (*locate_memory)(struct mc_session *session, const char *uuid,
                          struct mc_guest_memory *memory, struct mc_error *err);
+    /* NULL: it cannot */
+    int (*set_merge)(struct mc_session *session, const char *uuid, const char *backend, bool merge,
+                     struct mc_error *err);
     /* name NULL: all */
     int (*find)(struct mc_session *session, const char *name, struct mc_snapshot *guests,
                 struct mc_error *err);

@@ -88,6 +88,14 @@ int mc_session_locate_memory(struct mc_session *session, const char *uuid,
     return backend->locate_memory(session, uuid, memory, err);
 }
 
+int mc_session_set_merge(struct mc_session *session, const char *uuid, const char *backend,
+                         bool merge, struct mc_error *err)
+{
+    if (!session->hypervisor->backend->set_merge)
+        return mc_error_set(err, -ENOTSUP, "this hypervisor cannot merge pages");
+    return session->hypervisor->backend->set_merge(session, uuid, backend, merge, err);
+}
+
 int mc_session_find(struct mc_session *session, const char *name_or_uuid,
                     struct mc_snapshot *guests, struct mc_error *err)
 {

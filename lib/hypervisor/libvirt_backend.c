@@ -35,6 +35,7 @@ static const struct mc_backend backend = {
     .set_balloon = mc_libvirt_set_balloon,
     .set_stats_period = mc_libvirt_set_stats_period,
     .locate_memory = mc_libvirt_locate_memory,
+    .set_merge = mc_libvirt_set_merge,
     .find = mc_libvirt_find,
     .save_settings = mc_libvirt_save_settings,
     .add_agent = mc_libvirt_add_agent,

@@ -11,6 +11,7 @@
  *   libvirt_stop.c      what is done when the host is short: host reclaim and the last resort
  *   libvirt_metadata.c  the settings that are kept with a guest
  *   libvirt_memory.c    where its RAM is, by QEMU's monitor; qemu_monitor.c reads the answers
+ *   libvirt_merge.c     whether KSM may merge it
  *
  * One bulk call per snapshot brings the numbers that change; what changes seldom (devices, memory
  * backends, settings) is read from the domain's XML when a guest is new or libvirt says that it
@@ -45,6 +46,7 @@ struct libvirt_hypervisor {
     bool local;                 /* the guests run on this host */
     struct mc_host_reader host; /* if so */
     struct mc_domain_cache cache;
+    atomic_uint asking; /* calls for statistics that are not back */
     atomic_bool lists;  /* a call that lists all guests is under way */
     atomic_bool listed; /* one has come back */
 };
@@ -89,6 +91,10 @@ int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, un
 /* libvirt_memory.c */
 int mc_libvirt_locate_memory(struct mc_session *session, const char *uuid,
                              struct mc_guest_memory *memory, struct mc_error *err);
+
+/* libvirt_merge.c */
+int mc_libvirt_set_merge(struct mc_session *session, const char *uuid, const char *backend,
+                         bool merge, struct mc_error *err);
 
 /* libvirt_stop.c */
 int mc_libvirt_reclaim(struct mc_session *session, const char *uuid, uint64_t bytes,

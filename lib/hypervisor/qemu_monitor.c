@@ -23,6 +23,7 @@ static int take_memdev(const json_t *item, struct mc_memory_backend *backend)
     *backend = (struct mc_memory_backend){
         .size = (uint64_t)json_integer_value(size),
         .shared = json_is_true(json_object_get(item, "share")),
+        .merge = json_is_true(json_object_get(item, "merge")),
     };
     memcpy(backend->id, id, strlen(id) + 1);
     return 0;
@@ -44,6 +45,19 @@ int mc_qemu_read_memdevs(const char *reply, struct mc_guest_memory *memory, stru
     if (rc == 0)
         return 0;
     return mc_error_set(err, rc, "QEMU's list of memory backends (query-memdev) makes no sense");
+}
+
+int mc_qemu_read_done(const char *reply, struct mc_error *err)
+{
+    json_t *message = json_loads(reply, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *error = json_object_get(message, "error");
+    const char *text = json_string_value(json_object_get(error, "desc"));
+    int rc = json_object_get(message, "return") && !error ? 0 : -EPROTO;
+
+    if (rc < 0)
+        mc_error_set(err, rc, "QEMU refuses: %.200s", text ? text : "its answer makes no sense");
+    json_decref(message);
+    return rc;
 }
 
 /* "  0000000000100000-00000000bfffffff (prio 0, ram): pc.ram @0000000000100000 KVM" */

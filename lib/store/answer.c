@@ -314,8 +314,9 @@ json_t *mc_store_facts_to_json(const struct mc_store_facts *facts)
         json_object_set_new(oldest, mc_tier_name(tier),
                             facts->oldest_ms[tier] ? json_integer(facts->oldest_ms[tier])
                                                    : json_null());
-    return json_pack("{s:I, s:I, s:o}", "size", (json_int_t)facts->size, "size_max",
-                     (json_int_t)facts->size_max, "oldest_ms", oldest);
+    return json_pack("{s:I, s:I, s:o, s:o}", "size", (json_int_t)facts->size, "size_max",
+                     (json_int_t)facts->size_max, "oldest_ms", oldest, "shortened_ms",
+                     facts->shortened_ms ? json_integer(facts->shortened_ms) : json_null());
 }
 
 static int answer_facts(struct mc_store *store, const json_t *args, json_t **result,

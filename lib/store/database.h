@@ -19,6 +19,7 @@ struct mc_store {
         int64_t id;
     } * known; /* sorted by UUID */
     size_t known_count, known_room;
+    int64_t shortened_ms; /* when rows last went before their time, as the file was too large */
     sqlite3_stmt *inserts[MC_TIER_COUNT][2]; /* of guests, of the host */
 };
 

@@ -14,11 +14,11 @@
 #define MINUTE_MS INT64_C(60000)
 
 /*
- * A raw row is made when a value moved by this much since the last one: 1 MiB, or 1/256 of it; a
+ * A raw row is made when a value moved by this much since the last one: 1 MiB, or 1 % of it; a
  * stall by 1 ms a second, which is 0.1 %.
  */
 #define RAW_LEAST MC_MIB
-#define RAW_PART 256
+#define RAW_PART 100
 #define RAW_STALL_LEAST 1000
 
 struct sum {

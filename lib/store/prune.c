@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is too old goes, and where the file is too large, the oldest of what is finest goes before
- * its time: raw rows first, then decisions, events and minutes, hours last. Each call deletes one
- * stretch of time, so that none takes long.
+ * What is too old goes. Where the file is too large as well, raw rows and minutes (with them
+ * decisions and events) are shortened in the same proportion of their times, so that on a host with
+ * a thousand guests there is still some of each; hours, which take least and are missed most, only
+ * when there is hardly anything else. Each call deletes one stretch of time, so that none takes
+ * long.
  */
 #include "store/database.h"
 
@@ -14,14 +16,16 @@
 /* Pages that one call gives back to the file system. */
 #define PAGES "2048"
 
-/* How much of its time goes in one call, and which tables go by it. */
+/* How much of its time goes in one call, what stays while others have more, and its tables. */
 static const struct {
-    int64_t stretch_ms;
+    int64_t stretch_ms, least_ms;
     const char *tables[5];
 } tiers[MC_TIER_COUNT] = {
-    [MC_TIER_RAW] = {HOUR_MS / 4, {"host_raw", "guest_raw"}},
-    [MC_TIER_MINUTE] = {6 * HOUR_MS, {"host_minute", "guest_minute", "decision", "event"}},
-    [MC_TIER_HOUR] = {30 * 24 * HOUR_MS, {"host_hour", "guest_hour"}},
+    [MC_TIER_RAW] = {HOUR_MS / 4, HOUR_MS, {"host_raw", "guest_raw"}},
+    [MC_TIER_MINUTE] = {6 * HOUR_MS,
+                        24 * HOUR_MS,
+                        {"host_minute", "guest_minute", "decision", "event"}},
+    [MC_TIER_HOUR] = {30 * 24 * HOUR_MS, INT64_MAX / 2, {"host_hour", "guest_hour"}},
 };
 
 static int oldest_of(const struct mc_store *store, enum mc_tier tier, int64_t *oldest_ms,
@@ -75,25 +79,47 @@ static int is_too_large(const struct mc_store *store, bool *is, struct mc_error 
     return rc;
 }
 
-/* Up to when the tier may lose one stretch now; 0 for nothing. */
-static int stretch_of(const struct mc_store *store, enum mc_tier tier, int64_t now_ms,
-                      bool *too_large, int64_t *before_ms, struct mc_error *err)
+/* How much of what it may keep the tier has, in thousandths; -1 if it cannot lose a stretch. */
+static int64_t fullness(const struct mc_store *store, enum mc_tier tier, int64_t oldest_ms,
+                        int64_t now_ms, bool to_the_last)
 {
-    int64_t oldest_ms, keep_ms = (int64_t)store->config.keep_ms[tier];
-    int rc = oldest_of(store, tier, &oldest_ms, err);
+    int64_t has_ms = oldest_ms == INT64_MAX ? 0 : now_ms - oldest_ms;
+    int64_t least_ms = to_the_last ? 0 : tiers[tier].least_ms;
 
-    *before_ms = 0;
-    if (rc < 0 || oldest_ms == INT64_MAX)
-        return rc;
-    if (*too_large && oldest_ms + tiers[tier].stretch_ms < now_ms) {
-        *before_ms = oldest_ms + tiers[tier].stretch_ms;
-        *too_large = false; /* as far as this call goes */
-    } else if (oldest_ms < now_ms - keep_ms) {
-        *before_ms = oldest_ms + tiers[tier].stretch_ms;
-        if (*before_ms > now_ms - keep_ms)
-            *before_ms = now_ms - keep_ms;
+    if (has_ms <= tiers[tier].stretch_ms || has_ms - tiers[tier].stretch_ms < least_ms)
+        return -1;
+    return has_ms * 1000 / (int64_t)mc_max_u64(store->config.keep_ms[tier], 1);
+}
+
+/* Which tier has to give up a stretch before its time; MC_TIER_COUNT: none has one. */
+static enum mc_tier tier_to_shorten(const struct mc_store *store, const int64_t *oldest_ms,
+                                    int64_t now_ms)
+{
+    for (unsigned to_the_last = 0; to_the_last < 2; to_the_last++) {
+        int64_t raw = fullness(store, MC_TIER_RAW, oldest_ms[MC_TIER_RAW], now_ms, to_the_last);
+        int64_t minute =
+            fullness(store, MC_TIER_MINUTE, oldest_ms[MC_TIER_MINUTE], now_ms, to_the_last);
+
+        if (raw >= 0 || minute >= 0)
+            return raw >= minute ? MC_TIER_RAW : MC_TIER_MINUTE;
+        if (fullness(store, MC_TIER_HOUR, oldest_ms[MC_TIER_HOUR], now_ms, true) >= 0)
+            return MC_TIER_HOUR;
     }
-    return rc;
+    return MC_TIER_COUNT;
+}
+
+/* Up to when the tier loses its rows now; 0 for nothing. */
+static int64_t end_of_time(const struct mc_store *store, enum mc_tier tier, int64_t oldest_ms,
+                           int64_t now_ms, bool shorten)
+{
+    int64_t first_kept_ms = now_ms - (int64_t)store->config.keep_ms[tier];
+    int64_t stretch_end_ms = oldest_ms == INT64_MAX ? 0 : oldest_ms + tiers[tier].stretch_ms;
+
+    if (shorten)
+        return stretch_end_ms;
+    if (oldest_ms >= first_kept_ms)
+        return 0;
+    return stretch_end_ms < first_kept_ms ? stretch_end_ms : first_kept_ms;
 }
 
 /* What a guest was is kept for as long as there is anything else of that time. */
@@ -110,18 +136,25 @@ static int forget_shapes(const struct mc_store *store, int64_t now_ms, struct mc
 
 int mc_store_prune(struct mc_store *store, int64_t now_ms, bool *more, struct mc_error *err)
 {
+    enum mc_tier shortened = MC_TIER_COUNT;
+    int64_t oldest_ms[MC_TIER_COUNT];
     bool too_large, deleted = false;
     int rc = is_too_large(store, &too_large, err);
 
+    for (enum mc_tier tier = 0; rc == 0 && tier < MC_TIER_COUNT; tier++)
+        rc = oldest_of(store, tier, &oldest_ms[tier], err);
+    if (rc == 0 && too_large)
+        shortened = tier_to_shorten(store, oldest_ms, now_ms);
     for (enum mc_tier tier = 0; rc == 0 && tier < MC_TIER_COUNT; tier++) {
-        int64_t before_ms;
+        int64_t before_ms = end_of_time(store, tier, oldest_ms[tier], now_ms, tier == shortened);
 
-        rc = stretch_of(store, tier, now_ms, &too_large, &before_ms, err);
-        if (rc < 0 || !before_ms)
+        if (!before_ms)
             continue;
         rc = delete_before(store, tier, before_ms, err);
         deleted = true;
     }
+    if (shortened != MC_TIER_COUNT)
+        store->shortened_ms = now_ms;
     *more = deleted;
     if (rc == 0 && deleted)
         rc = forget_shapes(store, now_ms, err);

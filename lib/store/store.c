@@ -239,6 +239,7 @@ int mc_store_facts(struct mc_store *store, struct mc_store_facts *facts, struct 
     *facts = (struct mc_store_facts){
         .size = size_of(store->file, "") + size_of(store->file, "-wal"),
         .size_max = store->to_write ? store->config.size_max : 0,
+        .shortened_ms = store->shortened_ms,
     };
     for (enum mc_tier tier = 0; rc == 0 && tier < MC_TIER_COUNT; tier++) {
         char sql[64];

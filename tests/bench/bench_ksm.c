@@ -9,7 +9,6 @@
  */
 #include "testing.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/ksmd.h"
 #include "dedupe/victim.h"
 
 #define KSM "/sys/kernel/mm/ksm/"
@@ -42,51 +42,6 @@ static void write_number(const char *path, uint64_t value)
         return;
     fprintf(file, "%" PRIu64, value);
     fclose(file);
-}
-
-static pid_t find_ksmd(void)
-{
-    DIR *folder = opendir("/proc");
-    const struct dirent *entry;
-    pid_t found = 0;
-
-    while (folder && !found && (entry = readdir(folder))) {
-        char path[300], name[32] = "";
-        FILE *file;
-
-        snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-        file = *entry->d_name >= '0' && *entry->d_name <= '9' ? fopen(path, "re") : NULL;
-        if (!file)
-            continue;
-        if (fgets(name, sizeof(name), file) && strcmp(name, "ksmd\n") == 0)
-            found = (pid_t)strtol(entry->d_name, NULL, 10);
-        fclose(file);
-    }
-    if (folder)
-        closedir(folder);
-    return found;
-}
-
-/* Seconds; the kernel counts in hundredths. */
-static double cpu_of(pid_t pid)
-{
-    char path[64], text[1024] = "";
-    uint64_t user, kernel;
-    const char *field;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-    fclose(file);
-    field = strrchr(text, ')');
-    assert_non_null(field);
-    assert_int_equal(sscanf(field,
-                            ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-                            &user, &kernel),
-                     2);
-    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
 static void fill(struct victim *victim, uint64_t series)
@@ -136,7 +91,7 @@ static void race(uint64_t pages)
     struct victim victims[2] = {victim_start(VICTIM_PRIVATE, pages),
                                 victim_start(VICTIM_PRIVATE, pages)};
     uint64_t before = read_number(KSM "pages_sharing"), saving, passes;
-    pid_t ksmd = find_ksmd();
+    pid_t ksmd = ksmd_find();
     double seconds, began, found;
 
     assert_true(ksmd > 0);
@@ -147,19 +102,19 @@ static void race(uint64_t pages)
     saving = scan(victims, &seconds);
     printf("the scanner knows of %" PRIu64 " pages after %.2f s of processor time\n", saving,
            seconds);
-    began = cpu_of(ksmd);
+    began = ksmd_seconds(ksmd);
     write_number(KSM "run", 1);
     if (!wait_until(KSM "pages_sharing", before + saving / 100 * 95)) {
         printf("ksmd has not merged 95 %% of it after %d s\n", PATIENCE_S);
     } else {
-        found = cpu_of(ksmd) - began;
+        found = ksmd_seconds(ksmd) - began;
         printf("ksmd has merged 95 %% of it after %.2f s: %.1f times as much\n", found,
                found / seconds);
         passes = read_number(KSM "full_scans");
         wait_until(KSM "full_scans", passes + 1);
-        began = cpu_of(ksmd);
+        began = ksmd_seconds(ksmd);
         wait_until(KSM "full_scans", passes + 3);
-        found = (cpu_of(ksmd) - began) / 2;
+        found = (ksmd_seconds(ksmd) - began) / 2;
         printf("a later pass of ksmd, which merges nothing: %.2f s, %.1f times as much\n", found,
                found / seconds);
     }

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How fast the scanner goes over two processes, a fifth of whose pages are zeros and two fifths are
- * copies, as a share of what one core can read: the same memory, summed up, in the same run.
+ * How fast the scanner goes over two processes, a fifth of whose pages are zeros and a fifth are in
+ * both, as a share of what one core can read. Both change from second to second on a machine that
+ * others use as well; so memory is summed up right before and after each pass, the ratio is of one
+ * pass, and the median of some passes is told.
  *
- * bench-scan [MiB of each process]
+ * bench-scan [MiB of each process [kind]]
  */
 #include "testing.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
 #include "dedupe/page_hash.h"
 #include "dedupe/victim.h"
 
-#define ROUNDS 3
+#define ROUNDS 9
+#define MEMORY ((size_t)256 << 20) /* for the bandwidth: no cache holds it */
 
 static double now(clockid_t clock)
 {
@@ -43,29 +47,39 @@ sum_up(const uint64_t *words, size_t count)
     return sum;
 }
 
-/* Bytes a second, the best of some rounds. */
-static double read_bandwidth(void)
+/* Bytes a second now. */
+static double read_bandwidth(const uint64_t *memory)
 {
-    size_t size = (size_t)1 << 30;
-    uint64_t *words = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    double best = 0;
-    uint64_t sum = 0;
+    double began = now(CLOCK_THREAD_CPUTIME_ID), took;
+    volatile uint64_t sum = sum_up(memory, MEMORY / sizeof(*memory));
+
+    took = now(CLOCK_THREAD_CPUTIME_ID) - began;
+    (void)sum;
+    return (double)MEMORY / took;
+}
+
+static uint64_t *memory_to_read(void)
+{
+    uint64_t *words =
+        mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     assert_ptr_not_equal(words, MAP_FAILED);
-    for (size_t i = 0; i < size / sizeof(*words); i += 512)
+    for (size_t i = 0; i < MEMORY / sizeof(*words); i += 512)
         words[i] = i;
-    for (unsigned n = 0; n < ROUNDS; n++) {
-        double began = now(CLOCK_THREAD_CPUTIME_ID), took;
+    return words;
+}
 
-        sum += sum_up(words, size / sizeof(*words));
-        took = now(CLOCK_THREAD_CPUTIME_ID) - began;
-        if ((double)size / took > best)
-            best = (double)size / took;
-    }
-    munmap(words, size);
-    if (sum == 1)
-        puts("");
-    return best;
+static int ascending(const void *a, const void *b)
+{
+    double one = *(const double *)a, two = *(const double *)b;
+
+    return (one > two) - (one < two);
+}
+
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), ascending);
+    return values[count / 2];
 }
 
 static void fill(struct victim *victim, uint64_t series)
@@ -78,43 +92,68 @@ static void fill(struct victim *victim, uint64_t series)
     victim_fill(victim, 8 * part, 2 * part, UINT64_C(99) << 32, 1);
 }
 
-static double measure(enum victim_kind kind, uint64_t pages, bool compare, uint64_t *cpu_first)
+/* What a pass is: bytes a second, and as a share of the bandwidth around it. */
+struct rate {
+    double bytes, share;
+};
+
+static struct rate one_pass(struct mc_scanner *scanner, const uint64_t *memory)
+{
+    const struct mc_dedupe_report *report;
+    double before = read_bandwidth(memory), began = now(CLOCK_THREAD_CPUTIME_ID), took;
+    struct rate rate = {0};
+
+    while (mc_scanner_step(scanner, UINT64_C(64) << 20) == 0)
+        continue;
+    took = now(CLOCK_THREAD_CPUTIME_ID) - began;
+    report = mc_scanner_report(scanner);
+    for (size_t i = 0; i < report->guest_count; i++)
+        rate.bytes += (double)report->guests[i].figures.scanned / took;
+    rate.share = rate.bytes / (before / 2 + read_bandwidth(memory) / 2);
+    return rate;
+}
+
+static struct mc_scanner *scanner_of(struct victim victims[2], bool compare)
 {
     struct mc_scanner_config config = mc_scanner_config_default();
-    struct victim victims[2];
     struct mc_scanner *scanner;
-    double best = 0;
 
     config.compare = compare;
     assert_int_equal(mc_scanner_new(&config, &scanner, NULL), 0);
     for (unsigned i = 0; i < 2; i++) {
-        struct mc_scan_guest guest;
+        struct mc_scan_guest guest = victim_guest(&victims[i], i ? "two" : "one", "bench");
 
-        victims[i] = victim_start(kind, pages);
-        fill(&victims[i], i + 1);
-        guest = victim_guest(&victims[i], i ? "two" : "one", "bench");
         assert_int_equal(mc_scanner_put(scanner, &guest), 0);
     }
-    for (unsigned n = 0; n < ROUNDS + 1; n++) {
-        const struct mc_dedupe_report *report;
-        double began = now(CLOCK_THREAD_CPUTIME_ID), took;
-        uint64_t bytes = 0;
+    return scanner;
+}
 
-        while (mc_scanner_step(scanner, UINT64_C(64) << 20) == 0)
-            continue;
-        took = now(CLOCK_THREAD_CPUTIME_ID) - began;
-        report = mc_scanner_report(scanner);
-        for (size_t i = 0; i < report->guest_count; i++)
-            bytes += report->guests[i].figures.scanned;
-        if (!n)
-            *cpu_first = (uint64_t)((double)bytes / took);
-        else if ((double)bytes / took > best)
-            best = (double)bytes / took;
+static void measure(const char *name, enum victim_kind kind, uint64_t pages, const uint64_t *memory)
+{
+    struct victim victims[2] = {victim_start(kind, pages), victim_start(kind, pages)};
+    double first[ROUNDS], later[ROUNDS], hashes[ROUNDS], bytes[ROUNDS];
+    struct mc_scanner *hasher;
+
+    for (unsigned i = 0; i < 2; i++)
+        fill(&victims[i], i + 1);
+    hasher = scanner_of(victims, false);
+    one_pass(hasher, memory);
+    for (unsigned n = 0; n < ROUNDS; n++) {
+        struct mc_scanner *scanner = scanner_of(victims, true);
+        struct rate rate;
+
+        first[n] = one_pass(scanner, memory).share;
+        rate = one_pass(scanner, memory);
+        later[n] = rate.share;
+        bytes[n] = rate.bytes;
+        hashes[n] = one_pass(hasher, memory).share;
+        mc_scanner_free(scanner);
     }
-    mc_scanner_free(scanner);
+    mc_scanner_free(hasher);
     victim_end(&victims[0]);
     victim_end(&victims[1]);
-    return best;
+    printf("%-24s %9.2fM %7.0f%% %7.0f%% %7.0f%%\n", name, median(bytes, ROUNDS) / 4096e6,
+           100 * median(first, ROUNDS), 100 * median(later, ROUNDS), 100 * median(hashes, ROUNDS));
 }
 
 int main(int argc, char **argv)
@@ -128,19 +167,20 @@ int main(int argc, char **argv)
         {"shared memory", VICTIM_SHARED},
     };
     uint64_t pages = (argc > 1 ? strtoull(argv[1], NULL, 10) : 512) * 256;
-    double bandwidth = read_bandwidth();
+    uint64_t *memory = memory_to_read();
+    double bandwidth[ROUNDS];
 
-    printf("one core reads %.1f GB/s; XXH3 in %s\n", bandwidth / 1e9, mc_page_hash_level());
+    for (unsigned n = 0; n < ROUNDS; n++)
+        bandwidth[n] = read_bandwidth(memory);
+    printf("one core reads %.1f GB/s; XXH3 in %s\n", median(bandwidth, ROUNDS) / 1e9,
+           mc_page_hash_level());
     printf("%-24s %10s %8s %8s %8s\n", "", "PAGES/s", "FIRST", "LATER", "HASHES");
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        uint64_t first, first_hashes;
-        double later = measure(kinds[i].kind, pages, true, &first);
-        double hashes = measure(kinds[i].kind, pages, false, &first_hashes);
-
-        printf("%-24s %9.2fM %7.0f%% %7.0f%% %7.0f%%\n", kinds[i].name, later / 4096e6,
-               100 * (double)first / bandwidth, 100 * later / bandwidth, 100 * hashes / bandwidth);
-    }
-    puts("FIRST: the first pass, all that is equal compared; LATER: the ones after it; HASHES: "
-         "later ones, without comparing");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (argc < 3 || strstr(kinds[i].name, argv[2]))
+            measure(kinds[i].name, kinds[i].kind, pages, memory);
+    puts(
+        "FIRST: the first pass, all that is equal compared; LATER: the second; HASHES: later ones, "
+        "without comparing");
+    munmap(memory, MEMORY);
     return 0;
 }

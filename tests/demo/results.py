@@ -16,15 +16,17 @@ from pathlib import Path
 PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*skip\S*\s*(.*))?$", re.I | re.M)
 TEST = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*-?[ \t]*([^#\n]*)"
                   r"(?:#[ \t]*(skip|todo)\S*[ \t]*(.*))?", re.I | re.M)
+LOGS = ("testlog", "guests")  # what ./quickstart lets meson call them
 FINE = ("OK", "EXPECTEDFAIL", "SKIP")
 HEAD, TAIL = 80, 20  # lines shown of a failed program: a sanitizer's first words matter most
 
 
 def programs(build):
-    path = Path(build, "meson-logs", "testlog.json")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            yield json.loads(line)
+    for name in LOGS:
+        path = Path(build, "meson-logs", f"{name}.json")
+        if path.exists():
+            for line in path.read_text().splitlines():
+                yield json.loads(line)
 
 
 def count(program):
@@ -57,7 +59,7 @@ def show_failure(build, program):
         lines = program.get(stream, "").rstrip().splitlines()
         more = len(lines) - HEAD - TAIL
         if more > 0:
-            lines[HEAD:-TAIL] = [f"[{more} lines more in {build}/meson-logs/testlog.txt]"]
+            lines[HEAD:-TAIL] = [f"[{more} lines more in the logs in {build}/meson-logs]"]
         if lines:
             print("\n".join(lines))
 

@@ -130,12 +130,18 @@ def soak(memctld, watchdog, load, minutes):
     return footprints
 
 
-def settle(memctld, guests):
-    """As it was at first: all idle, and lanes that have nothing to do have ended."""
+def settle(memctld, guests, threads=0, within=300):
+    """
+    As it was at first: all idle, and lanes that have had nothing to do for a minute have ended, which
+    takes longer on a slow host; given a number of threads, until there are no more.
+    """
     for guest in guests:
         wait_for("the last fill", lambda guest=guest: not guest.hog.stats()["load"]["filling"], 60)
         guest.hog.free()
     time.sleep(70)
+    until = time.monotonic() + within
+    while threads and memctld.footprint()["threads"] > threads and time.monotonic() < until:
+        time.sleep(5)
     return memctld.footprint()
 
 
@@ -145,6 +151,8 @@ def complaints(first, last, footprints, watchdog, guests, memctld):
         yield f"memory grew from {first['memory'] / MiB:.1f} to {last['memory'] / MiB:.1f} MiB"
     if last["descriptors"] > first["descriptors"] + 4:
         yield f"descriptors grew from {first['descriptors']} to {last['descriptors']}"
+    if last["threads"] > first["threads"]:
+        yield f"threads grew from {first['threads']} to {last['threads']}"
     if max(each["threads"] for each in footprints) > 20:
         yield f"there were {max(each['threads'] for each in footprints)} threads"
     if watchdog.longest > WATCHDOG_S or not watchdog.count:
@@ -176,7 +184,7 @@ def main():
             soak(memctld, watchdog, load, min(1, args.minutes / 5))  # what is kept once is there
             first = settle(memctld, guests)
             footprints = soak(memctld, watchdog, load, args.minutes)
-            last = settle(memctld, guests)
+            last = settle(memctld, guests, threads=first["threads"])
             kills = sum(guest.hog.stats()["vmstat"]["oom_kill"] for guest in guests)
             print(f"done: {load.done}; {kills} OOM kills in the guests\nat rest: {first} -> {last}")
             wrong = list(complaints(first, last, footprints, watchdog, guests, memctld))

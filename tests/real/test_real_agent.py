@@ -127,7 +127,7 @@ def is_protected_and_small(world):
     assert all(size < MiB for size in sizes.values()), sizes
 
 
-def costs_little_over_a_minute(world):
+def costs_little(world):
     """
     What it does is counted: how often it wakes up. What that costs depends on the machine, and in
     emulation on who else uses it, so it is a promise only where the processor is a real one.
@@ -137,11 +137,11 @@ def costs_little_over_a_minute(world):
             world.leave(room)
         since = time.monotonic()
         cpu, wakes = world.cpu_ns(), world.wakes()
-        time.sleep(60)
+        time.sleep(20)
         passed = time.monotonic() - since
         cpu, wakes = world.cpu_ns() - cpu, world.wakes() - wakes
         share = cpu / passed / 1e7
-        note(f"{name} available: {share:.2f} % of a processor over a minute ({world.lab.accel}), "
+        note(f"{name} available: {share:.2f} % of a processor over {passed:.0f} s ({world.lab.accel}), "
              f"{wakes / passed:.1f} wake-ups a second of {cpu / 1000 / max(wakes, 1):.0f} us")
         assert wakes / passed < most, wakes
         assert share < 0.2 or world.lab.accel != "kvm", share
@@ -282,15 +282,15 @@ def a_hostile_agent_costs_the_host_nothing(world):
                      config="[guests]\nmanaged = no\n") as memctld:
             time.sleep(8)
             before, ticks = resident(memctld), memctld.json("status")["counters"]["ticks"]
-            time.sleep(45)
+            time.sleep(20)
             after = resident(memctld)
             ticks = memctld.json("status")["counters"]["ticks"] - ticks
             counters = {name: counter(memctld, name)
                         for name in ("messages", "ignored", "floods", "distress")}
             note(f"{counters}; resident {before / 1024:.1f} -> {after / 1024:.1f} MiB, "
-                 f"{ticks} passes in 45 s")
+                 f"{ticks} passes in 20 s")
             assert after - before < 1024, (before, after)
-            assert 40 <= ticks <= 95, ticks
+            assert 15 <= ticks <= 45, ticks
             assert counters["ignored"] > 0 and memctld.process.poll() is None
     world.ear = None
 
@@ -313,7 +313,7 @@ TESTS = [
     page_cache_that_is_thrown_out_and_read_again_is_a_stall,
     a_host_that_comes_back_is_greeted,
     the_engine_runs_at_once,
-    costs_little_over_a_minute,
+    costs_little,
     a_hostile_agent_costs_the_host_nothing,
 ]
 

@@ -135,6 +135,26 @@ class Memctld:
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
+    def cost(self, seconds):
+        """
+        What it costs from now on for so long: seconds of processor time a minute, and how often its
+        threads went to sleep in a tick.
+        """
+        def spent():
+            tasks = list(Path(f"/proc/{self.process.pid}/task").iterdir())
+            return (sum(int((task / "schedstat").read_text().split()[0]) for task in tasks),
+                    sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)",
+                                      (task / "status").read_text(), re.M)[1]) for task in tasks))
+
+        ticks = self.json("status")["counters"]["ticks"]
+        time.sleep(1)  # what the answer cost is not counted
+        began, before = time.monotonic(), spent()
+        time.sleep(seconds)
+        passed, after = time.monotonic() - began, spent()
+        ticks = self.json("status")["counters"]["ticks"] - ticks
+        return ((after[0] - before[0]) / 1e9 * 60 / passed,
+                (after[1] - before[1]) / (ticks * passed / (passed + 1)))
+
     def metrics(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
         while True:
@@ -173,7 +193,8 @@ class TickWatch:
     """
     with TickWatch(memctld, interval) as ticks: how late each tick is in that time, in seconds; after
     that count(), p99(), and the whole as text. A tick that is not made at all counts as late as its
-    absence was seen to be long.
+    absence was seen to be long. Where it is not let look as often as it would, it sees some ticks
+    only in their count.
     """
 
     LOOK_EVERY = 0.04
@@ -181,6 +202,7 @@ class TickWatch:
     def __init__(self, memctld, interval):
         self.memctld, self.interval = memctld, interval
         self.lateness = []
+        self.ticks = 0
         self.end = threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
 
@@ -196,6 +218,7 @@ class TickWatch:
 
     def look(self):
         last, changed = None, time.monotonic()
+        looked = changed
         while not self.end.wait(self.LOOK_EVERY):
             try:
                 page = self.memctld.metrics()
@@ -205,16 +228,18 @@ class TickWatch:
             count, late = (float(re.search(rf"^memctl_{name} (\S+)", page, re.M)[1])
                            for name in ("ticks_total", "tick_lateness_seconds"))
             if last is not None and count != last:
-                missed = max(now - changed - self.interval - 2 * self.LOOK_EVERY, 0)
+                missed = max(looked - changed - self.interval - self.LOOK_EVERY, 0)
                 self.lateness.append(max(late, missed))
             if count != last:
+                self.ticks += int(count - last) if last is not None else 0
                 last, changed = count, now
-        silence = time.monotonic() - changed - self.interval
+            looked = now
+        silence = looked - changed - self.interval
         if silence > self.interval:
             self.lateness.append(silence)
 
     def count(self):
-        return len(self.lateness)
+        return self.ticks
 
     def p99(self):
         return sorted(self.lateness)[max(0, -(-len(self.lateness) * 99 // 100) - 1)]

@@ -141,9 +141,9 @@ static void small_changes_make_no_row_but_what_they_add_up_to_does(void **state)
     struct scene *scene = *state;
     uint64_t used = MC_GIB;
 
-    for (uint64_t i = 0; i < 16; i++, used += 600 * MC_KIB)
+    for (uint64_t i = 0; i < 16; i++, used += 1500 * MC_KIB)
         see(scene, 1 + i * 2000, BEGIN + (int64_t)i * 2000, 1, &used);
-    /* 9000 KiB in all, and a row for every 4 MiB, which is 1/256 of a GiB. */
+    /* 22.5 MB in all, and a row for each 1 % of a GiB: after 7 passes and after 15. */
     assert_int_equal(rows(scene, "a", MC_TIER_RAW), 3);
 }
 

@@ -218,6 +218,49 @@ static void a_host_that_is_short_lifts_rate_and_margin(void **state)
     assert_in_range(target_of(&scene, &reason), MC_GIB + MC_MIB, MC_GIB + 32 * MC_MIB);
 }
 
+/* What lies free in others goes to trouble at once; what they would have to reclaim does not. */
+static void what_lies_free_goes_to_trouble_at_any_speed(void **state)
+{
+    struct scene scene;
+    enum mc_rule reason;
+
+    (void)state;
+    open_scene(&scene, 0);
+    far_above_its_wish(&scene);
+    scene.guests[0].stats.unused = 664 * MC_MIB;
+    scene.tracks.list[1].distress_until_ms = NOW_MS + 1;
+    scene.tracks.list[1].need = 3 * MC_GIB;
+    scene.plan.steps[1].wish = 3 * MC_GIB;
+    assert_int_equal(target_of(&scene, &reason), 2 * MC_GIB - 600 * MC_MIB);
+    assert_int_equal(reason, MC_RULE_RATE);
+
+    open_scene(&scene, 0);
+    far_above_its_wish(&scene);
+    scene.guests[0].stats.unused = 664 * MC_MIB; /* and nobody is in trouble */
+    assert_in_range(target_of(&scene, &reason), 2 * MC_GIB / 100 * 80 - MC_MIB,
+                    2 * MC_GIB / 100 * 80 + MC_MIB);
+}
+
+/* One that hungers without end gets what is free before others get what they can do without. */
+static void hunger_comes_before_luxury(void **state)
+{
+    struct scene scene;
+    enum mc_rule reason;
+
+    (void)state;
+    open_scene(&scene, 0);
+    scene.guests[0].used = 2 * MC_GIB;
+    scene.guests[0].stats.usable = 8 * MC_MIB;
+    scene.guests[0].distress = MC_DISTRESS_USABLE;
+    scene.tracks.list[0].distress_until_ms = NOW_MS + 1;
+    scene.tracks.list[0].chronic = true;
+    scene.plan.steps[1].wish = 3 * MC_GIB;
+    scene.plan.divided = 4 * MC_GIB + 300 * MC_MIB;
+    scene.plan.reserve = 200 * MC_MIB;
+    assert_int_equal(target_of(&scene, &reason), 2 * MC_GIB + 300 * MC_MIB);
+    assert_int_equal(reason, MC_RULE_DISTRESS);
+}
+
 /* Who is in trouble is paid first, and out of the reserve. */
 static void trouble_comes_first(void **state)
 {
@@ -246,6 +289,8 @@ int main(void)
         cmocka_unit_test(every_rule_has_a_case),
         cmocka_unit_test(a_host_that_is_short_lifts_rate_and_margin),
         cmocka_unit_test(trouble_comes_first),
+        cmocka_unit_test(what_lies_free_goes_to_trouble_at_any_speed),
+        cmocka_unit_test(hunger_comes_before_luxury),
     };
 
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);

@@ -407,6 +407,24 @@ static void what_is_too_old_goes(void **state)
     mc_store_close(store);
 }
 
+/* Rows of so many guests every quarter of an hour, pruned as they come. */
+static void fill(struct mc_store *store, int quarters, int raw_rows, int minute_rows)
+{
+    for (int i = 0; i < quarters; i++) {
+        struct mc_batch batch = {.clock_ms = BEGIN + i * 15 * MINUTE};
+
+        for (int k = 0; k < raw_rows + minute_rows; k++) {
+            struct mc_point made =
+                point("", k < raw_rows ? MC_TIER_RAW : MC_TIER_MINUTE, BEGIN + i * 15 * MINUTE + k,
+                      MC_GIB, 2 * MC_GIB, 3 * MC_GIB);
+
+            mc_batch_add_point(&batch, &made);
+        }
+        write_batch(store, &batch);
+        prune_all(store, BEGIN + (i + 1) * 15 * MINUTE);
+    }
+}
+
 static void a_file_that_is_too_large_loses_its_oldest_raw_rows(void **state)
 {
     enum { QUARTERS = 95 };
@@ -419,23 +437,14 @@ static void a_file_that_is_too_large_loses_its_oldest_raw_rows(void **state)
 
     config.size_max = MC_STORE_SIZE_LEAST;
     assert_int_equal(mc_store_open(scene->file, &config, &store, &err), 0);
-    for (int i = 0; i < QUARTERS; i++) { /* of an hour each, 6 MB in all */
-        struct mc_batch batch = {.clock_ms = BEGIN + i * 15 * MINUTE};
-        struct mc_point minute = point("", MC_TIER_MINUTE, BEGIN + i * 15 * MINUTE, 1, 1, 1);
-
-        for (int k = 0; k < 900; k++) {
-            struct mc_point raw =
-                point("", MC_TIER_RAW, BEGIN + i * 15 * MINUTE + k, MC_GIB, MC_GIB, MC_GIB);
-
-            mc_batch_add_point(&batch, &raw);
-        }
-        mc_batch_add_point(&batch, &minute);
-        write_batch(store, &batch);
-        prune_all(store, BEGIN + (i + 1) * 15 * MINUTE);
-    }
+    fill(store, 10, 900, 1);
+    assert_int_equal(mc_store_facts(store, &facts, &err), 0);
+    assert_int_equal(facts.shortened_ms, 0);
+    fill(store, QUARTERS, 900, 1); /* 6 MB in all; the first ones take the place of those before */
     assert_int_equal(mc_store_facts(store, &facts, &err), 0);
     print_message("# %d KiB of %d\n", (int)(facts.size / MC_KIB), (int)(facts.size_max / MC_KIB));
     assert_true(facts.oldest_ms[MC_TIER_RAW] > BEGIN + HOUR);
+    assert_true(facts.shortened_ms > BEGIN + HOUR);
     found = find(store, "", MC_TIER_MINUTE);
     assert_int_equal(found->count, QUARTERS);
     free(found);
@@ -443,6 +452,30 @@ static void a_file_that_is_too_large_loses_its_oldest_raw_rows(void **state)
     assert_int_equal(mc_store_open(scene->file, &config, &store, &err), 0);
     assert_int_equal(mc_store_facts(store, &facts, &err), 0);
     assert_true(facts.size <= MC_STORE_SIZE_LEAST + MC_MIB);
+    mc_store_close(store);
+}
+
+/* Of what each may keep the same part is left, and hours as long as there is anything else. */
+static void raw_rows_and_minutes_are_shortened_alike(void **state)
+{
+    enum { DAYS = 6 };
+    struct scene *scene = *state;
+    struct mc_store_config config = mc_store_config_default();
+    struct mc_store_facts facts;
+    struct mc_store *store;
+    int64_t raw, minutes;
+    struct mc_error err;
+
+    config.size_max = MC_STORE_SIZE_LEAST;
+    assert_int_equal(mc_store_open(scene->file, &config, &store, &err), 0);
+    fill(store, DAYS * 96, 800, 30);
+    assert_int_equal(mc_store_facts(store, &facts, &err), 0);
+    raw = BEGIN + DAYS * DAY - facts.oldest_ms[MC_TIER_RAW];
+    minutes = BEGIN + DAYS * DAY - facts.oldest_ms[MC_TIER_MINUTE];
+    print_message("# raw rows of %d minutes, minutes of %d hours\n", (int)(raw / MINUTE),
+                  (int)(minutes / HOUR));
+    assert_in_range(minutes * 100 / raw, 31 * 80, 31 * 120);
+    assert_int_equal(facts.oldest_ms[MC_TIER_HOUR], BEGIN);
     mc_store_close(store);
 }
 
@@ -820,6 +853,7 @@ int main(void)
         TEST(keeps_shapes_decisions_events_lessons_and_the_engine),
         TEST(what_is_too_old_goes),
         TEST(a_file_that_is_too_large_loses_its_oldest_raw_rows),
+        TEST(raw_rows_and_minutes_are_shortened_alike),
         TEST(files_of_every_older_version_are_brought_up_to_date),
         TEST(refuses_the_file_of_a_newer_version),
         TEST(only_one_writes_at_a_time),

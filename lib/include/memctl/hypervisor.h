@@ -71,6 +71,7 @@ struct mc_memory_backend {
     uint64_t address; /* in QEMU's address space */
     uint64_t size;
     bool shared; /* as QEMU was told; the mapping decides */
+    bool merge;  /* the same: KSM may merge it */
 };
 
 #define MC_MEMORY_BACKENDS_MAX 32
@@ -87,6 +88,13 @@ struct mc_guest_memory {
  */
 MC_PUBLIC int mc_session_locate_memory(struct mc_session *session, const char *uuid,
                                        struct mc_guest_memory *memory, struct mc_error *err);
+
+/*
+ * Have QEMU let KSM merge the backend, or not; then what was merged of it is parted, which takes
+ * memory and, for a gigabyte, part of a second in which the guest stands still. Errors as above.
+ */
+MC_PUBLIC int mc_session_set_merge(struct mc_session *session, const char *uuid,
+                                   const char *backend, bool merge, struct mc_error *err);
 
 /*
  * Add to `guests` what the definitions say, memory and settings: of all guests that do not run, or

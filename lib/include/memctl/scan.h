@@ -4,8 +4,9 @@
  * brings no page in that is absent or swapped, parts no page that the kernel has merged, and breaks
  * no huge page. The process memctl-scan is made of it; it can be used alone as well.
  *
- * It is no thread's own, and one thread's at a time. Shared memory is read where it is mapped, and
- * a page that vanishes under the reader's hands raises SIGBUS: the scanner handles that signal.
+ * It is no thread's own, and one thread's at a time; it may have threads of its own, which work
+ * only during a step. Shared memory is read where it is mapped, and a page that vanishes under the
+ * reader's hands raises SIGBUS: the scanner handles that signal.
  */
 #ifndef MEMCTL_SCAN_H
 #define MEMCTL_SCAN_H
@@ -13,6 +14,7 @@
 #include <memctl/dedupe.h>
 
 #define MC_SCAN_REGIONS_MAX 32
+#define MC_SCAN_THREADS_MAX 4
 
 /* A part of a guest's memory, as it lies in the address space of its QEMU; whole pages. */
 struct mc_scan_region {
@@ -48,18 +50,29 @@ MC_PUBLIC void mc_scan_guest_close(struct mc_scan_guest *guest);
  */
 MC_PUBLIC int mc_scan_guest_open(struct mc_scan_guest *guest, pid_t pid, struct mc_error *err);
 
+/*
+ * How much of a process' memory KSM may look at, in all and inside of the regions, by its smaps.
+ * -ESRCH, -EACCES, -EIO with a sentence; err may be NULL.
+ */
+MC_PUBLIC int mc_scan_mergeable(pid_t pid, const struct mc_scan_region *regions, size_t count,
+                                uint64_t *all, uint64_t *inside, struct mc_error *err);
+
 struct mc_scanner_config {
     unsigned table_share; /* memory for the table, ten-thousandths of what is scanned (50: 0.5 %) */
     uint64_t table_least; /* but this much at least, bytes */
     bool compare;         /* pages of equal hashes in full before they count; else only hashes */
+    unsigned threads;     /* that work in a step, the caller's among them */
 };
 
-/* 0.5 %, 1 MiB, compare. */
+/* 0.5 %, 1 MiB, compare, one thread. */
 MC_PUBLIC struct mc_scanner_config mc_scanner_config_default(void);
 
 struct mc_scanner;
 
-/* -ENOMEM, -EIO (no random numbers for the secret). */
+/*
+ * Makes config->threads, at most MC_SCAN_THREADS_MAX: there will not be more than that later on.
+ * -ENOMEM, -EAGAIN (no threads), -EIO (no random numbers for the secret).
+ */
 MC_PUBLIC int mc_scanner_new(const struct mc_scanner_config *config, struct mc_scanner **scanner,
                              struct mc_error *err);
 MC_PUBLIC void mc_scanner_free(struct mc_scanner *scanner);

@@ -60,6 +60,7 @@ struct mc_store_facts {
     uint64_t size;                    /* of the file and what goes with it, bytes */
     uint64_t size_max;                /* 0 if opened to read */
     int64_t oldest_ms[MC_TIER_COUNT]; /* 0: there is nothing yet */
+    int64_t shortened_ms; /* when this store last lost rows before their time, for its size; or 0 */
 };
 
 MC_PUBLIC int mc_store_facts(struct mc_store *store, struct mc_store_facts *facts,

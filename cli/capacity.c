@@ -47,18 +47,19 @@ static void print_head(const struct mc_past *past, const struct mc_capacity *cap
 
 static void print_sums(const struct mc_capacity *capacity)
 {
-    char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT], c[MC_SIZE_TEXT], d[MC_SIZE_TEXT];
+    char a[MC_SIZE_TEXT], b[MC_SIZE_TEXT], c[MC_SIZE_TEXT];
 
-    printf("\nguests may   %s occupy, %s are promised of %s\n", mc_size_format(a, capacity->strict),
-           mc_size_format(b, capacity->promised), mc_size_format(c, capacity->divided));
-    printf("guests have  %s of memory, %s of it reserved; %s more could be reserved\n",
+    printf("\nroom      guests may occupy %s; promised %s of %s\n",
+           mc_size_format(a, capacity->strict), mc_size_format(b, capacity->promised),
+           mc_size_format(c, capacity->divided));
+    printf("guests    %s of memory, %s of it reserved; %s more could be reserved\n",
            mc_size_format(a, capacity->memory), mc_size_format(b, capacity->reserved),
            mc_size_format(c, capacity->reservable));
-    printf("they used    %s half of the time, more than %s in 1%% of it, %s at the most\n",
+    printf("used      %s half of the time, more than %s for 1%% of it, %s at the most\n",
            mc_size_format(a, capacity->used_median), mc_size_format(b, capacity->used_p99),
            mc_size_format(c, capacity->used_most));
-    printf("they worked  with %s half of the time; %s were resident at the most\n",
-           mc_size_format(a, capacity->active_median), mc_size_format(d, capacity->held_most));
+    printf("active    %s half of the time\n", mc_size_format(a, capacity->active_median));
+    printf("resident  %s at the most\n", mc_size_format(a, capacity->held_most));
 }
 
 static void print_rooms(const struct mc_capacity *capacity)
@@ -180,22 +181,8 @@ static int show(const struct cli *cli, const struct past *past, int64_t since_ms
 
 static int run(const struct cli *cli, int argc, char **argv)
 {
-    int64_t since_ms, until_ms;
-    struct past past;
-    struct mc_error err;
-    int rc;
-
     (void)argv;
-    if (argc)
-        return cli_usage(&command_capacity, "takes no argument");
-    if (past_window(cli, SINCE_MS, &since_ms, &until_ms, &err) < 0)
-        return cli_usage(&command_capacity, "%s", err.text);
-    rc = past_open(cli, &past, &err);
-    if (rc == 0) {
-        rc = show(cli, &past, since_ms, until_ms, &err);
-        past_close(&past);
-    }
-    return rc < 0 ? cli_fail(&err) : EXIT_OK;
+    return gather_run(cli, &command_capacity, argc, SINCE_MS, show);
 }
 
 static const struct command_option options[] = {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "svg.h"
+
 #define CELL 34
 #define LABELS 150 /* room for names, left and above */
 #define MARGIN 20
@@ -147,18 +149,6 @@ static const char style[] =
     ".quiet{fill:#9198a1}.cell{stroke:#2a313a}}\n"
     "</style>\n";
 
-static void put_escaped(FILE *file, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '<')
-            fputs("&lt;", file);
-        else if (*text == '&')
-            fputs("&amp;", file);
-        else if ((unsigned char)*text >= ' ')
-            fputc(*text, file);
-    }
-}
-
 static void plot_labels(FILE *file, const struct matrix *matrix)
 {
     for (size_t i = 0; i < matrix->count; i++) {
@@ -166,10 +156,10 @@ static void plot_labels(FILE *file, const struct matrix *matrix)
 
         fprintf(file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", MARGIN + LABELS - 6,
                 middle + HEAD + 4);
-        put_escaped(file, matrix->rows[i].name);
+        svg_escaped(file, matrix->rows[i].name);
         fprintf(file, "</text>\n<text transform=\"translate(%.1f %d) rotate(-60)\">", middle + 4,
                 MARGIN + LABELS + HEAD - 6);
-        put_escaped(file, matrix->rows[i].name);
+        svg_escaped(file, matrix->rows[i].name);
         fputs("</text>\n", file);
     }
 }

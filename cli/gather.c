@@ -176,3 +176,27 @@ const struct mc_past_guest *gathered_find(const struct gathered *gathered, const
             return &past->guests[i];
     return NULL;
 }
+
+int gather_run(const struct cli *cli, const struct command *command, int argc,
+               uint64_t otherwise_ms,
+               int (*show)(const struct cli *cli, const struct past *past, int64_t since_ms,
+                           int64_t until_ms, struct mc_error *err))
+{
+    int64_t since_ms, until_ms;
+    struct past past;
+    struct mc_error err;
+    int rc;
+
+    if (argc)
+        return cli_usage(command, "takes no argument; see --help");
+    if (past_window(cli, otherwise_ms, &since_ms, &until_ms, &err) < 0)
+        return cli_usage(command, "%s", err.text);
+    rc = past_open(cli, &past, &err);
+    if (rc == 0) {
+        rc = show(cli, &past, since_ms, until_ms, &err);
+        past_close(&past);
+    }
+    if (rc == -EINVAL)
+        return cli_usage(command, "%s", err.text);
+    return rc < 0 ? cli_fail(&err) : EXIT_OK;
+}

@@ -21,6 +21,16 @@ int gather(const struct past *source, const char *tier, int64_t since_ms, int64_
            struct gathered *gathered, struct mc_error *err);
 void gathered_free(struct gathered *gathered);
 
+/*
+ * Run a command without arguments that shows some time, by default so long until now: `show` gets
+ * where the past can be asked for, and from when to when. Returns the exit code; what is wrong with
+ * the options is -EINVAL.
+ */
+int gather_run(const struct cli *cli, const struct command *command, int argc,
+               uint64_t otherwise_ms,
+               int (*show)(const struct cli *cli, const struct past *past, int64_t since_ms,
+                           int64_t until_ms, struct mc_error *err));
+
 /* The guest with this name or UUID, or NULL. */
 const struct mc_past_guest *gathered_find(const struct gathered *gathered, const char *name);
 

@@ -36,7 +36,7 @@ double svg_y(const struct svg_panel *panel, uint64_t value)
     return panel->y + panel->height * (1 - (double)value / (double)panel->top);
 }
 
-static void put_escaped(FILE *file, const char *text)
+void svg_escaped(FILE *file, const char *text)
 {
     for (; *text; text++) {
         if (*text == '<')
@@ -51,7 +51,7 @@ static void put_escaped(FILE *file, const char *text)
 void svg_text(FILE *file, double x, double y, const char *attributes, const char *text)
 {
     fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
-    put_escaped(file, text);
+    svg_escaped(file, text);
     fputs("</text>\n", file);
 }
 
@@ -185,7 +185,7 @@ void svg_begin(FILE *file, double height, const char *title)
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
             "height=\"%.0f\" role=\"img\">\n<title>",
             SVG_WIDTH, height, SVG_WIDTH, height);
-    put_escaped(file, title);
+    svg_escaped(file, title);
     fputs("</title>\n", file);
     fputs(style, file);
 }

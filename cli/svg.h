@@ -32,6 +32,9 @@ double svg_x(const struct svg_panel *panel, uint64_t ms);
 /* What is above the panel ends at its edge. */
 double svg_y(const struct svg_panel *panel, uint64_t value);
 
+/* A text as it may stand in a picture. */
+void svg_escaped(FILE *file, const char *text);
+
 /* The text is escaped, the attributes are not. */
 void svg_text(FILE *file, double x, double y, const char *attributes, const char *text);
 

@@ -5,10 +5,10 @@
  */
 #include "daemon.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "holds.h"
 #include "log.h"
 
 #define COMMAND_WITHIN_MS 2000
@@ -27,15 +27,9 @@ struct command {
     struct command *next;
 };
 
-struct stats_failure {
-    char uuid[MC_UUID_TEXT];
-    uint64_t retry_ms;
-    struct stats_failure *next;
-};
-
 struct act {
     struct command *under_way;
-    struct stats_failure *stats_failures;
+    struct holds stats_held; /* whose statistics could not be turned on */
 };
 
 struct act *act_new(void)
@@ -47,12 +41,7 @@ void act_free(struct act *act)
 {
     if (!act)
         return;
-    while (act->stats_failures) {
-        struct stats_failure *next = act->stats_failures->next;
-
-        free(act->stats_failures);
-        act->stats_failures = next;
-    }
+    holds_free(&act->stats_held);
     free(act);
 }
 
@@ -69,39 +58,6 @@ void act_mark_busy(const struct act *act, struct mc_snapshot *snapshot)
     for (size_t i = 0; act->under_way && i < snapshot->count; i++)
         if (is_busy(act, snapshot->guests[i].uuid))
             snapshot->guests[i].answers = false;
-}
-
-static void note_stats_failure(struct act *act, const char *uuid, uint64_t now_ms)
-{
-    struct stats_failure *failure = act->stats_failures;
-
-    while (failure && strcmp(failure->uuid, uuid) != 0)
-        failure = failure->next;
-    if (!failure) {
-        failure = calloc(1, sizeof(*failure));
-        if (!failure)
-            return;
-        snprintf(failure->uuid, sizeof(failure->uuid), "%s", uuid);
-        failure->next = act->stats_failures;
-        act->stats_failures = failure;
-    }
-    failure->retry_ms = now_ms + STATS_RETRY_MS;
-}
-
-static bool stats_may_be_tried(struct act *act, const char *uuid, uint64_t now_ms)
-{
-    for (struct stats_failure **link = &act->stats_failures; *link; link = &(*link)->next) {
-        struct stats_failure *failure = *link;
-
-        if (strcmp(failure->uuid, uuid) != 0)
-            continue;
-        if (now_ms < failure->retry_ms)
-            return false;
-        *link = failure->next;
-        free(failure);
-        return true;
-    }
-    return true;
 }
 
 /* ---- the job ---- */
@@ -160,7 +116,7 @@ static void done(struct job *job)
     *link = command->next;
     if (command->stats_period) {
         if (job->rc < 0) {
-            note_stats_failure(daemon->act, command->uuid, clock_now_ms());
+            holds_add(&daemon->act->stats_held, command->uuid, clock_now_ms() + STATS_RETRY_MS);
             log_warning("guest '%s': %s", command->name, job->err.text);
         }
     } else {
@@ -218,7 +174,7 @@ static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
     if (daemon->config.dry_run || guest->exempt != MC_EXEMPT_NO || !guest->answers ||
         (guest->stats_period_s && guest->stats_period_s <= wanted) ||
         is_busy(daemon->act, guest->uuid) ||
-        !stats_may_be_tried(daemon->act, guest->uuid, daemon->snapshot.now_ms))
+        holds_has(&daemon->act->stats_held, guest->uuid, daemon->snapshot.now_ms))
         return;
     command = command_for(daemon, guest);
     if (!command)

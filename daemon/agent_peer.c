@@ -136,7 +136,7 @@ static void take_report(struct peer *peer, const struct agent_message *message)
     uint64_t now = clock_now_ms();
 
     if (said->received_ms && message->seq > peer->seq + 1)
-        peer->counters->gaps++;
+        peer->context->counters.gaps++;
     peer->seq = message->seq;
     take_stall(peer, report->stall_us, now);
     if (!said->received_ms || report->refault_file != MC_UNKNOWN)
@@ -156,11 +156,11 @@ static void take_distress(struct peer *peer, const struct agent_message *message
     take_report(peer, message);
     if (message->report.reason == AGENT_REASON_OVER)
         return;
-    peer->counters->distress++;
+    peer->context->counters.distress++;
     peer->said.distress_ms = now;
     peer->said.distress_rate = message->report.rate == MC_UNKNOWN ? 0 : message->report.rate;
     if (may_spend(&peer->wakes, WAKES_MAX, WAKES_WINDOW_MS, now))
-        agents_wake(peer->agents, now);
+        peer->context->wake(peer->context->opaque, now);
 }
 
 /*
@@ -183,10 +183,10 @@ static void take_line(struct peer *peer, const char *line, size_t length)
     struct agent_message message;
 
     if (agent_message_parse(line, length, &message) < 0 || !is_believable(peer, &message)) {
-        peer->counters->ignored++;
+        peer->context->counters.ignored++;
         return;
     }
-    peer->counters->messages++;
+    peer->context->counters.messages++;
     peer->pause_ms = PAUSE_FIRST_MS;
     takers[message.type](peer, &message);
 }
@@ -198,7 +198,7 @@ static bool admit_line(struct peer *peer)
 
     if (may_spend(&peer->lines, LINES_MAX, LINES_WINDOW_MS, now))
         return true;
-    peer->counters->floods++;
+    peer->context->counters.floods++;
     hang_up(peer, now);
     change_state(peer, PEER_FLOODING, "");
     return false;
@@ -224,7 +224,7 @@ static void take_lines(struct peer *peer)
         if (!admit_line(peer))
             return;
         if (!peer->skipping)
-            peer->counters->ignored++;
+            peer->context->counters.ignored++;
         peer->skipping = true;
         peer->length = 0;
     }
@@ -286,7 +286,7 @@ static void call(struct peer *peer, uint64_t now)
         return;
     }
     peer->fd = rc;
-    peer->readable = event_new(peer->base, rc, EV_READ | EV_PERSIST, on_readable, peer);
+    peer->readable = event_new(peer->context->base, rc, EV_READ | EV_PERSIST, on_readable, peer);
     if (!peer->readable || event_add(peer->readable, NULL) < 0) {
         hang_up(peer, now);
         return;
@@ -296,16 +296,13 @@ static void call(struct peer *peer, uint64_t now)
     ask_for_reports(peer);
 }
 
-struct peer *peer_new(struct agents *agents, const struct mc_guest *guest, struct event_base *base,
-                      struct agents_counters *counters)
+struct peer *peer_new(struct peer_context *context, const struct mc_guest *guest)
 {
     struct peer *peer = calloc(1, sizeof(*peer));
 
     if (!peer)
         return NULL;
-    peer->agents = agents;
-    peer->base = base;
-    peer->counters = counters;
+    peer->context = context;
     peer->run_id = guest->run_id;
     peer->fd = -1;
     peer->pause_ms = PAUSE_FIRST_MS;

@@ -24,8 +24,6 @@
 #include <memctl/agent_protocol.h>
 #include <memctl/model.h>
 
-#include "agents.h"
-
 /* What the operator is told about, each when it begins. */
 enum peer_state {
     PEER_UNHEARD, /* not told: most guests have no agent */
@@ -35,6 +33,24 @@ enum peer_state {
     PEER_FLOODING,
 };
 
+/* Since the start, of all guests; each is fit to be a metric. */
+struct agents_counters {
+    uint64_t messages; /* taken */
+    uint64_t gaps;     /* in the sequence numbers: the guest dropped what did not fit its queue */
+    uint64_t ignored;  /* garbage, over-long lines, messages of others or with impossible values */
+    uint64_t floods;   /* hang-ups because a guest said too much */
+    uint64_t distress; /* events of distress, whether they woke the engine or not */
+};
+
+/* What peers have in common. */
+struct peer_context {
+    struct event_base *base;
+    struct agents_counters counters;
+    /* A guest is in distress, and may have the engine look at once. */
+    void (*wake)(void *opaque, uint64_t now_ms);
+    void *opaque;
+};
+
 /* So many in a window of time, no more. */
 struct allowance {
     unsigned used;
@@ -42,9 +58,7 @@ struct allowance {
 };
 
 struct peer {
-    struct agents *agents;
-    struct event_base *base;
-    struct agents_counters *counters; /* of all peers */
+    struct peer_context *context;
     struct peer *next;
     char uuid[MC_UUID_TEXT], name[MC_NAME_TEXT];
     int run_id;
@@ -67,12 +81,8 @@ struct peer {
     uint64_t stall_ms;
 };
 
-/*
- * Of a guest with a channel; NULL when memory is out. The base and the counters, which it adds to,
- * have to outlive it.
- */
-struct peer *peer_new(struct agents *agents, const struct mc_guest *guest, struct event_base *base,
-                      struct agents_counters *counters);
+/* Of a guest with a channel; NULL when memory is out. The context has to outlive it. */
+struct peer *peer_new(struct peer_context *context, const struct mc_guest *guest);
 void peer_free(struct peer *peer);
 
 /* Is it this run of this guest? */
@@ -80,8 +90,5 @@ bool peer_is_of(const struct peer *peer, const struct mc_guest *guest);
 
 /* Call the agent if it is time to, and add to the guest what it said. */
 void peer_follow(struct peer *peer, struct mc_guest *guest, uint64_t now_ms);
-
-/* agents.c: a guest is in distress, and may have the engine look at once. */
-void agents_wake(struct agents *agents, uint64_t now_ms);
 
 #endif

@@ -19,9 +19,8 @@
 #define WAKES_APART_MS 200
 
 struct agents {
-    struct event_base *base;
+    struct peer_context context;
     struct peer *peers;
-    struct agents_counters counters;
     void (*wake)(void *opaque);
     void *opaque;
     struct event *waking; /* pending: a wake is due */
@@ -47,8 +46,9 @@ static void on_wake(evutil_socket_t fd, short what, void *opaque)
 }
 
 /* At once, unless somebody else did a moment ago. */
-void agents_wake(struct agents *agents, uint64_t now_ms)
+static void wake_engine(void *opaque, uint64_t now_ms)
 {
+    struct agents *agents = opaque;
     uint64_t wait = mc_less_u64(agents->woke_ms + WAKES_APART_MS, now_ms);
     const struct timeval pause = {.tv_usec = (suseconds_t)(wait * 1000)};
 
@@ -70,9 +70,7 @@ void agents_follow(struct agents *agents, struct mc_snapshot *snapshot)
         while (*link && strcmp((*link)->uuid, guest->uuid) <= 0 && !peer_is_of(*link, guest))
             forget(link);
         if (!*link || !peer_is_of(*link, guest)) {
-            struct peer *peer = *guest->agent_socket
-                                    ? peer_new(agents, guest, agents->base, &agents->counters)
-                                    : NULL;
+            struct peer *peer = *guest->agent_socket ? peer_new(&agents->context, guest) : NULL;
 
             if (!peer)
                 continue;
@@ -88,7 +86,7 @@ void agents_follow(struct agents *agents, struct mc_snapshot *snapshot)
 
 const struct agents_counters *agents_counters(const struct agents *agents)
 {
-    return &agents->counters;
+    return &agents->context.counters;
 }
 
 struct agents *agents_new(struct event_base *base, void (*wake)(void *opaque), void *opaque)
@@ -97,7 +95,7 @@ struct agents *agents_new(struct event_base *base, void (*wake)(void *opaque), v
 
     if (!agents)
         return NULL;
-    agents->base = base;
+    agents->context = (struct peer_context){.base = base, .wake = wake_engine, .opaque = agents};
     agents->wake = wake;
     agents->opaque = opaque;
     agents->waking = evtimer_new(base, on_wake, agents);

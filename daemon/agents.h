@@ -12,16 +12,9 @@
 
 #include <memctl/model.h>
 
-struct agents;
+#include "agent_peer.h"
 
-/* Since the start, of all guests; each is fit to be a metric. */
-struct agents_counters {
-    uint64_t messages; /* taken */
-    uint64_t gaps;     /* in the sequence numbers: the guest dropped what did not fit its queue */
-    uint64_t ignored;  /* garbage, over-long lines, messages of others or with impossible values */
-    uint64_t floods;   /* hang-ups because a guest said too much */
-    uint64_t distress; /* events of distress, whether they woke the engine or not */
-};
+struct agents;
 
 /*
  * NULL when memory is out. The process has to ignore SIGPIPE. `wake` is called, with `opaque` and

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#include "lanes.h"
-
 void job_queue_init(struct job_queue *queue)
 {
     queue->head = NULL;

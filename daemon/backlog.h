@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct job;
+#include "job.h"
 
 /* As a time: not known to come. */
 #define BACKLOG_NEVER UINT64_MAX

@@ -2,13 +2,12 @@
 /*
  * The control socket: lines of JSON in and out. Everything about a client is bounded: how many
  * there are, how long a line is, how long one may be silent, how much it may leave unread, how much
- * time its answers take (allowance.h). Who changes something is named in the log, audit.c.
+ * time its answers take (allowance.h). What a line asks for is request.c's.
  */
 #include "control.h"
 
 #include <errno.h>
 #include <grp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,12 +19,10 @@
 #include <memctl/wire.h>
 
 #include "allowance.h"
-#include "audit.h"
 #include "control_bind.h"
+#include "control_client.h"
 #include "listener.h"
-#include "log.h"
 
-#define NO_GROUP ((gid_t)-1)
 #define CLIENTS_MAX 64
 
 /* Of them, those of one user that is not root: nobody shuts the others out. */
@@ -34,36 +31,7 @@
 #define SILENCE_S 60
 #define UNREAD_MAX (1024 * 1024)
 
-struct client {
-    struct control *control;
-    struct bufferevent *stream;
-    struct ucred peer;
-    struct request *pending; /* at most one: requests of a client are answered in order */
-    bool ended;              /* it will say no more, and may wait for answers */
-    struct event *rested;    /* for who asked for too much, and has to wait a while */
-    struct client *next;
-};
-
-struct request {
-    struct client *client; /* NULL once it has gone away */
-    struct control *control;
-    struct ucred peer;
-    const struct verb *verb; /* NULL if there is none such */
-    char *args;              /* of a change, for the log */
-};
-
-struct control {
-    struct daemon *daemon;
-    struct listener *listener;
-    char path[108];
-    gid_t group;
-    struct client *clients;
-    unsigned count;
-    struct allowance allowance; /* of the users' */
-    struct control_counts counts;
-};
-
-static void drop_client(struct client *client)
+void client_drop(struct client *client)
 {
     struct client **link = &client->control->clients;
 
@@ -84,7 +52,7 @@ static void drop_client(struct client *client)
     "{\"memctl\":1,\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no answer could be "  \
     "made\"}}"
 
-static void send_line(struct client *client, const char *line)
+void client_send(struct client *client, const char *line)
 {
     if (!line)
         line = LAST_RESORT;
@@ -92,186 +60,9 @@ static void send_line(struct client *client, const char *line)
     bufferevent_write(client->stream, "\n", 1);
 }
 
-static void send_message(struct client *client, json_t *message)
-{
-    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
-
-    json_decref(message);
-    send_line(client, text);
-    free(text);
-}
-
-/* Detach the request from its client; NULL if that is gone. */
-static struct client *finish(struct request *request)
-{
-    struct client *client = request->client;
-
-    if (client)
-        client->pending = NULL;
-    free(request->args);
-    free(request);
-    return client;
-}
-
-static void answer(struct request *request, json_t *message)
-{
-    struct client *client = finish(request);
-
-    if (!client) {
-        json_decref(message);
-        return;
-    }
-    send_message(client, message);
-    bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
-}
-
-/* Every request ends here, so no change goes without its line in the log. */
-static void note(const struct request *request, const struct mc_error *err)
-{
-    struct control_counts *counts = &request->control->counts;
-
-    counts->done += !err;
-    counts->denied += err && err->code == -EACCES;
-    counts->failed += err && err->code != -EACCES;
-    if (request->verb && request->verb->changes)
-        audit_change(&request->peer, request->verb->name, request->args, err);
-}
-
-void request_reply(struct request *request, json_t *result)
-{
-    note(request, NULL);
-    answer(request, mc_wire_reply(result ? result : json_null()));
-}
-
-void request_reply_line(struct request *request, const char *line)
-{
-    struct client *client = finish(request);
-
-    if (!client)
-        return;
-    send_line(client, line);
-    bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
-}
-
-void request_fail(struct request *request, const struct mc_error *err)
-{
-    note(request, err);
-    answer(request, mc_wire_failure(err));
-}
-
-void request_dismiss(struct request *request, const struct mc_error *err)
-{
-    if (request->client)
-        request->client->ended = true;
-    request_fail(request, err);
-}
-
-/* Who will say no more may still wait for an answer; who has closed the socket does not. */
-bool request_is_alive(const struct request *request)
-{
-    struct pollfd peer;
-
-    if (!request->client || !request->client->ended)
-        return request->client;
-    peer = (struct pollfd){.fd = bufferevent_getfd(request->client->stream)};
-    return poll(&peer, 1, 0) <= 0 || !(peer.revents & POLLHUP);
-}
-
-unsigned request_uid(const struct request *request)
-{
-    return (unsigned)request->peer.uid;
-}
-
 const struct control_counts *control_counts(const struct control *control)
 {
     return &control->counts;
-}
-
-/*
- * Does the peer belong to the group? The kernel knows; asking the user database could block for as
- * long as a directory server pleases.
- */
-static bool in_group(evutil_socket_t fd, const struct ucred *peer, gid_t wanted)
-{
-    gid_t groups[256];
-    socklen_t size = sizeof(groups);
-
-    if (peer->gid == wanted)
-        return true;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-        return false;
-    for (size_t i = 0; i < size / sizeof(*groups); i++)
-        if (groups[i] == wanted)
-            return true;
-    return false;
-}
-
-static bool is_own(const struct ucred *peer)
-{
-    return peer->uid == 0 || peer->uid == geteuid();
-}
-
-bool request_is_own(const struct request *request)
-{
-    return is_own(&request->peer);
-}
-
-static bool may_change(const struct client *client)
-{
-    const struct control *control = client->control;
-
-    return is_own(&client->peer) ||
-           (control->group != NO_GROUP &&
-            in_group(bufferevent_getfd(client->stream), &client->peer, control->group));
-}
-
-/* Which verb it is, and whether the client may; the verb is NULL, or has its arguments. */
-static int judge(struct request *request, const json_t *message, json_t **args,
-                 struct mc_error *err)
-{
-    const struct client *client = request->client;
-    const char *name;
-    int rc = mc_wire_read_request(message, &name, args, err);
-
-    if (rc < 0)
-        return rc;
-    request->verb = verb_find(name);
-    if (!request->verb)
-        return mc_error_set(err, -EINVAL, "memctld does not know '%.64s'; is it older than memctl?",
-                            name);
-    if (!request->verb->changes)
-        return 0;
-    request->args = json_dumps(*args, JSON_COMPACT | JSON_ENSURE_ASCII);
-    if (!may_change(client))
-        return mc_error_set(err, -EACCES, "'%s' changes something; be root or in the group %s",
-                            name, client->control->daemon->config.socket_group);
-    return 0;
-}
-
-static void handle(struct client *client, const char *line)
-{
-    struct mc_error err;
-    json_error_t error;
-    json_t *message = json_loads(line, JSON_REJECT_DUPLICATES, &error);
-    json_t *args = NULL;
-    struct request *request = calloc(1, sizeof(*request));
-
-    if (!request) {
-        json_decref(message);
-        drop_client(client);
-        return;
-    }
-    *request = (struct request){.client = client, .control = client->control, .peer = client->peer};
-    client->pending = request;
-    if (!message) {
-        mc_error_set(&err, -EPROTO, "the request is not JSON: %s", error.text);
-        request_fail(request, &err);
-    } else if (judge(request, message, &args, &err) < 0) {
-        request_fail(request, &err);
-    } else {
-        request->verb->handle(request, client->control->daemon, args);
-    }
-    json_decref(message);
 }
 
 static void process_input(struct client *client);
@@ -308,7 +99,7 @@ static void handle_and_charge(struct client *client, const char *line)
     struct control *control = client->control;
     uint64_t began = clock_processor_us(), user = client->peer.uid;
 
-    handle(client, line);
+    request_begin(client, line);
     allowance_charge(&control->allowance, user, clock_processor_us() - began, clock_now_ms());
 }
 
@@ -328,7 +119,7 @@ static void process_input(struct client *client)
         free(line);
     } else if (evbuffer_get_length(input) >= MC_WIRE_REQUEST_MAX ||
                (client->ended && !evbuffer_get_length(bufferevent_get_output(client->stream)))) {
-        drop_client(client);
+        client_drop(client);
     }
 }
 
@@ -354,7 +145,7 @@ static void on_end(struct bufferevent *stream, short what, void *opaque)
         process_input(client);
         return;
     }
-    drop_client(client);
+    client_drop(client);
 }
 
 static unsigned clients_of(const struct control *control, uid_t user)
@@ -369,7 +160,7 @@ static unsigned clients_of(const struct control *control, uid_t user)
 static bool has_room_for(const struct control *control, const struct ucred *peer)
 {
     return control->count < CLIENTS_MAX &&
-           (is_own(peer) || clients_of(control, peer->uid) < CLIENTS_OF_USER_MAX);
+           (peer_is_own(peer) || clients_of(control, peer->uid) < CLIENTS_OF_USER_MAX);
 }
 
 static void on_connect(int fd, void *opaque)
@@ -446,7 +237,7 @@ void control_stop(struct control *control)
         return;
     send_last(control);
     while (control->clients)
-        drop_client(control->clients); /* NOLINT(clang-analyzer-unix.Malloc): it is off the list */
+        client_drop(control->clients); /* NOLINT(clang-analyzer-unix.Malloc): it is off the list */
     listener_free(control->listener);
     unlink(control->path);
     free(control);

@@ -51,7 +51,9 @@ int control_bind(const char *path, gid_t group, struct mc_error *err)
     umask(old);
     if (rc < 0) {
         rc = mc_error_set(err, -errno, "cannot listen at %s: %s%s", path, strerror(errno),
-                          errno == ENOENT ? "; make its directory first" : "");
+                          errno == ENOENT ? "; the unit makes its folder, by hand use mkdir or "
+                                            "name another 'socket'"
+                                          : "");
         close(fd);
         return rc;
     }

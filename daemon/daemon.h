@@ -13,12 +13,12 @@
  *   events.c    the last few thousand things that changed
  *   keeper.c    writes the history, on a thread of its own; librarian.c reads it on another one
  *
- * and beside them control.c with verbs.c, admissions.c, events_verb.c, explain.c, lookup.c, pause.c
- * history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus) and page*.c with
- * trend.c (the page for people), agents.c (the host's ends of the channels to the agents in the
- * guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose
- * process is in scanner/), and steer*.c (the kernel's page merging). Everything here runs on the
- * main loop; only jobs on lanes run elsewhere.
+ * and beside them control.c with request.c, verbs.c, admissions.c, events_verb.c, explain.c,
+ * lookup.c, pause.c, history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus)
+ * and page*.c with trend.c (the page for people), agents.c (the host's ends of the channels to the
+ * agents in the guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe
+ * scanner, whose process is in scanner/), and steer*.c (the kernel's page merging). Everything here
+ * runs on the main loop; only jobs on lanes (lanes.c) run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H

@@ -38,8 +38,9 @@ struct keeper {
     bool renewed; /* the file is a new one, and needs to be told all that does not change */
 };
 
-/* The thread: opens the file, and writes what waits until it is told to close. A struct keeper. */
-void *keeper_thread(void *keeper);
+/* The thread: opens the file, and writes what waits until it is told to close. opaque: the struct
+ * keeper. */
+void *keeper_thread(void *opaque);
 
 /* Milliseconds of the wall clock, by which the history goes. */
 int64_t keeper_wall_ms(void);

@@ -14,21 +14,11 @@
 #include "http.h"
 
 #define COUNTER(field, name, help)                                                                 \
-    {                                                                                              \
-        name, METRIC_COUNTER, help, offsetof(struct daemon, counters.field), KIND_COUNT            \
-    }
-#define PLAN(field, name, help)                                                                    \
-    {                                                                                              \
-        name, METRIC_GAUGE, help, offsetof(struct daemon, plan.field), KIND_COUNT                  \
-    }
+    FAMILY(daemon, counters.field, KIND_COUNT, METRIC_COUNTER, name, help)
+#define PLAN(field, name, help) FAMILY(daemon, plan.field, KIND_COUNT, METRIC_GAUGE, name, help)
 #define HOST(field, name, help)                                                                    \
-    {                                                                                              \
-        name, METRIC_GAUGE, help, offsetof(struct daemon, snapshot.host.field), KIND_COUNT         \
-    }
-#define FLAG(field, name, help)                                                                    \
-    {                                                                                              \
-        name, METRIC_GAUGE, help, offsetof(struct daemon, field), KIND_FLAG                        \
-    }
+    FAMILY(daemon, snapshot.host.field, KIND_COUNT, METRIC_GAUGE, name, help)
+#define FLAG(field, name, help) FAMILY(daemon, field, KIND_FLAG, METRIC_GAUGE, name, help)
 
 static const struct family always[] = {
     FLAG(link.up, "memctl_hypervisor_up", "1 while the hypervisor answers."),

@@ -3,6 +3,8 @@
 #ifndef MEMCTLD_METRICS_H
 #define MEMCTLD_METRICS_H
 
+#include <stddef.h>
+
 #include "daemon.h"
 #include "exposition.h"
 
@@ -23,6 +25,12 @@ struct family {
     size_t offset;
     enum family_kind kind;
 };
+
+/* The one that is this member of a structure, which is named without "struct". */
+#define FAMILY(structure, member, kind, type, name, help)                                          \
+    {                                                                                              \
+        name, type, help, offsetof(struct structure, member), kind                                 \
+    }
 
 /* A sample's value, MC_UNKNOWN for none. */
 uint64_t family_value(const struct family *family, const void *structure);

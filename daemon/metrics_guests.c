@@ -10,13 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GUEST(field, kind, type, name, help)                                                       \
-    {                                                                                              \
-        name, type, help, offsetof(struct mc_guest, field), kind                                   \
-    }
-#define GAUGE(field, name, help) GUEST(field, KIND_COUNT, METRIC_GAUGE, name, help)
-#define COUNTER(field, name, help) GUEST(field, KIND_COUNT, METRIC_COUNTER, name, help)
-#define FLAG(field, name, help) GUEST(field, KIND_FLAG, METRIC_GAUGE, name, help)
+#define GAUGE(field, name, help) FAMILY(mc_guest, field, KIND_COUNT, METRIC_GAUGE, name, help)
+#define COUNTER(field, name, help) FAMILY(mc_guest, field, KIND_COUNT, METRIC_COUNTER, name, help)
+#define FLAG(field, name, help) FAMILY(mc_guest, field, KIND_FLAG, METRIC_GAUGE, name, help)
+#define STEP(field, name, help) FAMILY(mc_step, field, KIND_COUNT, METRIC_GAUGE, name, help)
+#define WATCHED(field, name, help) FAMILY(watched, field, KIND_COUNT, METRIC_COUNTER, name, help)
 
 static const struct family of_guest[] = {
     GAUGE(memory, "memctl_guest_memory_bytes", "Memory that the guest is configured with."),
@@ -49,14 +47,9 @@ static const struct family of_guest[] = {
     FLAG(stuck, "memctl_guest_stuck", "1 while its balloon does not follow."),
     FLAG(foreign, "memctl_guest_foreign_hand",
          "1 while it is left alone because somebody else moved its balloon."),
-    GUEST(distress, KIND_TROUBLE, METRIC_GAUGE, "memctl_guest_distress",
-          "1 while it shows that it has too little memory."),
+    FAMILY(mc_guest, distress, KIND_TROUBLE, METRIC_GAUGE, "memctl_guest_distress",
+           "1 while it shows that it has too little memory."),
 };
-
-#define STEP(field, name, help)                                                                    \
-    {                                                                                              \
-        name, METRIC_GAUGE, help, offsetof(struct mc_step, field), KIND_COUNT                      \
-    }
 
 static const struct family of_step[] = {
     STEP(wish, "memctl_guest_wish_bytes", "The policy's target."),
@@ -64,11 +57,6 @@ static const struct family of_step[] = {
     STEP(reclaim, "memctl_guest_host_reclaim_bytes",
          "What the host is asked to take from the guest by itself now."),
 };
-
-#define WATCHED(field, name, help)                                                                 \
-    {                                                                                              \
-        name, METRIC_COUNTER, help, offsetof(struct watched, field), KIND_COUNT                    \
-    }
 
 static const struct family of_watched[] = {
     WATCHED(commands, "memctl_guest_balloon_commands_total",

@@ -216,7 +216,7 @@ static int answer_course(struct mc_store *store, const json_t *args, json_t **re
 {
     struct question question = {0};
     struct mc_course course;
-    int64_t step_ms;
+    int64_t step_ms = 0;
     int rc;
 
     if (read_question(args, &question, err) < 0 || read_step(args, &question, &step_ms, err) < 0)

@@ -145,6 +145,16 @@ static int read_all(struct mc_store *store, const char *guest, struct reading *r
     return rc;
 }
 
+static void take_means(const struct reading *reading, size_t cells)
+{
+    for (size_t i = 0; i < cells; i++) {
+        const struct sum *sum = &reading->sums[i];
+
+        reading->course->values[i] =
+            sum->span_ms ? (uint64_t)(sum->weighed / sum->span_ms) : MC_UNKNOWN;
+    }
+}
+
 int mc_store_course(struct mc_store *store, const char *guest, int64_t since_ms, int64_t until_ms,
                     uint64_t step_ms, struct mc_course *course, struct mc_error *err)
 {
@@ -159,15 +169,14 @@ int mc_store_course(struct mc_store *store, const char *guest, int64_t since_ms,
     cells = course->columns * course->count;
     course->values = malloc(cells * sizeof(*course->values) + 1);
     reading.sums = calloc(cells + 1, sizeof(*reading.sums));
-    if (course->values && reading.sums)
-        rc = read_all(store, guest, &reading, err);
-    else
-        rc = mc_error_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; rc == 0 && i < cells; i++) {
-        const struct sum *sum = &reading.sums[i];
-
-        course->values[i] = sum->span_ms ? (uint64_t)(sum->weighed / sum->span_ms) : MC_UNKNOWN;
+    if (!course->values || !reading.sums) {
+        free(reading.sums);
+        mc_course_free(course);
+        return mc_error_set(err, -ENOMEM, "out of memory");
     }
+    rc = read_all(store, guest, &reading, err);
+    if (rc == 0)
+        take_means(&reading, cells);
     free(reading.sums);
     if (rc < 0)
         mc_course_free(course);

@@ -83,7 +83,11 @@ class Memctld:
                 [*wrapper, self.build / "daemon" / "memctld", *arguments], stderr=log,
                 env=self.environment)
         if wait:
-            wait_for("memctld to answer", lambda: self.run("status").returncode == 0)
+            wait_for("memctld to answer", self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, f"memctld ended\n{self.log()}"
+        return self.run("status").returncode == 0
 
     def __enter__(self):
         return self

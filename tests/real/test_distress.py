@@ -116,8 +116,16 @@ def nobody_else_paid_with_more_than_he_had(world):
     for name, guest in world.guests.items():
         stats = guest.hog.stats()
         assert stats["vmstat"]["oom_kill"] == 0 and stats["vmstat"].get("pswpout", 0) == 0, name
-    fits = lambda plan: plan["promised"] <= plan["divided"] + plan["reserve"]  # noqa: E731
-    wait_for("the promises to fit", lambda: fits(world.memctld.json("status")["plan"]), 30)
+    try:
+        wait_for("the promises to fit", lambda: fits(world.memctld.json("status")["plan"]), 30)
+    except AssertionError:
+        note((world.memctld.run("list").stdout + world.memctld.run("status").stdout
+              + world.memctld.run("events").stdout[-2000:]).replace("\n", "\n# "))
+        raise
+
+
+def fits(plan):
+    return plan["promised"] <= plan["divided"] + plan["reserve"]
 
 
 def what_was_done_can_be_replayed(world):

@@ -76,7 +76,7 @@ struct mc_track {
 
     /* Trouble. */
     uint64_t distress_since_ms; /* the present trouble began */
-    uint64_t distress_ms;       /* it was seen in trouble last */
+    uint64_t distress_ms;       /* it was seen in trouble last, and not only cries without end */
     uint64_t distress_until_ms; /* it was in trouble: the cooldown ends then */
     bool chronic;               /* it does not end, whatever is given */
     uint64_t need;              /* the size that it is given because of that, 0 for none */

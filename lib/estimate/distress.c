@@ -113,9 +113,10 @@ static void suffer(const struct mc_engine_config *config, const struct mc_guest 
 
     if (!mc_track_in_trouble(track, now_ms))
         track->distress_since_ms = now_ms;
-    track->distress_ms = now_ms;
     track->distress_until_ms = now_ms + cooldown_ms;
     track->chronic = now_ms - track->distress_since_ms > CHRONIC_COOLDOWNS * cooldown_ms;
+    if (!track->chronic || guest->distress != MC_DISTRESS_AGENT)
+        track->distress_ms = now_ms;
     if (track->chronic)
         track->need = 0;
     else

@@ -85,7 +85,7 @@ static uint64_t relieve(const struct mc_rule_view *view, uint64_t target)
 {
     if (!mc_track_in_trouble(view->track, view->now_ms))
         return target;
-    if (!view->track->chronic && view->now_ms - view->track->distress_ms < TROUBLE_SHOWS_MS)
+    if (view->now_ms - view->track->distress_ms < TROUBLE_SHOWS_MS)
         target = mc_max_u64(target, mc_min_u64(view->guest->actual, view->guest->terms.max));
     return mc_max_u64(target, mc_min_u64(view->track->need, view->guest->terms.max));
 }

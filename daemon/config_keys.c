@@ -9,6 +9,8 @@
 
 #include <memctl/units.h>
 
+#include "scanner/wire.h"
+
 #define OVERCOMMIT_MOST 10
 #define DAY_MS UINT64_C(86400000)
 
@@ -299,31 +301,32 @@ static int read_dedupe_mode(struct config *config, const char *value, struct mc_
     return 0;
 }
 
-/* Whole percents: "2%", or 2. */
-static int read_cpu(const char *value, unsigned *percent, struct mc_error *err)
+/* Whole percents of one processor: "2%", or 2. */
+static int read_cpu(const char *value, unsigned most, unsigned *percent, struct mc_error *err)
 {
     char *end;
     unsigned long number = strtoul(value, &end, 10);
 
-    if (end == value || *value == '-' || (*end == '%' ? end[1] : *end) || !number || number > 100)
-        return mc_error_set(err, -ERANGE, "'%s' is not from 1%% to 100%% of a processor", value);
+    if (end == value || *value == '-' || (*end == '%' ? end[1] : *end) || !number || number > most)
+        return mc_error_set(err, -ERANGE, "'%s' is not from 1%% to %u%% of a processor", value,
+                            most);
     *percent = (unsigned)number;
     return 0;
 }
 
 static int read_dedupe_cpu(struct config *config, const char *value, struct mc_error *err)
 {
-    return read_cpu(value, &config->dedupe.cpu_percent, err);
+    return read_cpu(value, SCAN_CPU_MAX, &config->dedupe.cpu_percent, err);
 }
 
 static int read_dedupe_busy_cpu(struct config *config, const char *value, struct mc_error *err)
 {
-    return read_cpu(value, &config->dedupe.busy_cpu_percent, err);
+    return read_cpu(value, SCAN_CPU_MAX, &config->dedupe.busy_cpu_percent, err);
 }
 
 static int read_merge_cpu(struct config *config, const char *value, struct mc_error *err)
 {
-    return read_cpu(value, &config->dedupe.steer.cpu_percent, err);
+    return read_cpu(value, 100, &config->dedupe.steer.cpu_percent, err);
 }
 
 static int read_merge_worth(struct config *config, const char *value, struct mc_error *err)

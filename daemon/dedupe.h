@@ -30,10 +30,10 @@ const struct mc_dedupe_report *dedupe_report(const struct dedupe *dedupe);
 /* Of that pass; NULL if there is none for this guest. */
 const struct mc_sketch *dedupe_sketch(const struct dedupe *dedupe, const char *uuid);
 /*
- * dedupe_verb.c: what was found in one guest, for where guests are listed: null, or its figures in
- * brief. place: where in the report it may be found first.
+ * dedupe_verb.c: what was found in one guest, and what merging saves, for where guests are listed:
+ * null, or its figures in brief. place: where in the report it may be found first.
  */
-json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t place);
+json_t *dedupe_brief_json(const struct daemon *daemon, const char *uuid, size_t place);
 const struct scanner_state *dedupe_scanner(const struct dedupe *dedupe);
 
 #endif

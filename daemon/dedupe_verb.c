@@ -23,9 +23,22 @@ static json_t *scanner_json(const struct daemon *daemon)
                      *state->last_end ? state->last_end : NULL);
 }
 
-json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t place)
+static json_t *brief_json(const struct daemon *daemon, const struct mc_dedupe_guest *guest)
 {
-    const struct mc_dedupe_report *report = dedupe_report(dedupe);
+    const struct mc_steer_guest *steered =
+        daemon->config.dedupe.merge ? steer_find(daemon->steer, guest->uuid) : NULL;
+    json_t *object =
+        json_pack("{s:I, s:I, s:I}", "merged", (json_int_t)guest->figures.merged, "saving",
+                  (json_int_t)guest->figures.saving, "error", (json_int_t)guest->figures.error);
+
+    json_object_set_new(object, "saved",
+                        steered ? json_integer((json_int_t)steered->saved) : json_null());
+    return object;
+}
+
+json_t *dedupe_brief_json(const struct daemon *daemon, const char *uuid, size_t place)
+{
+    const struct mc_dedupe_report *report = dedupe_report(daemon->dedupe);
     size_t count = report->guest_count, last = count ? count - 1 : 0;
 
     if (place > last)
@@ -35,11 +48,7 @@ json_t *dedupe_brief_json(const struct dedupe *dedupe, const char *uuid, size_t 
         const struct mc_dedupe_guest *guest = &report->guests[(place + count - i) % count];
 
         if (strcmp(guest->uuid, uuid) == 0)
-            return guest->state != MC_DEDUPE_SCANNED
-                       ? json_null()
-                       : json_pack("{s:I, s:I, s:I}", "merged", (json_int_t)guest->figures.merged,
-                                   "saving", (json_int_t)guest->figures.saving, "error",
-                                   (json_int_t)guest->figures.error);
+            return guest->state == MC_DEDUPE_SCANNED ? brief_json(daemon, guest) : json_null();
     }
     return json_null();
 }

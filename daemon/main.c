@@ -298,6 +298,15 @@ static int check_policy(struct daemon *daemon)
     return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+static int restore_by_default(void)
+{
+    struct config config = config_default();
+    int code = steer_restore_main(config.connect, config.socket);
+
+    config_free(&config);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -312,6 +321,8 @@ int main(int argc, char **argv)
     daemon.started_ms = clock_now_ms();
     if (options_read_config(&options, &daemon.config, &err) < 0) {
         log_error("%s", err.text);
+        if (options.restore_ksm) /* what a wrong file has ended is to be put back all the same */
+            return restore_by_default();
         return options.check_config ? EXIT_FAILED : EXIT_USAGE;
     }
     if (options.check_config)

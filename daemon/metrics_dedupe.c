@@ -47,7 +47,7 @@ static uint64_t mergeable_of(const struct mc_steer_guest *guest)
 
 static uint64_t promised_of(const struct mc_steer_guest *guest)
 {
-    return guest->mind.promised;
+    return mc_max_u64(guest->mind.promised, guest->saved);
 }
 
 static uint64_t saved_of(const struct mc_steer_guest *guest)
@@ -79,6 +79,7 @@ static void add_merged_guest(struct exposition *out, size_t figure,
 static void add_merging(struct exposition *out, const struct daemon *daemon)
 {
     const struct mc_steer_plan *plan = steer_plan(daemon->steer);
+    bool on = daemon->config.dedupe.merge;
     double seconds = steer_ksmd_seconds(daemon->steer);
     const struct mc_steer_guest *guests;
     char labels[64];
@@ -86,18 +87,20 @@ static void add_merging(struct exposition *out, const struct daemon *daemon)
 
     guests = steer_guests(daemon->steer, &count);
     exposition_family(out, "memctl_merge_pace", METRIC_GAUGE, "1 for what ksmd is made to do.");
-    for (unsigned i = 0; i < MC_STEER_PACES; i++) {
+    for (unsigned i = 0; on && i < MC_STEER_PACES; i++) {
         exposition_label(labels, sizeof(labels), 0, "pace", mc_steer_pace_name(i));
         exposition_count(out, "memctl_merge_pace", labels, plan->pace == i);
     }
     exposition_family(out, "memctl_merge_promised_bytes", METRIC_GAUGE,
                       "What merging the guests saves that are to be merged.");
-    exposition_count(out, "memctl_merge_promised_bytes", "", plan->promised);
+    if (on)
+        exposition_count(out, "memctl_merge_promised_bytes", "", plan->promised);
     exposition_family(out, "memctl_merge_saved_bytes", METRIC_GAUGE, "What of that is saved.");
-    exposition_count(out, "memctl_merge_saved_bytes", "", plan->saved);
+    if (on)
+        exposition_count(out, "memctl_merge_saved_bytes", "", plan->saved);
     exposition_family(out, "memctl_merge_ksmd_cpu_seconds_total", METRIC_COUNTER,
                       "Processor time of ksmd since the host's boot.");
-    if (seconds >= 0)
+    if (on && seconds >= 0)
         exposition_number(out, "memctl_merge_ksmd_cpu_seconds_total", "", seconds);
     for (size_t i = 0; i < sizeof(merged) / sizeof(*merged); i++) {
         exposition_family(out, merged[i].name, METRIC_GAUGE, merged[i].help);
@@ -136,6 +139,5 @@ void add_dedupe(struct exposition *out, const struct daemon *daemon)
         exposition_label(labels, sizeof(labels), 0, "trust_domain", report->domains[i].name);
         exposition_count(out, "memctl_dedupe_saving_bytes", labels, report->domains[i].saving);
     }
-    if (daemon->config.dedupe.merge)
-        add_merging(out, daemon);
+    add_merging(out, daemon);
 }

@@ -101,6 +101,7 @@ static void undo(struct steer *steer);
 
 void steer_follow(struct steer *steer)
 {
+    steer->follows = true;
     if (!is_on(steer)) {
         undo(steer);
         return;
@@ -161,7 +162,9 @@ void steer_put_back(struct steer *steer)
 {
     size_t left;
 
-    if (!steer || steer->daemon->config.dry_run || record_is_empty(&steer->record))
+    /* One that never came to follow a guest, since another memctld runs, has changed nothing. */
+    if (!steer || !steer->follows || steer->daemon->config.dry_run ||
+        record_is_empty(&steer->record))
         return;
     wait_for_orders(steer);
     left = steer_restore(steer->daemon->base, steer->daemon->lanes, &steer->record, 10000);

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/thread.h>
@@ -291,6 +293,20 @@ static int restore_all(const char *connect, struct steer_record *record, struct 
     return rc;
 }
 
+/* What a running memctld has changed is not for others to put back. */
+static bool is_served(const char *socket_path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool served;
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+    served = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
 int steer_restore_main(const char *connect, const char *socket)
 {
     struct steer_record record;
@@ -302,6 +318,9 @@ int steer_restore_main(const char *connect, const char *socket)
     rc = record_load(&record, file);
     if (rc < 0) {
         log_error("out of memory");
+    } else if (!record_is_empty(&record) && is_served(socket)) {
+        log_error("memctld runs and steers page merging; stop it, and it puts all of it back");
+        rc = -EBUSY;
     } else if (!record_is_empty(&record)) {
         rc = restore_all(connect, &record, &err);
         if (rc < 0)

@@ -27,7 +27,7 @@ struct steered {
 
 struct steer {
     struct daemon *daemon;
-    bool stopped;
+    bool follows, stopped;
     struct steered *guests;
     size_t count;
     struct mc_steer_guest *decided; /* as they went into the decision, and came out */

@@ -18,13 +18,13 @@ static json_t *known_or_null(bool known, uint64_t value)
 
 static json_t *one_json(const struct mc_steer_guest *guest)
 {
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I}", "name", guest->name,
-                  "uuid", guest->uuid, "trust_domain", guest->domain, "reason",
-                  mc_steer_reason_name(guest->reason), "why", mc_steer_reason_text(guest->reason),
-                  "order", order_name(guest->order), "pays", guest->mind.pays, "promised",
-                  (json_int_t)guest->mind.promised, "saved", (json_int_t)guest->saved, "splits",
-                  (json_int_t)guest->split, "cpu_ms", (json_int_t)guest->cpu_ms);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I}", "name", guest->name, "uuid",
+        guest->uuid, "trust_domain", guest->domain, "reason", mc_steer_reason_name(guest->reason),
+        "why", mc_steer_reason_text(guest->reason), "order", order_name(guest->order), "pays",
+        guest->mind.pays, "promised", (json_int_t)mc_max_u64(guest->mind.promised, guest->saved),
+        "saved", (json_int_t)guest->saved, "splits", (json_int_t)guest->split, "cpu_ms",
+        (json_int_t)guest->cpu_ms);
 
     json_object_set_new(object, "mergeable", known_or_null(guest->looked, guest->mergeable));
     json_object_set_new(object, "beside", known_or_null(guest->looked, guest->beside));

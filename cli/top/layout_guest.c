@@ -42,7 +42,10 @@ static void draw_sizes(struct screen *screen, int row, const struct top_guest *g
     snprintf(target, sizeof(target), "target %s (%s)",
              cli_size(json_object_get(guest->json, "plan"), "target"), guest->why);
     if (guest->saving != MC_UNKNOWN)
-        snprintf(saving, sizeof(saving), "merging saves %s", mc_size_format(size, guest->saving));
+        snprintf(saving, sizeof(saving), "merging would save %s",
+                 mc_size_format(size, guest->saving));
+    if (guest->saved != MC_UNKNOWN)
+        snprintf(saving, sizeof(saving), "merging saves %s", mc_size_format(size, guest->saved));
     layout_pieces(screen, row, 0, "  ",
                   (struct piece[]){{actual, STYLE_PLAIN},
                                    {used, STYLE_PLAIN},

@@ -23,8 +23,10 @@ static void uptime(char *text, size_t size, long long s)
         snprintf(text, size, "up %lldd %lldh", s / 86400, s / 3600 % 24);
     else if (s >= 3600)
         snprintf(text, size, "up %lldh %lldmin", s / 3600, s / 60 % 60);
-    else
+    else if (s >= 60)
         snprintf(text, size, "up %lldmin %llds", s / 60, s % 60);
+    else
+        snprintf(text, size, "up %llds", s);
 }
 
 static void draw_title(const struct top *top, struct screen *screen, int row)

@@ -21,7 +21,7 @@ static const char *const lines[] = {
     "  @H the rest of what it has (actual)       @E what it could have (max)",
     "  @T target: what memctl wants it to have",
     "MOVE is how much of the way to its target is left; SAVING what merging its equal",
-    "pages would save, as the page scanner found, MERGED what is merged already.",
+    "pages would still save, as the page scanner found, SAVED what it does save.",
     "",
     "Letters before the name",
     "  ! distress   H its QEMU does not answer   S balloon stuck",

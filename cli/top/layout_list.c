@@ -30,7 +30,7 @@ enum column_id {
     MOVE,
     MIN,
     MAX,
-    MERGED,
+    SAVED,
     SAVING,
     SHARES,
     WHY
@@ -50,13 +50,13 @@ static const struct {
     [BAR] = {"", BAR_MIN, 1, false, TOP_SORT_COUNT},
     [ACTUAL] = {"ACTUAL", 6, 0, true, TOP_BY_ACTUAL},
     [USED] = {"USED", 5, 3, true, TOP_BY_USED},
-    [ACTIVE] = {"ACTIVE", 6, 8, true, TOP_SORT_COUNT},
+    [ACTIVE] = {"ACTIVE", 6, 9, true, TOP_SORT_COUNT},
     [TARGET] = {"TARGET", 6, 4, true, TOP_BY_TARGET},
     [MOVE] = {"MOVE", 7, 2, true, TOP_BY_MOVE},
-    [MIN] = {"MIN", 5, 10, true, TOP_SORT_COUNT},
-    [MAX] = {"MAX", 5, 9, true, TOP_SORT_COUNT},
-    [MERGED] = {"MERGED", 6, 11, true, TOP_SORT_COUNT},
-    [SAVING] = {"SAVING", 7, 7, true, TOP_BY_SAVING},
+    [MIN] = {"MIN", 5, 11, true, TOP_SORT_COUNT},
+    [MAX] = {"MAX", 5, 10, true, TOP_SORT_COUNT},
+    [SAVED] = {"SAVED", 6, 7, true, TOP_SORT_COUNT},
+    [SAVING] = {"SAVING", 7, 8, true, TOP_BY_SAVING},
     [SHARES] = {"SHARES", 7, 5, true, TOP_BY_SHARES},
     [WHY] = {"WHY", 18, 6, false, TOP_BY_WHY},
 };
@@ -68,26 +68,23 @@ struct table {
     uint64_t largest;   /* max of all guests shown, for bars of the same scale */
 };
 
-/* What the page scanner finds has columns where it looks at some guest. */
-static bool is_there(int column, int rank, bool scanned)
+/* Equal pages have columns where something is known of them. */
+static bool is_empty(const struct top *top, int column)
 {
-    return columns[column].rank <= rank && (scanned || (column != MERGED && column != SAVING));
-}
-
-static bool is_scanned(const struct top *top)
-{
+    if (column != SAVED && column != SAVING)
+        return false;
     for (size_t i = 0; i < top->count; i++)
-        if (top->guests[i].saving != MC_UNKNOWN)
-            return true;
-    return false;
+        if ((column == SAVED ? top->guests[i].saved : top->guests[i].saving) != MC_UNKNOWN)
+            return false;
+    return true;
 }
 
-static int needed(int rank, bool scanned)
+static int needed(int rank, const bool *empty)
 {
     int sum = -1;
 
     for (int i = 0; i < COLUMNS; i++)
-        if (is_there(i, rank, scanned))
+        if (columns[i].rank <= rank && !empty[i])
             sum += columns[i].width + 1;
     return sum;
 }
@@ -105,13 +102,15 @@ static void widen(int *width, int most, int *room)
 static void choose_columns(const struct top *top, const struct screen *screen, struct table *table)
 {
     int rank = RANKS - 1, room, longest = NAME_MIN;
-    bool scanned = is_scanned(top);
+    bool empty[COLUMNS];
 
-    while (rank > 0 && needed(rank, scanned) > screen->columns)
-        rank--;
-    room = screen->columns - needed(rank, scanned);
     for (int i = 0; i < COLUMNS; i++)
-        table->width[i] = is_there(i, rank, scanned) ? columns[i].width : 0;
+        empty[i] = is_empty(top, i);
+    while (rank > 0 && needed(rank, empty) > screen->columns)
+        rank--;
+    room = screen->columns - needed(rank, empty);
+    for (int i = 0; i < COLUMNS; i++)
+        table->width[i] = columns[i].rank <= rank && !empty[i] ? columns[i].width : 0;
     for (size_t i = 0; i < top->count; i++) {
         int width = screen_width_of(screen, top->guests[i].name);
 
@@ -206,7 +205,7 @@ static void cell_text(const struct top_guest *guest, enum column_id id, char tex
                         : id == ACTIVE ? guest->active
                         : id == TARGET ? guest->target
                         : id == MIN    ? guest->min
-                        : id == MERGED ? guest->merged
+                        : id == SAVED  ? guest->saved
                         : id == SAVING ? guest->saving
                                        : guest->max);
 }

@@ -124,7 +124,7 @@ static struct top_guest read_guest(const json_t *json)
         .used = json_size(json, "used"),
         .active = json_size(json, "active"),
         .target = json_size(json_object_get(json, "plan"), "target"),
-        .merged = json_size(pages, "merged"),
+        .saved = json_size(pages, "saved"),
         .saving = json_size(pages, "saving"),
         .flag = flag_of(json),
     };

@@ -55,7 +55,8 @@ struct top_guest {
     uint64_t shares;
     uint64_t min, max, memory; /* bytes, as all below; MC_UNKNOWN */
     uint64_t actual, used, active, target;
-    uint64_t merged, saving; /* as the page scanner found; MC_UNKNOWN while it does not look */
+    uint64_t saving; /* what merging its pages would save, MC_UNKNOWN while nobody looks */
+    uint64_t saved;  /* what it does save, MC_UNKNOWN while none are merged */
     char flag;               /* what is wrong with it, in a letter; ' ' if nothing is */
 };
 

@@ -9,6 +9,7 @@ const COLUMNS = [
   {key: "used", name: "Used", of: (guest) => guest.used ?? -1},
   {key: "actual", name: "Actual", of: (guest) => guest.actual},
   {key: "target", name: "Target", of: (guest) => guest.target ?? -1},
+  {key: "saved", name: "Saved", of: (guest) => guest.equal_pages?.saved ?? -1},
   {key: "saving", name: "Saving", of: (guest) => guest.equal_pages?.saving ?? -1},
   {key: "range", name: "Min – max"},
   {key: "shares", name: "Shares", of: (guest) => guest.shares},
@@ -92,8 +93,10 @@ class GuestTable {
     const there = new Set(guests.map((guest) => guest.uuid));
 
     this.guests = guests;
-    /* Only where the page scanner looks for equal pages. */
+    /* Only where the page scanner looks for equal pages, and where those are merged. */
     this.body.parentElement.classList.toggle("scanned", guests.some((one) => one.equal_pages));
+    this.body.parentElement.classList.toggle(
+      "merging", guests.some((one) => typeof one.equal_pages?.saved === "number"));
     for (const [uuid, row] of this.rows)
       if (!there.has(uuid)) {
         row.element.remove();
@@ -138,8 +141,8 @@ class GuestTable {
     setText(row.used, size(guest.used));
     setText(row.actual, size(guest.actual));
     setText(row.target, size(guest.target));
+    setText(row.saved, size(guest.equal_pages?.saved));
     setText(row.saving, size(guest.equal_pages?.saving));
-    row.saving.title = guest.equal_pages ? size(guest.equal_pages.merged) + " merged already" : "";
     setText(row.range, size(guest.min) + " – " + size(guest.max));
     setText(row.shares, String(guest.shares));
     setText(row.why, guest.reason || "–");

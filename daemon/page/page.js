@@ -284,8 +284,8 @@ function showGuest({guest, events}) {
     ["Target", size(plan && plan.target), plan ? plan.reason : ""],
     ["Shares", String(guest.shares), size(guest.min) + " to " + size(guest.max)],
     ...(guest.equal_pages ? [["Saving", size(guest.equal_pages.saving),
-                              "if its equal pages merged; " + size(guest.equal_pages.merged) +
-                              " are"]] : []),
+                              "by merging; saved so far: " + size(guest.equal_pages.saved)]]
+      : []),
   ]);
   fillEvents(at("guest-events"), events, false);
 }

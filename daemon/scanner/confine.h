@@ -17,7 +17,8 @@ int confine_capabilities(struct mc_error *err);
 /*
  * From here on only system calls that read other processes' memory, talk to the socket, wait and
  * manage this process's own memory; any other ends the process. Nothing can be opened, connected,
- * started or written, and no memory of a guest can be mapped to be written.
+ * started or written, and no memory of a guest can be mapped to be written. It holds for all
+ * threads, and no other can be made.
  */
 int confine_calls(struct mc_error *err);
 

@@ -24,8 +24,10 @@
 
 #define SOCKET_FD 3
 
-/* So much is scanned between two looks at the socket: some milliseconds. */
+/* So much is scanned between two looks at the socket, by each thread: some milliseconds. Several
+ * wait for each other at its end, so it is more for them. */
 #define STEP (4 * MC_MIB)
+#define STEP_OF_SEVERAL (16 * MC_MIB)
 
 #define ALIVE_EVERY_MS 1000
 
@@ -75,6 +77,7 @@ static int on_config(struct scan *scan, struct scan_packet *packet)
 
     if (rc < 0)
         return rc;
+    orders.scanner.threads = (orders.cpu_percent + 99) / 100;
     mc_scanner_configure(scan->scanner, &orders.scanner);
     if (orders.key_size != scan->orders.key_size ||
         memcmp(orders.key, scan->orders.key, orders.key_size) != 0)
@@ -141,6 +144,7 @@ static int64_t work(struct scan *scan)
 {
     uint64_t now_ms = now_us(CLOCK_MONOTONIC) / 1000;
     uint64_t began_us = now_us(CLOCK_PROCESS_CPUTIME_ID);
+    unsigned threads = scan->orders.scanner.threads;
     int rc;
 
     if (!scan->in_pass) {
@@ -151,7 +155,7 @@ static int64_t work(struct scan *scan)
         scan->pass_began_ms = now_ms;
         scan->in_pass = true;
     }
-    rc = mc_scanner_step(scan->scanner, STEP);
+    rc = mc_scanner_step(scan->scanner, threads > 1 ? threads * STEP_OF_SEVERAL : STEP);
     if (rc == -EAGAIN) { /* no guests */
         scan->in_pass = false;
         scan->pass_began_ms = 0;
@@ -192,12 +196,17 @@ static int run(struct scan *scan)
     }
 }
 
-static int confine(struct mc_error *err)
+/* Threads take over what is confined before they begin; later on none can be made. */
+static int begin(struct scan *scan, struct mc_error *err)
 {
+    struct mc_scanner_config config = mc_scanner_config_default();
     int rc = confine_priorities(err);
 
+    config.threads = MC_SCAN_THREADS_MAX;
     if (rc == 0)
         rc = confine_capabilities(err);
+    if (rc == 0)
+        rc = mc_scanner_new(&config, &scan->scanner, err);
     return rc == 0 ? confine_calls(err) : rc;
 }
 
@@ -212,7 +221,6 @@ static bool has_socket(void)
 int main(int argc, char **argv)
 {
     static struct scan scan;
-    struct mc_scanner_config config = mc_scanner_config_default();
     struct mc_error err;
     int rc;
 
@@ -227,9 +235,7 @@ int main(int argc, char **argv)
     close_range(SOCKET_FD + 1, ~0U, 0); /* memctld's, if one is not close-on-exec */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     json_object_seed(0); /* opens /dev/urandom, which is not possible any more in a moment */
-    rc = mc_scanner_new(&config, &scan.scanner, &err);
-    if (rc == 0)
-        rc = confine(&err);
+    rc = begin(&scan, &err);
     if (rc < 0) {
         fprintf(stderr, "memctl-scan: %s\n", err.text);
         return 1;

@@ -254,7 +254,7 @@ int scan_take_orders(const json_t *message, struct scan_orders *orders)
     const json_t *key = json_object_get(message, "key");
     uint64_t cpu, share;
 
-    if (!take_number(message, "cpu", 100, &cpu) || !cpu ||
+    if (!take_number(message, "cpu", SCAN_CPU_MAX, &cpu) || !cpu ||
         !take_number(message, "interval", UINT64_C(86400000), &orders->interval_ms) ||
         !take_number(message, "table_share", 10000, &share) ||
         !take_number(message, "table_least", MC_SIZE_MAX, &orders->scanner.table_least) ||

@@ -21,6 +21,8 @@
 /* Of one packet. A socket's buffer takes twice as much without being asked. */
 #define SCAN_PACKET_MAX ((size_t)96 * 1024)
 #define SCAN_KEY_MAX 64
+/* Per cent of one processor: above 100 it works in as many threads as that takes. */
+#define SCAN_CPU_MAX (100 * MC_SCAN_THREADS_MAX)
 
 struct scan_packet {
     json_t *message;
@@ -43,7 +45,7 @@ int scan_take_guest(struct scan_packet *packet, struct mc_scan_guest *guest);
 /* What memctld wants of the scanner. */
 struct scan_orders {
     struct mc_scanner_config scanner;
-    unsigned cpu_percent; /* of one processor, 1 to 100 */
+    unsigned cpu_percent; /* of one processor, 1 to SCAN_CPU_MAX */
     uint64_t interval_ms; /* between the starts of two passes, at least */
     unsigned char key[SCAN_KEY_MAX];
     size_t key_size; /* for sketches; 0: none */

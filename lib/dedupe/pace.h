@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How long to pause after some work so that no more than a part of one processor is used. Pure. */
+/* How long to pause after some work so that no more is used than so many per cent of one processor;
+ * several threads can use more than one. Pure. */
 #ifndef MEMCTL_PACE_H
 #define MEMCTL_PACE_H
 

@@ -136,15 +136,31 @@ int mc_read_private(pid_t pid, struct mc_batch *batch, uint8_t *copies)
 
 /* ---- shared memory ---- */
 
+/* How many pages from `first` on adjoin each other. */
+static size_t run_from(const struct mc_batch *batch, size_t first)
+{
+    size_t end = first + 1;
+
+    while (end < batch->count && batch->addresses[end] == batch->addresses[end - 1] + MC_PAGE)
+        end++;
+    return end - first;
+}
+
 int mc_read_shared_copies(const struct mc_scan_region *region, struct mc_batch *batch,
                           uint8_t *copies)
 {
-    for (size_t i = 0; i < batch->count; i++) {
-        uint8_t *copy = copies + i * MC_PAGE;
-        uint64_t offset = region->offset + (batch->addresses[i] - region->address);
-        ssize_t got = pread(region->fd, copy, MC_PAGE, (off_t)offset);
+    size_t run;
 
-        batch->pages[i] = got == (ssize_t)MC_PAGE ? copy : NULL;
+    for (size_t first = 0; first < batch->count; first += run) {
+        uint64_t offset = region->offset + (batch->addresses[first] - region->address);
+        uint8_t *copy = copies + first * MC_PAGE;
+        ssize_t got;
+
+        run = run_from(batch, first);
+        got = pread(region->fd, copy, run * MC_PAGE, (off_t)offset);
+        for (size_t i = 0; i < run; i++)
+            batch->pages[first + i] =
+                got >= (ssize_t)((i + 1) * MC_PAGE) ? copy + i * MC_PAGE : NULL;
     }
     return 0;
 }

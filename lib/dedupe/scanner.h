@@ -79,7 +79,7 @@ struct suspect {
 struct worker {
     struct mc_scanner *scanner;
     pthread_t thread; /* of the first one: unused */
-    bool started;
+    bool started, ready;
     uint64_t steps; /* that it took part in */
     struct mc_reader reader;
     struct slot *slot;

@@ -132,17 +132,22 @@ int mc_smaps_find(FILE *smaps, uint64_t address, uint64_t size, struct mc_mappin
 
 /* ---- what is mergeable ---- */
 
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 static void add_mergeable(struct mc_mergeable *mergeable, const struct mc_mapping *mapping,
                           const struct mc_scan_region *regions, size_t count)
 {
     if (!mapping->mergeable)
         return;
-    mergeable->all += mapping->end - mapping->start;
+    mergeable->all = plus(mergeable->all, mapping->end - mapping->start);
     for (size_t i = 0; i < count; i++) {
         uint64_t start = mc_max_u64(mapping->start, regions[i].address);
         uint64_t end = mc_min_u64(mapping->end, regions[i].address + regions[i].size);
 
-        mergeable->inside += mc_less_u64(end, start);
+        mergeable->inside = plus(mergeable->inside, mc_less_u64(end, start));
     }
 }
 

@@ -45,8 +45,9 @@ static uint64_t broken(const struct mc_steer_guest *guest)
     uint64_t huge = mc_min_u64(bounded(guest->huge), bounded(guest->present));
     uint64_t left = mc_min_u64(bounded(guest->saving), bounded(guest->present));
     double share = guest->present ? (double)huge / (double)bounded(guest->present) : 0;
+    double pages = (double)left / (double)MC_PAGE * share;
 
-    return mc_min_u64(huge, (uint64_t)((double)(left / MC_PAGE) * share) * HUGE_PAGE);
+    return mc_min_u64(huge, (uint64_t)pages * HUGE_PAGE);
 }
 
 /* What a second of processor time saves, if the gain is that. */

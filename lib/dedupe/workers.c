@@ -94,6 +94,8 @@ static void *run(void *opaque)
     uint64_t began_us;
 
     pthread_mutex_lock(&workers->lock);
+    worker->ready = true;
+    pthread_cond_signal(&workers->end);
     while (!workers->stop) {
         if (!is_called(workers, worker)) {
             pthread_cond_wait(&workers->begin, &workers->lock);
@@ -111,7 +113,7 @@ static void *run(void *opaque)
 }
 
 /* Signals are for the caller's threads; a vanished page's comes to whoever touched it. */
-static int start(struct worker *worker)
+static int start(struct workers *workers, struct worker *worker)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -127,6 +129,9 @@ static int start(struct worker *worker)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     worker->started = rc == 0;
+    /* What the C library does at a thread's start may be forbidden by a filter later on. */
+    while (worker->started && !worker->ready)
+        pthread_cond_wait(&workers->end, &workers->lock);
     return -rc;
 }
 
@@ -143,7 +148,7 @@ static int add_worker(struct mc_scanner *scanner, bool thread)
         return -ENOMEM;
     }
     workers->all[workers->count++] = worker;
-    return thread ? start(worker) : 0;
+    return thread ? start(workers, worker) : 0;
 }
 
 int mc_workers_init(struct mc_scanner *scanner, unsigned count)

@@ -57,7 +57,7 @@ static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, 
     if (track->target == MC_UNKNOWN || track->target < guest->actual)
         return guest->actual;
     if (is_short && track->target - guest->actual > MC_ARRIVED &&
-        now_ms - track->sent_ms >= MC_REPORT_LAG_MS)
+        !mc_track_in_trouble(track, now_ms) && now_ms - track->sent_ms >= MC_REPORT_LAG_MS)
         return guest->actual;
     return track->target;
 }

@@ -10,9 +10,6 @@
 /* Even where every page counts, a command is not worth less. */
 #define SMALL_LEAST MC_MIB
 
-/* What a guest in trouble was given is in its statistics after this time. */
-#define TROUBLE_SHOWS_MS 5000
-
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
 {
     return bytes / 100 * percent;
@@ -77,17 +74,11 @@ static uint64_t need_fresh(const struct mc_rule_view *view, uint64_t target)
     return view->guest->fresh ? target : mc_max_u64(target, mc_max_u64(view->guest->actual, now));
 }
 
-/*
- * A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. At
- * first nothing is taken from it at all: its statistics can be of a time when it had less.
- */
+/* A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. */
 static uint64_t relieve(const struct mc_rule_view *view, uint64_t target)
 {
-    if (!mc_track_in_trouble(view->track, view->now_ms))
-        return target;
-    if (view->now_ms - view->track->distress_ms < TROUBLE_SHOWS_MS)
-        target = mc_max_u64(target, mc_min_u64(view->guest->actual, view->guest->terms.max));
-    return mc_max_u64(target, mc_min_u64(view->track->need, view->guest->terms.max));
+    return mc_max_u64(target,
+                      mc_relief(view->config, view->guest, view->track, view->plan, view->now_ms));
 }
 
 /*
@@ -214,9 +205,13 @@ static bool is_kept(const struct mc_rule_view *view, struct mc_step *step)
  */
 static void note_bound(const struct mc_rule_view *view, struct mc_step *step)
 {
-    uint64_t bound = mc_bound(view->guest, view->track, view->floor, view->now_ms);
+    uint64_t bound =
+        mc_bound(view->config, view->guest, view->track, view->plan, view->floor, view->now_ms);
 
-    if (step->wish > view->guest->terms.min && step->wish / MC_PAGE == bound / MC_PAGE)
+    if (!view->guest->fresh && step->wish > bound &&
+        step->wish / MC_PAGE == view->guest->actual / MC_PAGE)
+        note(step, MC_RULE_FRESHNESS, mc_min_u64(view->guest->terms.min, step->wish), step->wish);
+    else if (step->wish > view->guest->terms.min && step->wish / MC_PAGE == bound / MC_PAGE)
         note(step, bound > view->floor ? MC_RULE_DISTRESS : MC_RULE_FLOOR, view->guest->terms.min,
              step->wish);
 }

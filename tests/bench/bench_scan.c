@@ -10,6 +10,7 @@
 #include "testing.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,12 +114,13 @@ static struct rate one_pass(struct mc_scanner *scanner, const uint64_t *memory)
     return rate;
 }
 
-static struct mc_scanner *scanner_of(struct victim victims[2], bool compare)
+static struct mc_scanner *scanner_of(struct victim victims[2], bool compare, unsigned threads)
 {
     struct mc_scanner_config config = mc_scanner_config_default();
     struct mc_scanner *scanner;
 
     config.compare = compare;
+    config.threads = threads;
     assert_int_equal(mc_scanner_new(&config, &scanner, NULL), 0);
     for (unsigned i = 0; i < 2; i++) {
         struct mc_scan_guest guest = victim_guest(&victims[i], i ? "two" : "one", "bench");
@@ -136,10 +138,10 @@ static void measure(const char *name, enum victim_kind kind, uint64_t pages, con
 
     for (unsigned i = 0; i < 2; i++)
         fill(&victims[i], i + 1);
-    hasher = scanner_of(victims, false);
+    hasher = scanner_of(victims, false, 1);
     one_pass(hasher, memory);
     for (unsigned n = 0; n < ROUNDS; n++) {
-        struct mc_scanner *scanner = scanner_of(victims, true);
+        struct mc_scanner *scanner = scanner_of(victims, true, 1);
         struct rate rate;
 
         first[n] = one_pass(scanner, memory).share;
@@ -154,6 +156,67 @@ static void measure(const char *name, enum victim_kind kind, uint64_t pages, con
     victim_end(&victims[1]);
     printf("%-24s %9.2fM %7.0f%% %7.0f%% %7.0f%%\n", name, median(bytes, ROUNDS) / 4096e6,
            100 * median(first, ROUNDS), 100 * median(later, ROUNDS), 100 * median(hashes, ROUNDS));
+}
+
+/* ---- two threads ---- */
+
+static void *read_it(void *memory)
+{
+    read_bandwidth(memory);
+    return NULL;
+}
+
+/* How many times as much two threads read in the same time as one: what the machine gives now. */
+static double two_readers(uint64_t *memory)
+{
+    double began = now(CLOCK_MONOTONIC), one;
+    pthread_t thread;
+
+    read_it(memory);
+    one = now(CLOCK_MONOTONIC) - began;
+    began = now(CLOCK_MONOTONIC);
+    assert_int_equal(pthread_create(&thread, NULL, read_it, memory), 0);
+    read_it(memory);
+    pthread_join(thread, NULL);
+    return 2 * one / (now(CLOCK_MONOTONIC) - began);
+}
+
+static double seconds_of_pass(struct mc_scanner *scanner, double *cpu)
+{
+    double began = now(CLOCK_MONOTONIC), cpu_began = now(CLOCK_PROCESS_CPUTIME_ID);
+
+    while (mc_scanner_step(scanner, UINT64_C(64) << 20) == 0)
+        continue;
+    *cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu_began;
+    return now(CLOCK_MONOTONIC) - began;
+}
+
+static void measure_two(const char *name, enum victim_kind kind, uint64_t pages, uint64_t *memory)
+{
+    struct victim victims[2] = {victim_start(kind, pages), victim_start(kind, pages)};
+    struct mc_scanner *scanners[2];
+    double faster[ROUNDS], dearer[ROUNDS], machine[ROUNDS], cpu[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        fill(&victims[i], i + 1);
+    for (unsigned i = 0; i < 2; i++) {
+        scanners[i] = scanner_of(victims, true, i + 1);
+        seconds_of_pass(scanners[i], &cpu[i]);
+    }
+    for (unsigned n = 0; n < ROUNDS; n++) {
+        double one = seconds_of_pass(scanners[0], &cpu[0]);
+
+        faster[n] = one / seconds_of_pass(scanners[1], &cpu[1]);
+        dearer[n] = cpu[1] / cpu[0];
+        machine[n] = two_readers(memory);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        mc_scanner_free(scanners[i]);
+        victim_end(&victims[i]);
+    }
+    printf("%-24s two threads: %.2f times as fast for %.2f times the processor time; two readers "
+           "%.2f\n",
+           name, median(faster, ROUNDS), median(dearer, ROUNDS), median(machine, ROUNDS));
 }
 
 int main(int argc, char **argv)
@@ -181,6 +244,10 @@ int main(int argc, char **argv)
     puts(
         "FIRST: the first pass, all that is equal compared; LATER: the second; HASHES: later ones, "
         "without comparing");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (argc < 3 || strstr(kinds[i].name, argv[2]))
+            measure_two(kinds[i].name, kinds[i].kind, pages, memory);
+    puts("two readers: how many times as much two threads read as one at that time");
     munmap(memory, MEMORY);
     return 0;
 }

@@ -305,6 +305,24 @@ def status_tells_size_and_age(build):
             assert f"memctl_history_{name} " in page, page
 
 
+def status_says_that_its_size_shortens_the_history(build):
+    """Raw rows of twenty hours that fill the file twice over."""
+    with simulated(build, config=STRICT + "[history]\nsize = 4M\n") as memctld:
+        wait_for_rows(memctld, 1)
+        assert "SHORTENED" not in memctld.run("status").stdout
+        memctld.stop()
+        with contextlib.closing(sqlite3.connect(memctld.store)) as db, db:
+            first = int(time.time() * 1000) - 20 * 3600000
+            db.executemany("INSERT INTO guest_raw (at, guest, used, active, held, actual, target) "
+                           "VALUES (?, 1, 9999999, 9999999, 9999999, 9999999, 9999999)",
+                           ((first + i * 700,) for i in range(100000)))
+            db.execute("INSERT INTO host_raw (at, guest) VALUES (?, 0)", (first,))
+        memctld.start()
+        wait_for("the word", lambda: re.search(
+            r"SHORTENED to fit its size: raw rows of \d+ h", memctld.run("status").stdout))
+        wait_for("room", lambda: status(memctld)["oldest_ms"]["raw"] > first + 3600000)
+
+
 def history_prints_lines_for_people(build):
     with simulated(build) as memctld:
         wait_for_rows(memctld, 3, guest="b")
@@ -474,6 +492,7 @@ TESTS = [
     a_full_disk_delays_nothing_and_heals,
     two_thousand_questions_do_not_delay_a_tick,
     status_tells_size_and_age,
+    status_says_that_its_size_shortens_the_history,
     history_prints_lines_for_people,
     history_prints_csv_and_json,
     history_draws_a_picture,

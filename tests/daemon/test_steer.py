@@ -105,6 +105,18 @@ def puts_back_after_a_crash(build):
         assert done.returncode == 0 and not done.stderr, done
 
 
+def leaves_it_to_the_memctld_that_runs(build):
+    with steered(build) as (memctld, ksm):
+        wait_for("ksmd to stand", lambda: ksm.read("run") == "0")
+        done = restore(memctld)
+        assert done.returncode == 1 and "memctld runs" in done.stderr, done
+        second = subprocess.run([memctld.build / "daemon" / "memctld", *memctld.arguments],
+                                capture_output=True, text=True, timeout=60,
+                                env=dict(os.environ, **memctld.environment))
+        assert second.returncode == 1, second
+        assert ksm.read("run") == "0" and record(memctld).exists()
+
+
 def the_next_memctld_goes_on_with_what_was_noted(build):
     with steered(build) as (memctld, ksm):
         wait_for("ksmd to stand", lambda: ksm.read("run") == "0")
@@ -194,8 +206,9 @@ def shows_it_in_the_table_and_the_metrics(build):
 
 def main():
     tap.run([stops_ksmd_where_nothing_pays_and_puts_it_back, puts_back_after_a_crash,
-             the_next_memctld_goes_on_with_what_was_noted, what_somebody_else_sets_is_his,
-             another_mode_puts_it_back, a_record_of_another_boot_is_worth_nothing,
+             leaves_it_to_the_memctld_that_runs, the_next_memctld_goes_on_with_what_was_noted,
+             what_somebody_else_sets_is_his, another_mode_puts_it_back,
+             a_record_of_another_boot_is_worth_nothing,
              changes_nothing_in_a_dry_run_or_a_pause_or_another_mode,
              tells_when_it_cannot_take_notes, shows_it_in_the_table_and_the_metrics],
             Path(sys.argv[1]).resolve())

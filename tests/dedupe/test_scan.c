@@ -23,6 +23,14 @@ static struct mc_scanner *new_scanner(const struct mc_scanner_config *config)
     return scanner;
 }
 
+static struct mc_scanner *threaded_scanner(unsigned threads)
+{
+    struct mc_scanner_config config = mc_scanner_config_default();
+
+    config.threads = threads;
+    return new_scanner(&config);
+}
+
 static void put(struct mc_scanner *scanner, const struct victim *victim, const char *name,
                 const char *domain)
 {
@@ -85,11 +93,11 @@ static uint64_t pair_of(const struct mc_dedupe_report *report, const char *a, co
  * web: 1000 own, 100 zeros, 50 contents four times, 300 of the image. db: 500 own, 300 of the image
  * and these twice. alone: the image as well, in another trust domain.
  */
-static void tells_the_truth_of(enum victim_kind kind)
+static void tells_the_truth_of(enum victim_kind kind, unsigned threads)
 {
     struct victim web = victim_start(kind, 4096), db = victim_start(kind, 4096);
     struct victim alone = victim_start(kind, 4096);
-    struct mc_scanner *scanner = new_scanner(NULL);
+    struct mc_scanner *scanner = threaded_scanner(threads);
     const struct mc_dedupe_report *report;
 
     victim_fill(&web, 0, 1000, SERIES(1), 1);
@@ -139,19 +147,29 @@ static void tells_the_truth_of(enum victim_kind kind)
 static void tells_the_truth_of_small_pages(void **state)
 {
     (void)state;
-    tells_the_truth_of(VICTIM_PRIVATE);
+    tells_the_truth_of(VICTIM_PRIVATE, 1);
 }
 
 static void tells_the_truth_of_huge_pages(void **state)
 {
     (void)state;
-    tells_the_truth_of(VICTIM_HUGE);
+    tells_the_truth_of(VICTIM_HUGE, 1);
 }
 
 static void tells_the_truth_of_shared_memory(void **state)
 {
     (void)state;
-    tells_the_truth_of(VICTIM_SHARED);
+    tells_the_truth_of(VICTIM_SHARED, 1);
+}
+
+static void several_threads_tell_the_same(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 3; n++) {
+        tells_the_truth_of(VICTIM_PRIVATE, 2);
+        tells_the_truth_of(VICTIM_HUGE, 3);
+        tells_the_truth_of(VICTIM_SHARED, MC_SCAN_THREADS_MAX);
+    }
 }
 
 static void what_was_written_since_is_volatile(void **state)
@@ -171,6 +189,21 @@ static void what_was_written_since_is_volatile(void **state)
     expect(of(pass(scanner), "web"), 0, 99, 0, 0, 301);
     mc_scanner_free(scanner);
     victim_end(&web);
+}
+
+/* read() and its relatives of this process so far. */
+static uint64_t reads_of_mine(void)
+{
+    FILE *file = fopen("/proc/self/io", "re");
+    uint64_t count = 0;
+    char line[128];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "syscr: %" SCNu64, &count) == 1)
+            break;
+    fclose(file);
+    return count;
 }
 
 struct traces {
@@ -239,6 +272,37 @@ static void leaves_no_trace_in_shared_memory(void **state)
     leaves_no_trace_in(VICTIM_SHARED);
 }
 
+/*
+ * What it costs follows what is there: 64 GiB are mapped here, and 40 MiB of them hold anything,
+ * some in one place and some scattered. Only these are read, and there are as few calls as places.
+ */
+static void a_mostly_empty_guest_costs_what_is_there(void **state)
+{
+    struct victim web = victim_start(VICTIM_PRIVATE, UINT64_C(64) << 18);
+    struct mc_scanner *scanner = new_scanner(NULL);
+    uint64_t reads, apart = UINT64_C(1) << 14, faults;
+
+    (void)state;
+    victim_fill(&web, (1 << 20) + 100, 9216, SERIES(1), 1);
+    for (uint64_t i = 0; i < 1024; i++) /* one in each 64 MiB */
+        victim_fill(&web, i * apart + 77, 1, SERIES(2) + i, 1);
+    put(scanner, &web, "web", "red");
+    faults = victim_faults(&web);
+    expect(of(pass(scanner), "web"), 0, 0, 0, 0, 10240);
+    reads = reads_of_mine();
+    expect(of(pass(scanner), "web"), 0, 0, 0, 0, 10240);
+    reads = reads_of_mine() - reads;
+    print_message("# 64 GiB with 40 MiB in them: %" PRIu64 " reads of the pagemap, table %" PRIu64
+                  " KiB\n",
+                  reads, mc_scanner_report(scanner)->table_bytes / MC_KIB);
+    /* A look into the pagemap for each page that is alone; without PAGEMAP_SCAN all of it. */
+    assert_true(reads < 1024 + 200 + (UINT64_C(64) << 18) / 8192 * 2);
+    assert_true(mc_scanner_report(scanner)->table_bytes <= 2 * MC_MIB);
+    assert_int_equal(victim_faults(&web), faults);
+    mc_scanner_free(scanner);
+    victim_end(&web);
+}
+
 static void leaves_swapped_pages_in_swap(void **state)
 {
     struct victim web = victim_start(VICTIM_PRIVATE, 2048);
@@ -263,13 +327,12 @@ static void leaves_swapped_pages_in_swap(void **state)
     victim_end(&web);
 }
 
-static void a_guest_that_ends_does_not_stop_the_others(void **state)
+static void a_guest_that_ends_does_not_stop_the_others_among(unsigned threads)
 {
     struct victim web = victim_start(VICTIM_PRIVATE, 4096), db = victim_start(VICTIM_SHARED, 4096);
-    struct mc_scanner *scanner = new_scanner(NULL);
+    struct mc_scanner *scanner = threaded_scanner(threads);
     const struct mc_dedupe_report *report;
 
-    (void)state;
     victim_fill(&web, 0, 4096, SERIES(1), 1);
     victim_fill(&db, 0, 1000, SERIES(1), 1);
     put(scanner, &web, "web", "red");
@@ -286,6 +349,13 @@ static void a_guest_that_ends_does_not_stop_the_others(void **state)
     expect(of(report, "db"), 0, 0, 0, 0, 1000);
     victim_end(&db);
     mc_scanner_free(scanner);
+}
+
+static void a_guest_that_ends_does_not_stop_the_others(void **state)
+{
+    (void)state;
+    a_guest_that_ends_does_not_stop_the_others_among(1);
+    a_guest_that_ends_does_not_stop_the_others_among(3);
 }
 
 static void off_is_not_read(void **state)
@@ -313,14 +383,13 @@ static void off_is_not_read(void **state)
     victim_end(&db);
 }
 
-static void a_guest_that_always_writes_gains_nothing(void **state)
+static void a_guest_that_always_writes_gains_nothing_among(unsigned threads)
 {
     struct victim web = victim_start(VICTIM_PRIVATE, 4096),
                   evil = victim_start(VICTIM_SHARED, 4096);
-    struct mc_scanner *scanner = new_scanner(NULL);
+    struct mc_scanner *scanner = threaded_scanner(threads);
     const struct mc_dedupe_report *report;
 
-    (void)state;
     victim_fill(&web, 0, 4096, SERIES(1), 1);
     victim_fill(&evil, 0, 4096, SERIES(1), 1);
     put(scanner, &web, "web", "red");
@@ -341,6 +410,13 @@ static void a_guest_that_always_writes_gains_nothing(void **state)
     mc_scanner_free(scanner);
     victim_end(&web);
     victim_end(&evil);
+}
+
+static void a_guest_that_always_writes_gains_nothing(void **state)
+{
+    (void)state;
+    a_guest_that_always_writes_gains_nothing_among(1);
+    a_guest_that_always_writes_gains_nothing_among(3);
 }
 
 /*
@@ -396,7 +472,9 @@ int main(void)
         cmocka_unit_test(tells_the_truth_of_small_pages),
         cmocka_unit_test(tells_the_truth_of_huge_pages),
         cmocka_unit_test(tells_the_truth_of_shared_memory),
+        cmocka_unit_test(several_threads_tell_the_same),
         cmocka_unit_test(what_was_written_since_is_volatile),
+        cmocka_unit_test(a_mostly_empty_guest_costs_what_is_there),
         cmocka_unit_test(leaves_no_trace_in_small_pages),
         cmocka_unit_test(leaves_no_trace_in_huge_pages),
         cmocka_unit_test(leaves_no_trace_in_shared_memory),

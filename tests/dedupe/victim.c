@@ -81,12 +81,14 @@ static void *make_memory(enum victim_kind kind, size_t size)
     if (fd >= 0 && ftruncate(fd, (off_t)size) < 0)
         _exit(1);
     /* From the start of a huge page on, in any case. */
-    memory = mmap(NULL, size + 2 * MC_MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory = mmap(NULL, size + 2 * MC_MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1, 0);
     if (memory == MAP_FAILED)
         _exit(1);
     memory += -(uintptr_t)memory % (2 * MC_MIB);
     memory = mmap(memory, size, PROT_READ | PROT_WRITE,
-                  MAP_FIXED | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED), fd, 0);
+                  MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
+                  fd, 0);
     if (memory == MAP_FAILED)
         _exit(1);
     madvise(memory, size, kind == VICTIM_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);

@@ -21,6 +21,8 @@ const char *const fuzz_seeds[] = {
     "  0000000100000000-000000017fffffff (prio 0, ram): pc.ram @00000000c0000000 KVM\n",
     "  0-): ): ram): pc.ram @",
     "Host virtual address for 0x100000 (pc.ram) is 0x7fa4edf00000\n",
+    "{\"return\":{},\"id\":\"libvirt-414\"}",
+    "{\"id\":\"libvirt-1\",\"error\":{\"class\":\"GenericError\",\"desc\":\"no such property\"}}",
     "No memory is mapped at address 0xc0000000",
     NULL,
 };
@@ -49,6 +51,7 @@ static void check_memdevs(const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint64_t address, offset;
+    struct mc_error err;
     char *text = malloc(size + 1);
 
     demand(text != NULL);
@@ -56,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     text[size] = '\0';
     check_memdevs(text);
+    demand(mc_qemu_read_done(text, &err) <= 0);
     demand(mc_qemu_find_range(text, "pc.ram", &address, &offset) <= 0);
     if (mc_qemu_read_host_address(text, "pc.ram", &address) == 0)
         demand(address && address % MC_PAGE == 0 && address <= INT64_MAX);

@@ -32,6 +32,22 @@ static void demand(bool holds)
         abort();
 }
 
+static void check_mergeable(const uint8_t *data, size_t size)
+{
+    static const struct mc_scan_region regions[] = {
+        {.address = ADDRESS, .size = 256 * MC_MIB},
+        {.address = ADDRESS + 256 * MC_MIB, .size = MC_PAGE},
+    };
+    FILE *file = size ? fmemopen((void *)(uintptr_t)data, size, "r") : fopen("/dev/null", "r");
+    struct mc_mergeable mergeable;
+    struct mc_error err;
+
+    demand(file != NULL);
+    demand(mc_smaps_mergeable(file, regions, 2, &mergeable, &err) <= 0);
+    fclose(file);
+    demand(mergeable.inside <= mergeable.all);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint64_t sizes[] = {MC_PAGE, 256 * MC_MIB, 512 * MC_MIB, 0, UINT64_MAX};
@@ -49,5 +65,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         demand(rc < 0 || (mapping.start <= ADDRESS && mapping.end >= ADDRESS + sizes[i] &&
                           mapping.page_size > 0));
     }
+    check_mergeable(data, size);
     return 0;
 }

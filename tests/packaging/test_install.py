@@ -111,7 +111,8 @@ def verifies_the_units(installed):
     with tempfile.TemporaryDirectory() as folder:
         for name, program in (("memctld.service", "memctld"),
                               ("balloon-guest-agent.service", "balloon-guest-agent")):
-            text = re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={installed.at('{sbindir}/' + program)}",
+            text = re.sub(r"(?m)^(ExecStart|ExecStopPost)=\S+",
+                          rf"\1={installed.at('{sbindir}/' + program)}",
                           installed.unit(name).read_text())
             unit = Path(folder) / name
             unit.write_text(text)

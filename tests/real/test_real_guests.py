@@ -186,13 +186,15 @@ def stores_settings_of_a_guest_that_does_not_run(world):
 
 
 def moves_nothing_after_it_was_killed(world):
-    before = world.actuals()
+    before, plan = world.actuals(), world.memctld.json("status")["plan"]
     assert world.memctld.stop(signal.SIGKILL) == -signal.SIGKILL
     world.memctld.start()
     wait_for("all three", lambda: len(world.memctld.guests()) == 3)
     for _ in range(20):
         for name, actual in world.actuals().items():
-            assert abs(actual - before[name]) <= 16 * MiB, (name, actual, before[name])
+            assert abs(actual - before[name]) <= 16 * MiB, (
+                f"{name}: {before[name] / MiB:.0f}M -> {actual / MiB:.0f}M\n{plan} before, now "
+                f"{world.memctld.json('status')['plan']}\n{world.memctld.run('events').stdout[-3000:]}")
         time.sleep(0.25)
     assert world.has_ratio(a=1, b=1, c=2)
 

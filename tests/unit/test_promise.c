@@ -133,6 +133,23 @@ static void a_host_that_others_use_up_takes_from_guests(void **state)
     host_close(&host);
 }
 
+/* The reserve is what a budget that nobody has named leaves. */
+static void a_budget_that_was_named_may_be_used_up(void **state)
+{
+    struct mc_sim_guest_config guests[] = {host_guest("a", 4 * MC_GIB, 300 * MC_MIB)};
+    struct host host;
+
+    (void)state;
+    host_open(&host, "idle-tax", 61 * MC_GIB, guests, 1);
+    host_run(&host, 5);
+    assert_int_equal(host.plan.headroom, host.plan.strict - host.plan.held);
+    host.config.budget.automatic = host.config.budget.reserve_automatic = true;
+    mc_engine_configure(host.engine, &host.config, host.policy);
+    host_run(&host, 5);
+    assert_true(host.plan.headroom <= 64 * MC_GIB / 100 * 95 - MC_GIB - host.plan.held);
+    host_close(&host);
+}
+
 static void states_follow_what_is_left(void **state)
 {
     static const struct {
@@ -296,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_burst_fits),
         cmocka_unit_test(the_promise_falls_when_memory_is_touched),
         cmocka_unit_test(a_host_that_others_use_up_takes_from_guests),
+        cmocka_unit_test(a_budget_that_was_named_may_be_used_up),
         cmocka_unit_test(states_follow_what_is_left),
         cmocka_unit_test(trouble_is_answered_in_the_same_pass),
         cmocka_unit_test(an_agents_word_counts_if_the_guest_is_full),

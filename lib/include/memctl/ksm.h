@@ -50,7 +50,7 @@ struct mc_ksm {
 
 /* One process. */
 struct mc_ksm_process {
-    bool tells;          /* the kernel says whether it is mergeable (6.15) */
+    bool tells;          /* the kernel says whether it is mergeable (6.18 does, 6.1 not) */
     bool mergeable;      /* if so: KSM looks at some of its memory */
     uint64_t items;      /* pages that KSM keeps a record of */
     uint64_t merging;    /* of its pages, those that are merged */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "estimate/distress.h"
 #include "govern/govern.h"
 
 #define NOW_MS 1000000
@@ -307,6 +308,31 @@ static void growth_that_was_not_taken_is_called_back_but_from_a_guest_in_trouble
     }
 }
 
+/* In trouble for three minutes, calm for the last six seconds, and now again. */
+static void what_was_taken_back_does_not_prove_that_giving_is_in_vain(void **state)
+{
+    (void)state;
+    for (int taken_back = 0; taken_back < 2; taken_back++) {
+        struct scene scene;
+        struct mc_track *track;
+
+        open_scene(&scene, 0);
+        track = &scene.tracks.list[0];
+        track->distress_since_ms = NOW_MS - 180000;
+        track->distress_ms = NOW_MS - 6000;
+        track->distress_until_ms = NOW_MS + 54000;
+        track->need = (taken_back ? 3 : 2) * MC_GIB;
+        scene.guests[0].rss = 2 * MC_GIB;
+        scene.guests[0].agent.present = true;
+        scene.guests[0].agent.distress_ms = NOW_MS;
+        mc_distress_estimate(&scene.config, &scene.guests[0], track, NOW_MS);
+        assert_int_equal(scene.guests[0].distress, MC_DISTRESS_AGENT);
+        assert_int_equal(track->chronic, !taken_back);
+        mc_tracks_free(&scene.tracks);
+        mc_plan_free(&scene.plan);
+    }
+}
+
 static void trouble_comes_first(void **state)
 {
     struct scene scene;
@@ -335,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_host_that_is_short_lifts_rate_and_margin),
         cmocka_unit_test(what_trouble_was_given_goes_back_on_a_short_host_when_it_is_over),
         cmocka_unit_test(growth_that_was_not_taken_is_called_back_but_from_a_guest_in_trouble),
+        cmocka_unit_test(what_was_taken_back_does_not_prove_that_giving_is_in_vain),
         cmocka_unit_test(trouble_comes_first),
         cmocka_unit_test(what_lies_free_goes_to_trouble_at_any_speed),
         cmocka_unit_test(hunger_comes_before_luxury),

@@ -114,6 +114,8 @@ struct talk {
     bool greeted;                  /* the host got the hello */
     uint64_t seq;                  /* of the last report */
     uint64_t report_ms;            /* when the next one is due */
+    uint64_t reported_ms;          /* when the last one was, */
+    uint64_t available;            /* and what was available then */
     const struct workset *workset; /* what reports say of it, at_ms 0 for nothing */
     struct buffer in, out;
     bool skipping; /* the rest of an over-long line */
@@ -121,6 +123,9 @@ struct talk {
 
 void talk_open_port(struct talk *talk);
 void talk_to_host(struct talk *talk, short events, const struct kernel *kernel, uint64_t now_ms);
+/* The guest itself takes memory, and this is available now: the host hears of it soon if it is
+ * much. */
+void talk_of_growth(struct talk *talk, uint64_t available);
 void talk_of_distress(struct talk *talk, const struct kernel *kernel, enum watch_news news,
                       uint64_t rate);
 

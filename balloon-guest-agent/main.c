@@ -99,6 +99,8 @@ static void look(struct agent *agent, bool stalled)
 
     if (see(agent, stalled, &sight) == 0) {
         news = watch_look(&agent->watch, &sight);
+        if (agent->watch.rate > 0)
+            talk_of_growth(&agent->talk, sight.available);
         if (news != WATCH_NOTHING)
             talk_of_distress(&agent->talk, &agent->kernel, news, agent->watch.rate);
     }

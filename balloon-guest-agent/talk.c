@@ -14,6 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* So much less than in the last report is worth another one, so soon after that. */
+#define GROWTH_LEAST ((uint64_t)32 << 20)
+#define GROWTH_APART_MS 500
+
 /* The host left, or was never there. What it did not take is of no use to the next one. */
 static void leave_alone(struct talk *talk)
 {
@@ -107,14 +111,23 @@ static void report(struct talk *talk, const struct kernel *kernel, uint64_t now_
     size_t length;
 
     talk->report_ms = now_ms + talk->interval_s * 1000;
+    talk->reported_ms = now_ms;
     talk->seq++;
     if (talk->out.length || memory_read_sizes(kernel, &memory) < 0)
         return;
+    talk->available = memory.memory[MEMORY_AVAILABLE];
     memory_add_counters(kernel, &memory);
     length = message_report(talk->out.text, sizeof(talk->out.text), talk->seq, &memory, workset,
                             workset ? now_ms - workset->at_ms : 0);
     if (length)
         send_line(talk, length);
+}
+
+void talk_of_growth(struct talk *talk, uint64_t available)
+{
+    if (talk->greeted && available + GROWTH_LEAST <= talk->available &&
+        talk->reported_ms + GROWTH_APART_MS < talk->report_ms)
+        talk->report_ms = talk->reported_ms + GROWTH_APART_MS;
 }
 
 void talk_of_distress(struct talk *talk, const struct kernel *kernel, enum watch_news news,

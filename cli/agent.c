@@ -91,6 +91,11 @@ static int agent_enable(const struct cli *cli, int argc, char **argv)
         return cli_print_json(result);
     if (!json_is_true(json_object_get(result, "added")))
         printf("%s has the channel already", json_text(result, "guest"));
+    else if (!json_is_true(json_object_get(result, "lasts")))
+        printf(
+            "%s has the channel for as long as it runs (libvirt has no definition of it: add the "
+            "channel where it is started from)",
+            json_text(result, "guest"));
     else if (json_is_true(json_object_get(result, "running")))
         printf("%s has the channel, now and after its next start", json_text(result, "guest"));
     else

@@ -94,16 +94,6 @@ static void say_measured(struct page *page, const json_t *result, const json_t *
             cli_size(agent, "total"));
 }
 
-/* How what it works with is known. */
-static const char *source_of(const json_t *guest)
-{
-    const json_t *agent = json_object_get(guest, "agent");
-
-    if (strcmp(json_text(guest, "active_source"), "agent") == 0)
-        return json_text(json_object_get(agent, "working_set"), "method");
-    return "";
-}
-
 static void say_estimated(struct page *page, const json_t *guest)
 {
     if (json_size(guest, "used") == MC_UNKNOWN)
@@ -111,7 +101,7 @@ static void say_estimated(struct page *page, const json_t *guest)
     else
         say(page, "estimated", "It cannot give up %s, and works with %s (source: %s%s%s).",
             cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"),
-            *source_of(guest) ? ", method " : "", source_of(guest));
+            *json_text(guest, "active_method") ? ", by " : "", json_text(guest, "active_method"));
     if (!is_exempt(guest) && !json_is_true(json_object_get(guest, "fresh")))
         say(page, "",
             "Its statistics are missing, old, rare or impossible: it is not shrunk on them.");

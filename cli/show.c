@@ -40,6 +40,23 @@ static void print_terms(const json_t *guest)
     print_setting(guest, "trust-domain", json_text(guest, "trust_domain"));
 }
 
+static void print_source(const json_t *guest)
+{
+    const char *source = json_text(guest, "active_source");
+    const json_t *sample = json_object_get(guest, "sample");
+    json_int_t window_ms = json_integer_value(json_object_get(guest, "active_window_ms"));
+
+    printf("  %-14s %-8s where that comes from", "source", source);
+    if (*json_text(guest, "active_method"))
+        printf(": %s, window %.0f s, %lld%% sure", json_text(guest, "active_method"),
+               (double)window_ms / 1000,
+               (long long)json_integer_value(json_object_get(guest, "active_confidence")));
+    putchar('\n');
+    if (strcmp(source, "host") == 0)
+        printf("  seen from the host: %s to %s are touched\n", cli_size(sample, "least"),
+               cli_size(sample, "most"));
+}
+
 static void print_memory(const json_t *guest)
 {
     static const struct {
@@ -52,8 +69,7 @@ static void print_memory(const json_t *guest)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         printf("  %-14s %-8s %s\n", rows[i].key, cli_size(guest, rows[i].key), rows[i].meaning);
-    printf("  %-14s %-8s source of what it works with\n", "source",
-           json_text(guest, "active_source"));
+    print_source(guest);
     if (!json_is_true(json_object_get(guest, "fresh")))
         puts("  its statistics are missing, old or rare: it is not shrunk");
 }

@@ -160,6 +160,19 @@ static void print_history(const json_t *history)
         printf("            NOT KEPT for now: %s\n", json_text(history, "error"));
 }
 
+static void print_sampling(const json_t *sampling)
+{
+    if (!json_is_object(sampling))
+        return;
+    if (json_is_string(json_object_get(sampling, "method")))
+        printf("looks at    %lld guests without agent, by %s, every %.0f s\n",
+               (long long)json_integer_value(json_object_get(sampling, "guests")),
+               json_text(sampling, "method"),
+               (double)json_integer_value(json_object_get(sampling, "window_ms")) / 1000);
+    else
+        printf("looks at    no guest from the host: %s\n", json_text(sampling, "error"));
+}
+
 static int run(const struct cli *cli, int argc, char **argv)
 {
     json_t *status, *plan;
@@ -189,6 +202,7 @@ static int run(const struct cli *cli, int argc, char **argv)
                (long long)json_integer_value(json_object_get(status, "guests")),
                (long long)json_integer_value(json_object_get(status, "managed")));
     }
+    print_sampling(json_object_get(status, "host_sampling"));
     print_history(json_object_get(status, "history"));
     json_decref(status);
     return EXIT_OK;

@@ -165,10 +165,14 @@ static void send_target(struct daemon *daemon, const struct mc_guest *guest,
     submit(daemon, command);
 }
 
-/* Without statistics a guest is never shrunk; so they are turned on where they are off or rare. */
+/*
+ * Without statistics a guest is never shrunk; so they are turned on where they are off or rare.
+ * They come at moments of their own: with a period as long as the interval, a need would be seen up
+ * to two intervals late.
+ */
 static void turn_on_stats(struct daemon *daemon, const struct mc_guest *guest)
 {
-    unsigned wanted = (unsigned)mc_max_u64(1, daemon->config.engine.interval_ms / 1000);
+    unsigned wanted = (unsigned)mc_max_u64(1, daemon->config.engine.interval_ms / 2000);
     struct command *command;
 
     if (daemon->config.dry_run || guest->exempt != MC_EXEMPT_NO || !guest->answers ||

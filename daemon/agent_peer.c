@@ -29,6 +29,10 @@
 #define WAKES_MAX 8
 #define WAKES_WINDOW_MS 10000
 
+/* Reports that less is available wake it as well, less often; so much less. */
+#define GROWTHS_MAX 4
+#define GROWTH_LEAST (32 * MC_MIB)
+
 #define LOGS_MAX 3
 #define LOGS_WINDOW_MS 60000
 
@@ -129,6 +133,14 @@ static void take_working_set(struct mc_agent_report *said, const struct agent_re
     strcpy(said->working_set.method, set->method);
 }
 
+/* What an agent says of a guest that takes memory is no use if it is seen an interval later. */
+static void note_growth(struct peer *peer, uint64_t available, uint64_t now)
+{
+    if (peer->said.received_ms && available + GROWTH_LEAST <= peer->said.available &&
+        may_spend(&peer->growths, GROWTHS_MAX, WAKES_WINDOW_MS, now))
+        peer->context->wake(peer->context->opaque, now);
+}
+
 static void take_report(struct peer *peer, const struct agent_message *message)
 {
     const struct agent_report *report = &message->report;
@@ -141,6 +153,7 @@ static void take_report(struct peer *peer, const struct agent_message *message)
     take_stall(peer, report->stall_us, now);
     if (!said->received_ms || report->refault_file != MC_UNKNOWN)
         said->refaults = report->refault_file;
+    note_growth(peer, report->available, now);
     said->received_ms = now;
     said->total = report->total;
     said->free = report->free;

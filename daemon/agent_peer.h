@@ -69,7 +69,7 @@ struct peer {
     struct event *readable;
     uint64_t retry_ms, pause_ms;
     enum peer_state state;
-    struct allowance lines, logs, wakes;
+    struct allowance lines, logs, wakes, growths;
 
     char line[MC_AGENT_LINE_MAX];
     size_t length;

@@ -15,7 +15,7 @@ struct enable {
     struct request *request; /* NULL once answered */
     struct mc_guest guest;   /* as it was when it was asked for */
     unsigned uid;            /* who asked */
-    bool added;
+    struct mc_agent_added added;
 };
 
 static int enable_run(struct job *job, struct mc_session *session)
@@ -43,15 +43,16 @@ static void enable_done(struct job *job)
     struct enable *enable = (struct enable *)job;
     struct daemon *daemon = enable->daemon;
 
-    if (job->rc == 0 && enable->added) {
+    if (job->rc == 0 && enable->added.any) {
         events_add_guest(daemon->events, EVENT_SETTINGS, &enable->guest, NULL,
                          "uid %u gave it the agent's channel", enable->uid);
         tick_wake(daemon);
     }
     if (enable->request && job->rc == 0) {
-        request_reply(enable->request,
-                      json_pack("{s:s, s:b, s:b}", "guest", enable->guest.name, "added",
-                                enable->added, "running", enable->guest.state != MC_GUEST_STOPPED));
+        request_reply(enable->request, json_pack("{s:s, s:b, s:b, s:b}", "guest",
+                                                 enable->guest.name, "added", enable->added.any,
+                                                 "running", enable->guest.state != MC_GUEST_STOPPED,
+                                                 "lasts", enable->added.lasts));
     } else if (enable->request) {
         mc_error_prefix(&job->err, "guest '%.64s': ", enable->guest.name);
         request_fail(enable->request, &job->err);

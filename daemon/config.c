@@ -38,6 +38,7 @@ struct config config_default(void)
                    .interval_ms = 60000,
                    .steer = mc_steer_config_default(),
                    .table_share = mc_scanner_config_default().table_share},
+        .sampling = {.window_ms = 30000},
         .history = mc_store_config_default(),
         .defaults = mc_settings_default(),
     };

@@ -28,6 +28,13 @@ struct dedupe_config {
     char sketch_key[4096];                  /* the file with the key, "" for no sketches */
 };
 
+/* What guests touch, seen from the host. */
+struct sampling_config {
+    bool on;
+    char method[16]; /* "": the best that the kernel has */
+    uint64_t window_ms;
+};
+
 struct policy_param {
     char name[64], value[64];
 };
@@ -49,6 +56,7 @@ struct config {
     size_t policy_param_count;
     struct mc_engine_config engine;
     struct dedupe_config dedupe;
+    struct sampling_config sampling;
     struct mc_settings defaults;
     struct guest_rule *rules;
     size_t rule_count;

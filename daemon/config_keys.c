@@ -292,6 +292,33 @@ static int read_calm(struct config *config, const char *value, struct mc_error *
     return mc_size_parse(value, 0, &config->engine.calm_bytes, err);
 }
 
+static int read_host_sampling(struct config *config, const char *value, struct mc_error *err)
+{
+    static const char *const known[] = {"off", "auto", "idle-page", "damon"};
+    size_t i = 0;
+
+    while (i < 4 && strcmp(value, known[i]) != 0)
+        i++;
+    if (i == 4)
+        return mc_error_set(err, -EINVAL, "'%s' is not off, auto, idle-page or damon", value);
+    config->sampling.on = i > 0;
+    strcpy(config->sampling.method, i > 1 ? known[i] : "");
+    return 0;
+}
+
+static int read_host_window(struct config *config, const char *value, struct mc_error *err)
+{
+    uint64_t ms;
+    int rc = mc_span_parse(value, &ms, err);
+
+    if (rc < 0)
+        return rc;
+    if (ms < 2000 || ms > 600000)
+        return mc_error_set(err, -ERANGE, "'%s' is not between 2s and 10min", value);
+    config->sampling.window_ms = ms;
+    return 0;
+}
+
 static int read_dedupe_mode(struct config *config, const char *value, struct mc_error *err)
 {
     config->dedupe.merge = strcmp(value, "merge") == 0;
@@ -401,6 +428,8 @@ static const struct {
     {"governor", "last-resort-pause", read_resort_pause},
     {"governor", "last-resort-undo", read_resort_undo},
     {"estimate", "active-fade", read_active_fade},
+    {"estimate", "host-sampling", read_host_sampling},
+    {"estimate", "host-window", read_host_window},
 };
 
 int config_key_set(struct config *config, const char *section, const char *name, const char *value,

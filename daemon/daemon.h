@@ -16,9 +16,10 @@
  * and beside them control.c with request.c, verbs.c, admissions.c, events_verb.c, explain.c,
  * lookup.c, pause.c, history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus)
  * and page*.c with trend.c (the page for people), agents.c (the host's ends of the channels to the
- * agents in the guests), dedupe.c with scanner_process.c and dedupe_verb.c (the page-dedupe
- * scanner, whose process is in scanner/), and steer*.c (the kernel's page merging). Everything here
- * runs on the main loop; only jobs on lanes (lanes.c) run elsewhere.
+ * agents in the guests), sampling.c (what guests touch, seen from the host), dedupe.c with
+ * scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/), and
+ * steer*.c (the kernel's page merging). Everything here runs on the main loop; only jobs on lanes
+ * (lanes.c) and sampling.c's thread run elsewhere.
  */
 #ifndef MEMCTLD_DAEMON_H
 #define MEMCTLD_DAEMON_H
@@ -50,6 +51,7 @@ struct steer;
 struct librarian;
 struct follower;
 struct observation;
+struct sampling;
 struct save;
 struct control;
 struct http;
@@ -132,6 +134,7 @@ struct daemon {
     struct reclaims *reclaims;
     struct resort *resort;
     struct agents *agents;
+    struct sampling *sampling;
     struct control *control;
     struct events *events;
     struct follower *followers; /* requests that wait for an event, events_verb.c */

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "options.h"
 #include "resort.h"
+#include "sampling.h"
 #include "steer.h"
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *opaque)
@@ -155,10 +156,11 @@ static int start_parts(struct daemon *daemon, struct mc_error *err)
     daemon->dedupe = dedupe_new(daemon);
     daemon->steer = steer_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
+    daemon->sampling = sampling_start(&daemon->config.sampling, "");
     daemon->trend = trend_new();
-    if (!daemon->engine || !daemon->lanes || !daemon->act || !daemon->reclaims || !daemon->resort ||
-        !daemon->agents || !daemon->events || !daemon->dedupe || !daemon->steer || !daemon->trend ||
-        start_watching_stalls(daemon) < 0)
+    if (!daemon->sampling || !daemon->engine || !daemon->lanes || !daemon->act ||
+        !daemon->reclaims || !daemon->resort || !daemon->agents || !daemon->events ||
+        !daemon->dedupe || !daemon->steer || !daemon->trend || start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (!*daemon->config.record)
         return 0;
@@ -213,6 +215,7 @@ static void stop_listening(struct daemon *daemon)
     if (daemon->resort)
         resort_tell_stopped(daemon);
     agents_free(daemon->agents);
+    sampling_stop(daemon->sampling);
     dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);

@@ -102,6 +102,35 @@ static void add_table(struct exposition *out, const struct guests *guests,
     }
 }
 
+/* How what it works with is known: what changes from tick to tick is no label. */
+static void add_origins(struct exposition *out, const struct guests *guests)
+{
+    static const char window[] = "memctl_guest_active_window_seconds";
+    static const char sure[] = "memctl_guest_active_confidence_ratio";
+    static const char least[] = "memctl_guest_sample_least_bytes";
+    static const char most[] = "memctl_guest_sample_most_bytes";
+    const struct mc_guest *list = guests->daemon->snapshot.guests;
+
+    exposition_family(out, window, METRIC_GAUGE,
+                      "Over how long the source of the guest's active memory looks back.");
+    for (size_t i = 0; i < guests->count; i++)
+        exposition_number(out, window, guests->labels[i], (double)list[i].active_window_ms / 1000);
+    exposition_family(out, sure, METRIC_GAUGE,
+                      "How sure that source is that no more is active, 0 to 1.");
+    for (size_t i = 0; i < guests->count; i++)
+        exposition_number(out, sure, guests->labels[i], list[i].active_confidence / 100.0);
+    exposition_family(out, least, METRIC_GAUGE,
+                      "The least that the guest touches, as seen from the host.");
+    for (size_t i = 0; i < guests->count; i++)
+        if (list[i].sample.found_ms)
+            exposition_count(out, least, guests->labels[i], list[i].sample.least);
+    exposition_family(out, most, METRIC_GAUGE,
+                      "The most that the guest touches, as seen from the host.");
+    for (size_t i = 0; i < guests->count; i++)
+        if (list[i].sample.found_ms)
+            exposition_count(out, most, guests->labels[i], list[i].sample.most);
+}
+
 /* What its tasks lost, by its agent. */
 static void add_stalls(struct exposition *out, const struct guests *guests)
 {
@@ -137,9 +166,7 @@ static void add_info(struct exposition *out, const struct guests *guests)
                                   mc_exempt_name(guest->exempt));
         length = exposition_label(labels, sizeof(labels), length, "active_source",
                                   mc_source_name(guest->active_source));
-        length = exposition_label(
-            labels, sizeof(labels), length, "method",
-            guest->active_source == MC_SOURCE_AGENT ? guest->agent.working_set.method : "");
+        length = exposition_label(labels, sizeof(labels), length, "method", guest->active_method);
         exposition_label(labels, sizeof(labels), length, "reason",
                          mc_rule_name(mc_step_reason(step)));
         exposition_count(out, name, labels, 1);
@@ -173,6 +200,7 @@ void add_guests(struct exposition *out, const struct daemon *daemon)
         add_table(out, &guests, of_watched, LENGTH(of_watched), daemon->watch.list,
                   sizeof(struct watched));
     add_stalls(out, &guests);
+    add_origins(out, &guests);
     add_info(out, &guests);
     free(guests.labels);
 }

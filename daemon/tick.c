@@ -15,6 +15,7 @@
 #include "dedupe.h"
 #include "log.h"
 #include "resort.h"
+#include "sampling.h"
 #include "steer.h"
 
 #define MOVING_INTERVAL_MS 500
@@ -82,6 +83,7 @@ static void decide_and_act(struct daemon *daemon)
     pauses_apply(&daemon->pauses, &daemon->snapshot);
     admissions_apply(&daemon->admissions, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
+    sampling_follow(daemon->sampling, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
     reclaims_mark(daemon);
     resort_mark(daemon);

@@ -11,6 +11,7 @@
 #include "dedupe.h"
 #include "lookup.h"
 #include "resort.h"
+#include "sampling.h"
 #include "save.h"
 
 /* ---- reading ---- */
@@ -66,6 +67,20 @@ static json_t *history_json(struct daemon *daemon)
     return object;
 }
 
+/* Null when it is switched off. */
+static json_t *sampling_json(const struct daemon *daemon)
+{
+    struct sampling_state state = sampling_state(daemon->sampling);
+
+    if (!state.on)
+        return json_null();
+    return json_pack("{s:s?, s:s?, s:I, s:i, s:I, s:f}", "method",
+                     *state.method ? state.method : NULL, "error", *state.why ? state.why : NULL,
+                     "window_ms", (json_int_t)daemon->config.sampling.window_ms, "guests",
+                     (int)state.subjects, "rounds", (json_int_t)state.rounds, "seconds",
+                     (double)state.cpu_us / 1e6);
+}
+
 static void handle_status(struct request *request, struct daemon *daemon, const json_t *args)
 {
     size_t managed = 0;
@@ -90,6 +105,7 @@ static void handle_status(struct request *request, struct daemon *daemon, const 
                         daemon->has_plan ? mc_plan_to_json(&daemon->plan) : json_null());
     json_object_set_new(result, "stopped", resort_json(daemon));
     json_object_set_new(result, "history", history_json(daemon));
+    json_object_set_new(result, "host_sampling", sampling_json(daemon));
     json_object_set_new(result, "counters", counters_json(&daemon->counters));
     request_reply(request, result);
 }

@@ -66,6 +66,8 @@ struct mc_track {
     /* How much it works with, and what that was learned from. */
     uint64_t active_ms;        /* of the last estimate, 0 before the first */
     uint64_t fast, slow;       /* its moving averages, bytes */
+    uint64_t found_ms;         /* when the agent, or the host, found out what is worked with, */
+    uint64_t found_used;       /* and what was used then */
     uint64_t missed;           /* page cache that it has too little of, fading */
     uint64_t faults, refaults; /* counts of the time before, MC_UNKNOWN */
     uint64_t counted_ms;       /* when that was */

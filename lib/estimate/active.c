@@ -4,12 +4,16 @@
  *
  *   - what the agent in the guest found out, while that is recent; if the agent is not sure of it,
  *     at least what the guest cannot give up;
+ *   - else what the host's kernel saw of QEMU's memory that is touched, the most that it may be;
  *   - else what the guest cannot give up.
  *
- * Neither knows the page cache that a guest has too little of: it is read from disk again, over and
- * over, and what was thrown out cannot be touched. So faults that read a disk (from the agent:
- * pages that came back soon after they had been reclaimed) say that all the cache that is left is
- * in use, and as much more as was missed. That fades when they end.
+ * None of them knows the page cache that a guest has too little of: it is read from disk again,
+ * over and over, and what was thrown out cannot be touched. So faults that read a disk (from the
+ * agent: pages that came back soon after they had been reclaimed) say that all the cache that is
+ * left is in use, and as much more as was missed. That fades when they end.
+ *
+ * All of that was found out over a window, and told later: what the guest began to use after that
+ * is added to it.
  *
  * The figure follows growth at once and decline slowly: it is the larger of two moving averages.
  * The fast one goes up with every figure and comes down in a quarter of the configured time, so
@@ -19,6 +23,8 @@
  * No claim counts beyond what the host sees resident of the guest.
  */
 #include "estimate/active.h"
+
+#include <stdio.h>
 
 /* An agent's finding is recent for so many of its windows, and for so long at least. */
 #define RECENT_WINDOWS 3
@@ -35,6 +41,9 @@
  * little as it needs would give and miss, give and miss, for ever.
  */
 #define MISSED_FADES_MS 600000
+
+/* An agent says how long ago it was, so the moment is not the same to the millisecond each time. */
+#define SAME_MS 1000
 
 /* The fast average comes down in this part of the time. */
 #define FAST_PART 4
@@ -60,6 +69,21 @@ static uint64_t taken_at_boot(const struct mc_guest *guest)
     uint64_t size = guest->deflates_on_oom ? guest->memory : guest->actual;
 
     return mc_min_u64(mc_less_u64(size, guest->agent.total), guest->memory / 8);
+}
+
+static bool sample_is_recent(const struct mc_guest *guest, uint64_t now_ms)
+{
+    const struct mc_host_sample *sample = &guest->sample;
+
+    return sample->found_ms && mc_less_u64(now_ms, sample->found_ms) <=
+                                   mc_max_u64(RECENT_WINDOWS * sample->window_ms, RECENT_LEAST_MS);
+}
+
+static uint64_t from_host(const struct mc_guest *guest)
+{
+    const struct mc_host_sample *sample = &guest->sample;
+
+    return sample->confidence >= SURE ? sample->most : mc_max_u64(sample->most, guest->used);
 }
 
 static uint64_t from_agent(const struct mc_guest *guest)
@@ -129,21 +153,73 @@ static uint64_t smooth(const struct mc_engine_config *config, struct mc_track *t
     return mc_max_u64(track->fast, track->slow);
 }
 
+static void set_origin(struct mc_guest *guest, enum mc_source source, const char *method,
+                       uint64_t window_ms, unsigned confidence)
+{
+    guest->active_source = source;
+    snprintf(guest->active_method, sizeof(guest->active_method), "%s", method);
+    guest->active_window_ms = window_ms;
+    guest->active_confidence = confidence;
+}
+
+/*
+ * The driver tells what cannot be given up. Page cache that is worked with can be given up as well,
+ * so how sure it is depends on how much cache there is beside it.
+ */
+static unsigned sure_of_statistics(const struct mc_guest *guest)
+{
+    const struct mc_balloon_stats *stats = &guest->stats;
+    uint64_t unseen = mc_less_u64(guest->held, guest->used);
+
+    if (stats->unused != MC_UNKNOWN && stats->usable != MC_UNKNOWN)
+        unseen = mc_min_u64(unseen, mc_less_u64(stats->usable, stats->unused));
+    return guest->used + unseen == 0
+               ? 0
+               : (unsigned)((double)guest->used * 100 / (double)(guest->used + unseen));
+}
+
+/* What the guest has begun to use since somebody looked was touched after that. */
+static uint64_t taken_since(const struct mc_guest *guest, struct mc_track *track, uint64_t found_ms)
+{
+    if (mc_less_u64(found_ms, track->found_ms) > SAME_MS) {
+        track->found_ms = found_ms;
+        track->found_used = guest->used;
+    }
+    return mc_less_u64(guest->used, track->found_used);
+}
+
+/* The best source that there is; returns its figure. */
+static uint64_t choose(struct mc_guest *guest, struct mc_track *track, uint64_t now_ms)
+{
+    const struct mc_working_set *set = &guest->agent.working_set;
+    const struct mc_host_sample *sample = &guest->sample;
+
+    if (is_recent(guest, now_ms)) {
+        set_origin(guest, MC_SOURCE_AGENT, set->method, set->window_ms, set->confidence);
+        return from_agent(guest) + taken_since(guest, track, set->found_ms);
+    }
+    if (sample_is_recent(guest, now_ms)) {
+        set_origin(guest, MC_SOURCE_HOST, sample->method, sample->window_ms, sample->confidence);
+        return from_host(guest) + taken_since(guest, track, sample->found_ms);
+    }
+    set_origin(guest, MC_SOURCE_BALLOON, "statistics", guest->stats_period_s * UINT64_C(1000),
+               sure_of_statistics(guest));
+    return guest->used;
+}
+
 void mc_active_estimate(const struct mc_engine_config *config, struct mc_guest *guest,
                         struct mc_track *track, uint64_t now_ms)
 {
     uint64_t passed_ms = mc_min_u64(mc_less_u64(now_ms, track->active_ms), PASSED_MOST_MS);
-    bool recent = is_recent(guest, now_ms);
     uint64_t figure;
 
     guest->active = guest->actual;
-    guest->active_source = MC_SOURCE_NONE;
+    set_origin(guest, MC_SOURCE_NONE, "", 0, 0);
     if (guest->used == MC_UNKNOWN)
         return;
     note_missed(guest, track, now_ms, track->active_ms ? passed_ms : 0);
-    figure = (recent ? from_agent(guest) : guest->used) + track->missed;
+    figure = choose(guest, track, now_ms) + track->missed;
     figure = smooth(config, track, mc_min_u64(figure, guest->held), passed_ms);
     track->active_ms = now_ms;
     guest->active = mc_min_u64(figure, guest->held);
-    guest->active_source = recent ? MC_SOURCE_AGENT : MC_SOURCE_BALLOON;
 }

@@ -50,6 +50,19 @@ static bool is_fresh(const struct mc_guest *guest, const struct mc_track *track,
            now_ms - track->updated_ms <= stale_ms && possible(guest);
 }
 
+/*
+ * An agent tells of available memory sooner than the driver, when the guest takes some. It can say
+ * that more is used than the statistics said, for any of the sizes that the balloon can have had
+ * since then; not that it is less.
+ */
+static void hear_agent(const struct mc_guest *guest, struct mc_track *track)
+{
+    const struct mc_agent_report *agent = &guest->agent;
+
+    if (agent->present && agent->received_ms > track->updated_ms)
+        track->used = mc_max_u64(track->used, mc_less_u64(track->low_since, agent->available));
+}
+
 static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint64_t now_ms,
                            uint64_t stale_ms)
 {
@@ -66,6 +79,7 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
     least = mc_less_u64(track->low, guest->stats.usable);
     most = mc_less_u64(track->high, guest->stats.usable);
     track->used = track->used == MC_UNKNOWN ? most : mc_clamp_u64(track->used, least, most);
+    hear_agent(guest, track);
     guest->used = track->used;
 }
 

@@ -28,7 +28,7 @@ struct mc_backend {
                 struct mc_error *err);
     int (*save_settings)(struct mc_session *session, const char *uuid,
                          const struct mc_settings *settings, struct mc_error *err);
-    int (*add_agent)(struct mc_session *session, const char *uuid, bool *added,
+    int (*add_agent)(struct mc_session *session, const char *uuid, struct mc_agent_added *added,
                      struct mc_error *err); /* NULL: its guests have no agents */
     int (*reclaim)(struct mc_session *session, const char *uuid, uint64_t bytes,
                    struct mc_error *err);

@@ -51,7 +51,7 @@ struct mc_cached_domain {
     uint64_t told_ms;       /* its balloon's target */
     uint64_t size, size_ms; /* as QEMU said last, and when; size_ms 0: events are newer */
     uint64_t size_current;  /* as libvirt said then */
-    uint64_t overhead;
+    struct mc_qemu_memory memory;
     uint64_t overhead_next_ms, overhead_pause_ms, overhead_last_ms;
     uint64_t rss, overhead_rss; /* now, and when it was measured */
 };
@@ -280,7 +280,9 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
         memcpy(guest->agent_socket, domain->description.agent_socket, sizeof(guest->agent_socket));
         guest->known = true;
         domain->rss = guest->rss;
-        guest->overhead = domain->overhead;
+        guest->overhead = domain->memory.overhead;
+        guest->ram_count = domain->memory.ram_count;
+        memcpy(guest->ram, domain->memory.ram, sizeof(guest->ram));
         if (domain->copied && guest->exempt == MC_EXEMPT_NO)
             guest->exempt = MC_EXEMPT_MIGRATING;
         if (!guest->overhead && guest->rss != MC_UNKNOWN)
@@ -533,13 +535,14 @@ bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
     return first;
 }
 
-void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid, uint64_t overhead)
+void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid,
+                           const struct mc_qemu_memory *memory)
 {
     struct mc_cached_domain *domain;
 
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, uuid);
     if (domain)
-        domain->overhead = overhead;
+        domain->memory = *memory;
     pthread_mutex_unlock(&cache->lock);
 }

@@ -13,6 +13,7 @@
 #include <memctl/model.h>
 
 #include "hypervisor/domain_xml.h"
+#include "observe/qemu_process.h"
 
 struct mc_cached_domain;
 
@@ -127,6 +128,7 @@ struct mc_overhead_due {
  */
 bool mc_cache_overhead_due(struct mc_domain_cache *cache, uint64_t now_ms,
                            struct mc_overhead_due *due);
-void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid, uint64_t overhead);
+void mc_cache_set_overhead(struct mc_domain_cache *cache, const char *uuid,
+                           const struct mc_qemu_memory *memory);
 
 #endif

@@ -141,10 +141,10 @@ int mc_session_save_settings(struct mc_session *session, const char *uuid,
     return session->hypervisor->backend->save_settings(session, uuid, settings, err);
 }
 
-int mc_session_add_agent(struct mc_session *session, const char *uuid, bool *added,
+int mc_session_add_agent(struct mc_session *session, const char *uuid, struct mc_agent_added *added,
                          struct mc_error *err)
 {
-    *added = false;
+    *added = (struct mc_agent_added){0};
     if (!session->hypervisor->backend->add_agent)
         return mc_error_set(err, -EOPNOTSUPP, "guests of this hypervisor have no agents");
     return session->hypervisor->backend->add_agent(session, uuid, added, err);

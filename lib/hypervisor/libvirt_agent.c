@@ -61,7 +61,7 @@ static int attach(struct mc_session *session, virDomainPtr dom, int missing, str
                         why.text);
 }
 
-int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, bool *added,
+int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, struct mc_agent_added *added,
                          struct mc_error *err)
 {
     struct libvirt_hypervisor *hv = mc_libvirt_of(session);
@@ -80,7 +80,7 @@ int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, bool *add
         rc = mc_libvirt_fail(session, err, "the guest's definition cannot be read");
     else if (missing > 0)
         rc = attach(session, dom, missing, err);
-    *added = missing > 0;
+    *added = (struct mc_agent_added){.any = missing > 0, .lasts = virDomainIsPersistent(dom) == 1};
     virDomainFree(dom);
     mc_cache_mark_changed(&hv->cache, uuid);
     return rc;

@@ -118,7 +118,7 @@ int mc_libvirt_save_settings(struct mc_session *session, const char *uuid,
                              const struct mc_settings *settings, struct mc_error *err);
 
 /* libvirt_agent.c */
-int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, bool *added,
+int mc_libvirt_add_agent(struct mc_session *session, const char *uuid, struct mc_agent_added *added,
                          struct mc_error *err);
 
 #endif

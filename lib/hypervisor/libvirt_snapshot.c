@@ -176,14 +176,14 @@ static void refresh_description(struct libvirt_hypervisor *hv, virDomainPtr dom,
 static void refresh_overhead(struct libvirt_hypervisor *hv, uint64_t now_ms)
 {
     struct mc_overhead_due due;
-    uint64_t overhead;
+    struct mc_qemu_memory memory;
     char smaps[64];
 
     if (!mc_cache_overhead_due(&hv->cache, now_ms, &due))
         return;
     snprintf(smaps, sizeof(smaps), "/proc/%d/smaps", (int)due.pid);
-    if (mc_qemu_overhead(smaps, due.backends, due.backend_count, &overhead) == 0)
-        mc_cache_set_overhead(&hv->cache, due.uuid, overhead);
+    if (mc_qemu_overhead(smaps, due.backends, due.backend_count, &memory) == 0)
+        mc_cache_set_overhead(&hv->cache, due.uuid, &memory);
 }
 
 /* No event tells that somebody turned a guest's statistics off. */

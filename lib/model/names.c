@@ -36,6 +36,7 @@ const char *mc_source_name(enum mc_source source)
         [MC_SOURCE_NONE] = "none",
         [MC_SOURCE_BALLOON] = "balloon",
         [MC_SOURCE_AGENT] = "agent",
+        [MC_SOURCE_HOST] = "host",
     };
 
     return names[source];

@@ -124,6 +124,7 @@ struct run {
 };
 
 struct search {
+    struct mc_qemu_memory *memory;
     const uint64_t *backends;
     size_t count;
     uint64_t found;    /* backends matched, as bits */
@@ -137,6 +138,9 @@ static void close_run(struct search *search, const struct run *run)
         if (run->size == search->backends[i] && !(search->found & (UINT64_C(1) << i))) {
             search->found |= UINT64_C(1) << i;
             search->in_guest += run->resident;
+            if (search->memory->ram_count < MC_RAM_MAX)
+                search->memory->ram[search->memory->ram_count++] =
+                    (struct mc_ram){.address = run->end - run->size, .size = run->size};
             return;
         }
     }
@@ -185,15 +189,18 @@ static void read_line(struct search *search, struct run *run, const char *line)
     }
 }
 
-int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count, uint64_t *overhead)
+int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count,
+                     struct mc_qemu_memory *memory)
 {
-    struct search search = {.backends = backends, .count = count < 64 ? count : 64};
+    struct search search = {
+        .memory = memory, .backends = backends, .count = count < 64 ? count : 64};
     struct run run = {0};
     char *line = NULL;
     size_t size = 0;
     FILE *file = fopen(smaps, "re");
     int rc;
 
+    memory->ram_count = 0;
     if (!file)
         return -errno;
     /* A read gives a page at most, but with stdio's choice for /proc only a quarter of one. */
@@ -208,6 +215,6 @@ int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count, 
         return rc;
     if (search.found != (search.count == 64 ? UINT64_MAX : (UINT64_C(1) << search.count) - 1))
         return -ENODATA;
-    *overhead = search.total - search.in_guest;
+    memory->overhead = search.total - search.in_guest;
     return 0;
 }

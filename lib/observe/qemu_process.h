@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <memctl/error.h>
+#include <memctl/model.h>
 
 /* The pid that libvirt wrote down, if that process runs with this UUID; else 0. */
 pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid);
@@ -27,6 +28,12 @@ bool mc_qemu_is_blocked(pid_t pid);
 /* How long the process has been running. -ENOENT, -ENODATA. */
 int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms);
 
+struct mc_qemu_memory {
+    uint64_t overhead;             /* QEMU's own, resident */
+    struct mc_ram ram[MC_RAM_MAX]; /* where the guest's is; the first ones if there are more */
+    unsigned ram_count;
+};
+
 /*
  * QEMU's own memory: what is resident and is not guest RAM. Guest RAM is recognised by its size:
  * a run of adjoining mappings that is exactly as large as one of the memory backends. Walks page
@@ -35,6 +42,7 @@ int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms);
  * smaps is the path of the process's smaps. Returns 0; -ENODATA if a backend was not found (then
  * the caller must estimate); other negative errno if the file cannot be read.
  */
-int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count, uint64_t *overhead);
+int mc_qemu_overhead(const char *smaps, const uint64_t *backends, size_t count,
+                     struct mc_qemu_memory *memory);
 
 #endif

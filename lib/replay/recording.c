@@ -69,6 +69,16 @@ static const struct field working_set_fields[] = {
     FIELD(struct mc_working_set, confidence, FIELD_UNSIGNED),
 };
 
+static const struct field sample_fields[] = {
+    FIELD(struct mc_host_sample, found_ms, FIELD_U64),
+    FIELD(struct mc_host_sample, method, FIELD_TEXT),
+    FIELD(struct mc_host_sample, active, FIELD_U64),
+    FIELD(struct mc_host_sample, least, FIELD_U64),
+    FIELD(struct mc_host_sample, most, FIELD_U64),
+    FIELD(struct mc_host_sample, window_ms, FIELD_U64),
+    FIELD(struct mc_host_sample, confidence, FIELD_UNSIGNED),
+};
+
 static const struct field stopped_fields[] = {
     FIELD_ENUM(struct mc_stopped, how, MC_LAST_RESORT_COUNT),
     FIELD(struct mc_stopped, at_s, FIELD_U64),
@@ -193,6 +203,8 @@ static json_t *guest_to_json(const struct mc_guest *guest)
     json_object_set_new(object, "agent", TO_JSON(agent_fields, &guest->agent));
     json_object_set_new(object, "working_set",
                         TO_JSON(working_set_fields, &guest->agent.working_set));
+    if (guest->sample.found_ms)
+        json_object_set_new(object, "sample", TO_JSON(sample_fields, &guest->sample));
     json_object_set_new(object, "terms", TO_JSON(terms_fields, &guest->terms));
     json_object_set_new(object, "stopped", TO_JSON(stopped_fields, &guest->stopped));
     return object;
@@ -343,6 +355,9 @@ static int read_guest(const json_t *object, struct mc_guest *guest, struct mc_er
         return -EINVAL;
     if (json_object_get(object, "working_set") &&
         READ_PART(object, "working_set", working_set_fields, &guest->agent.working_set, err) < 0)
+        return -EINVAL;
+    if (json_object_get(object, "sample") &&
+        READ_PART(object, "sample", sample_fields, &guest->sample, err) < 0)
         return -EINVAL;
     if (json_object_get(object, "stopped"))
         return READ_PART(object, "stopped", stopped_fields, &guest->stopped, err);

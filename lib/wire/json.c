@@ -51,6 +51,18 @@ static json_t *agent_to_json(const struct mc_agent_report *agent)
                      number(agent->stall_us));
 }
 
+/* What the host saw of it; null if it did not look. */
+static json_t *sample_to_json(const struct mc_host_sample *sample)
+{
+    if (!sample->found_ms)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:f}", "method", sample->method, "active",
+                     number(sample->active), "least", number(sample->least), "most",
+                     number(sample->most), "window_ms", number(sample->window_ms), "confidence",
+                     (int)sample->confidence, "pages", (int)sample->pages, "cost",
+                     sample->cost / 1e6);
+}
+
 static json_t *step_to_json(const struct mc_step *step)
 {
     json_t *changes = json_array();
@@ -100,6 +112,10 @@ json_t *mc_guest_to_json(const struct mc_guest *guest, const struct mc_step *ste
                   mc_last_resort_name(guest->terms.last_resort), "cooldown_ms",
                   number(guest->terms.cooldown_ms), "dedupe", guest->terms.dedupe, "trust_domain",
                   guest->terms.trust_domain, "settings", mc_settings_to_json(&guest->own)));
+    json_object_update_new(
+        object, json_pack("{s:s, s:o, s:i, s:o}", "active_method", guest->active_method,
+                          "active_window_ms", number(guest->active_window_ms), "active_confidence",
+                          (int)guest->active_confidence, "sample", sample_to_json(&guest->sample)));
     json_object_set_new(object, "stopped", stopped_to_json(&guest->stopped));
     json_object_set_new(object, "balloon", stats_to_json(&guest->stats));
     json_object_set_new(object, "agent_channel", json_boolean(*guest->agent_socket));

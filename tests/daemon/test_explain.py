@@ -50,7 +50,7 @@ def tells_the_way_of_a_guest_that_was_moved(build):
         wait_for("its end", lambda: "The balloon is there." in explain(memctld, "idle"))
         text = explain(memctld, "idle")
         for words in ("It is configured with 1.00G", "could be given up without swapping",
-                      "It cannot give up", "(source: balloon)", "The policy shares would give it",
+                      "It cannot give up", "(source: balloon, by statistics)", "The policy shares would give it",
                       "min 128M, max 1.00G", "Nothing new: the balloon was told",
                       "ago it was told to go from", "The hypervisor took it after"):
             assert words in text, (words, text)

@@ -86,6 +86,7 @@ def a_channel_is_added_to_a_running_guest(world):
         assert "no channel" in memctld.run("agent", "status", "web2").stdout
         done = memctld.run("agent", "enable", "web2")
         assert done.returncode == 0, done.stderr
+        assert "for as long as it runs" in done.stdout, done.stdout
         again = memctld.run("agent", "enable", "web2")
         assert "already" in again.stdout, again
         wait_for("the channel", lambda: memctld.guests()["web2"]["agent_channel"], 20)
@@ -97,10 +98,35 @@ def a_channel_is_added_to_a_running_guest(world):
     guest.destroy()
 
 
+def a_defined_guest_keeps_its_channel(world):
+    """Running, it gets it at once and for the next start; shut off, for the next start."""
+    guest = world.lab.boot("web3", memory="128M", agent=False, persistent=True)
+    with Memctld(world.build, world.lab.uri, interval="1s",
+                 config="[guests]\nmanaged = no\n") as memctld:
+        wait_for("the guest", lambda: "web3" in memctld.guests(), 20)
+        done = memctld.run("agent", "enable", "web3")
+        assert done.returncode == 0 and "after its next start" in done.stdout, done
+        for options in ((), ("--inactive",)):
+            assert PORT in world.lab.virsh("dumpxml", "web3", *options), options
+        assert "already" in memctld.run("agent", "enable", "web3").stdout
+        guest.destroy()
+        world.lab.virsh("undefine", "web3")
+
+        xml = world.lab.bare("web4", start=False)
+        world.lab.virsh("define", xml)
+        try:
+            done = memctld.run("agent", "enable", "web4")
+            assert done.returncode == 0 and "from its next start on" in done.stdout, done
+            assert PORT in world.lab.virsh("dumpxml", "web4", "--inactive")
+        finally:
+            world.lab.virsh("undefine", "web4")
+
+
 TESTS = [
     knows_the_hot_part,
     the_host_counts_what_the_agent_says,
     a_channel_is_added_to_a_running_guest,
+    a_defined_guest_keeps_its_channel,
 ]
 
 if __name__ == "__main__":

@@ -76,6 +76,23 @@ static void an_agent_knows_better(void **state)
     assert_int_equal(scene.guest.active_source, MC_SOURCE_AGENT);
 }
 
+/* The finding is of a window that is over; a new one has it. */
+static void what_was_taken_since_then_counts_as_well(void **state)
+{
+    struct scene scene = begin();
+
+    (void)state;
+    agent_says(&scene, 100 * MC_MIB, 100);
+    assert_int_equal(look_after(&scene, SECOND), 100);
+    scene.guest.used = 450 * MC_MIB;
+    assert_int_equal(look_after(&scene, SECOND), 250);
+    scene.config.active_fade_ms = 0;
+    agent_says(&scene, 120 * MC_MIB, 100);
+    assert_int_equal(look_after(&scene, SECOND), 120);
+    scene.guest.used = 200 * MC_MIB;
+    assert_int_equal(look_after(&scene, SECOND), 120);
+}
+
 static void one_that_is_not_sure_says_no_less_than_is_used(void **state)
 {
     struct scene scene = begin();
@@ -85,6 +102,71 @@ static void one_that_is_not_sure_says_no_less_than_is_used(void **state)
     assert_int_equal(look_after(&scene, SECOND), 300);
     agent_says(&scene, 500 * MC_MIB, 50);
     assert_int_equal(look_after(&scene, SECOND), 500);
+}
+
+static void host_saw(struct scene *scene, uint64_t most, unsigned confidence)
+{
+    scene->guest.sample = (struct mc_host_sample){
+        .found_ms = scene->now_ms,
+        .method = "idle-page",
+        .active = most * 3 / 4,
+        .least = most / 2,
+        .most = most,
+        .window_ms = 30 * SECOND,
+        .confidence = confidence,
+    };
+}
+
+static void what_the_host_saw_counts_where_no_agent_knows(void **state)
+{
+    struct scene scene = begin();
+
+    (void)state;
+    host_saw(&scene, 120 * MC_MIB, 97);
+    assert_int_equal(look_after(&scene, SECOND), 120);
+    assert_int_equal(scene.guest.active_source, MC_SOURCE_HOST);
+    assert_string_equal(scene.guest.active_method, "idle-page");
+    assert_int_equal(scene.guest.active_window_ms, 30 * SECOND);
+    assert_int_equal(scene.guest.active_confidence, 97);
+    agent_says(&scene, 140 * MC_MIB, 100);
+    assert_int_equal(look_after(&scene, SECOND), 140);
+    assert_int_equal(scene.guest.active_source, MC_SOURCE_AGENT);
+    assert_string_equal(scene.guest.active_method, "referenced");
+}
+
+/* DAMON while it learns; a window that is long over; and nothing that is not resident. */
+static void a_view_from_the_host_has_its_limits(void **state)
+{
+    struct scene scene = begin();
+
+    (void)state;
+    host_saw(&scene, 120 * MC_MIB, 37);
+    assert_int_equal(look_after(&scene, SECOND), 300);
+    host_saw(&scene, 2 * MC_GIB, 97);
+    assert_int_equal(look_after(&scene, SECOND), 800);
+    look_after(&scene, 91 * SECOND);
+    assert_int_equal(scene.guest.active_source, MC_SOURCE_BALLOON);
+}
+
+/* The less cache there is that could be given up and be in use all the same, the surer. */
+static void statistics_say_how_sure_they_are(void **state)
+{
+    struct scene scene = begin();
+
+    (void)state;
+    scene.guest.stats_period_s = 2;
+    scene.guest.stats.usable = 500 * MC_MIB;
+    scene.guest.stats.unused = 400 * MC_MIB;
+    look_after(&scene, SECOND);
+    assert_string_equal(scene.guest.active_method, "statistics");
+    assert_int_equal(scene.guest.active_window_ms, 2 * SECOND);
+    assert_int_equal(scene.guest.active_confidence, 75); /* 300M used, 100M cache */
+    scene.guest.stats.unused = 500 * MC_MIB;
+    look_after(&scene, SECOND);
+    assert_int_equal(scene.guest.active_confidence, 100);
+    scene.guest.stats.unused = MC_UNKNOWN;
+    look_after(&scene, SECOND);
+    assert_int_equal(scene.guest.active_confidence, 37); /* of 800M resident */
 }
 
 static void what_an_agent_found_long_ago_does_not_count(void **state)
@@ -207,7 +289,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_an_agent_it_is_what_is_used),
         cmocka_unit_test(an_agent_knows_better),
+        cmocka_unit_test(what_was_taken_since_then_counts_as_well),
         cmocka_unit_test(one_that_is_not_sure_says_no_less_than_is_used),
+        cmocka_unit_test(what_the_host_saw_counts_where_no_agent_knows),
+        cmocka_unit_test(a_view_from_the_host_has_its_limits),
+        cmocka_unit_test(statistics_say_how_sure_they_are),
         cmocka_unit_test(what_an_agent_found_long_ago_does_not_count),
         cmocka_unit_test(no_claim_counts_beyond_what_is_resident),
         cmocka_unit_test(growth_is_followed_at_once_and_decline_slowly),

@@ -43,6 +43,38 @@ static void distress_wakes_the_engine_at_once(void **state)
     assert_int_equal(scene_counters(scene)->distress, 1);
 }
 
+static void say_available(struct scene *scene, unsigned seq, unsigned mib)
+{
+    char line[256];
+
+    snprintf(line, sizeof(line),
+             "{\"memctl-agent\":1,\"type\":\"report\",\"seq\":%u,"
+             "\"memory\":{\"total\":1073741824,\"free\":1048576,\"available\":%u}}\n",
+             seq, mib << 20);
+    scene_say(scene, line);
+}
+
+/* Not by little, not by what it gives back, and not more than four times in ten seconds. */
+static void a_guest_that_takes_memory_wakes_the_engine(void **state)
+{
+    struct scene *scene = *state;
+    unsigned seq = 0, available = 900;
+
+    scene->snapshot.guests[0].memory = MC_GIB;
+    scene_look(scene, 0);
+    say_available(scene, ++seq, available);
+    say_available(scene, ++seq, available -= 20);
+    say_available(scene, ++seq, available += 40);
+    assert_int_equal(scene->wakes, 0);
+    for (unsigned i = 1; i <= 6; i++) {
+        say_available(scene, ++seq, available -= 40);
+        let_pass(scene, 210);
+        assert_int_equal(scene->wakes, i < 4 ? i : 4);
+    }
+    say_distress(scene, ++seq, "falling"); /* which has a number of its own */
+    assert_int_equal(scene->wakes, 5);
+}
+
 static void an_agent_that_only_ever_said_distress_is_present(void **state)
 {
     struct scene *scene = *state;
@@ -152,6 +184,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(distress_wakes_the_engine_at_once, scene_set_up,
+                                        scene_tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_that_takes_memory_wakes_the_engine, scene_set_up,
                                         scene_tear_down),
         cmocka_unit_test_setup_teardown(an_agent_that_only_ever_said_distress_is_present,
                                         scene_set_up, scene_tear_down),

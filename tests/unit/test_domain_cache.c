@@ -129,6 +129,8 @@ static void keeps_what_a_newer_snapshot_saw(void **state)
 static void measures_the_one_that_waits_for_longest(void **state)
 {
     struct mc_domain_cache *cache = *state;
+    const struct mc_qemu_memory memory = {
+        .overhead = 5 * MC_MIB, .ram = {{.address = 0x1000, .size = MC_GIB}}, .ram_count = 1};
     struct mc_overhead_due due;
 
     assert_false(mc_cache_overhead_due(cache, 0, &due));
@@ -155,8 +157,9 @@ static void measures_the_one_that_waits_for_longest(void **state)
         assert_int_equal(due.pid, now - 4999);
     }
     assert_true(mc_cache_overhead_due(cache, 400000, &due)); /* nothing has changed, but long ago */
-    mc_cache_set_overhead(cache, "b", 5 * MC_MIB);
+    mc_cache_set_overhead(cache, "b", &memory);
     assert_int_equal(apply(cache, "b").overhead, 5 * MC_MIB);
+    assert_int_equal(apply(cache, "b").ram[0].address, 0x1000);
 }
 
 static void what_was_stored_holds_at_once(void **state)

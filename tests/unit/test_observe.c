@@ -265,7 +265,7 @@ static void tells_guest_memory_from_qemus_own(void **state)
     const uint64_t backends[] = {16 * MC_KIB};
     struct folder folder = make_folder();
     char path[128];
-    uint64_t overhead;
+    struct mc_qemu_memory memory;
 
     (void)state;
     write_file(&folder, "smaps",
@@ -273,8 +273,11 @@ static void tells_guest_memory_from_qemus_own(void **state)
                "10000-14000 rw-p 00000000 00:00 0 \nSize: 16 kB\nRss: 12 kB\nAnonymous: 12 kB\n"
                "14000-15000 rw-p 00000000 00:00 0 [heap]\nSize: 4 kB\nRss: 3 kB\n");
     snprintf(path, sizeof(path), "%s/smaps", folder.path);
-    assert_int_equal(mc_qemu_overhead(path, backends, 1, &overhead), 0);
-    assert_int_equal(overhead, 7 * MC_KIB);
+    assert_int_equal(mc_qemu_overhead(path, backends, 1, &memory), 0);
+    assert_int_equal(memory.overhead, 7 * MC_KIB);
+    assert_int_equal(memory.ram_count, 1);
+    assert_int_equal(memory.ram[0].address, 0x10000);
+    assert_int_equal(memory.ram[0].size, 16 * MC_KIB);
     remove_folder(&folder);
 }
 
@@ -283,7 +286,7 @@ static void adds_up_guest_memory_that_the_kernel_split(void **state)
     const uint64_t backends[] = {16 * MC_KIB};
     struct folder folder = make_folder();
     char path[128];
-    uint64_t overhead;
+    struct mc_qemu_memory memory;
 
     (void)state;
     write_file(&folder, "smaps",
@@ -291,8 +294,10 @@ static void adds_up_guest_memory_that_the_kernel_split(void **state)
                "12000-14000 rw-p 00000000 00:00 0 \nRss: 4 kB\n"
                "20000-21000 rw-p 00000000 00:00 0 \nRss: 2 kB\n");
     snprintf(path, sizeof(path), "%s/smaps", folder.path);
-    assert_int_equal(mc_qemu_overhead(path, backends, 1, &overhead), 0);
-    assert_int_equal(overhead, 2 * MC_KIB);
+    assert_int_equal(mc_qemu_overhead(path, backends, 1, &memory), 0);
+    assert_int_equal(memory.overhead, 2 * MC_KIB);
+    assert_int_equal(memory.ram[0].address, 0x10000);
+    assert_int_equal(memory.ram[0].size, 16 * MC_KIB);
     remove_folder(&folder);
 }
 
@@ -301,13 +306,13 @@ static void says_when_guest_memory_was_not_found(void **state)
     const uint64_t backends[] = {64 * MC_KIB};
     struct folder folder = make_folder();
     char path[128];
-    uint64_t overhead;
+    struct mc_qemu_memory memory;
 
     (void)state;
     write_file(&folder, "smaps", "10000-12000 rw-p 00000000 00:00 0 \nRss: 8 kB\n");
     snprintf(path, sizeof(path), "%s/smaps", folder.path);
-    assert_int_equal(mc_qemu_overhead(path, backends, 1, &overhead), -ENODATA);
-    assert_int_equal(mc_qemu_overhead("/nonexistent", backends, 1, &overhead), -ENOENT);
+    assert_int_equal(mc_qemu_overhead(path, backends, 1, &memory), -ENODATA);
+    assert_int_equal(mc_qemu_overhead("/nonexistent", backends, 1, &memory), -ENOENT);
     remove_folder(&folder);
 }
 

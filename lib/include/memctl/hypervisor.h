@@ -111,13 +111,18 @@ MC_PUBLIC int mc_session_find(struct mc_session *session, const char *name_or_uu
 MC_PUBLIC int mc_session_save_settings(struct mc_session *session, const char *uuid,
                                        const struct mc_settings *settings, struct mc_error *err);
 
+struct mc_agent_added {
+    bool any;   /* it was missing somewhere */
+    bool lasts; /* the guest is defined, so that its next start has the channel as well */
+};
+
 /*
  * Give the guest the channel of an agent, while it runs and in its definition, wherever it is
- * missing; `added` says whether it was. -EOPNOTSUPP where a running guest cannot take it: then the
+ * missing; `added` says what that was. -EOPNOTSUPP where a running guest cannot take it: then the
  * definition may have it.
  */
-MC_PUBLIC int mc_session_add_agent(struct mc_session *session, const char *uuid, bool *added,
-                                   struct mc_error *err);
+MC_PUBLIC int mc_session_add_agent(struct mc_session *session, const char *uuid,
+                                   struct mc_agent_added *added, struct mc_error *err);
 
 /*
  * Have the host's kernel take that much of the guest's resident memory, which goes to the host's

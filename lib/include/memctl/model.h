@@ -73,6 +73,7 @@ enum mc_source {
     MC_SOURCE_NONE,
     MC_SOURCE_BALLOON, /* the balloon driver's statistics */
     MC_SOURCE_AGENT,   /* the agent inside the guest */
+    MC_SOURCE_HOST,    /* what the host's kernel sees of QEMU's memory */
 };
 
 /* What an agent found out about the memory that its guest works with; bytes, found_ms 0: nothing.
@@ -87,6 +88,29 @@ struct mc_working_set {
     unsigned confidence; /* percent */
     unsigned cost;       /* of one of the guest's processors, millionths */
 };
+
+/*
+ * What the host's kernel saw of the guest's memory that was touched within a window; bytes of what
+ * was resident then, found_ms 0: nothing. The truth lies between least and most, as far as the
+ * method can tell.
+ */
+struct mc_host_sample {
+    uint64_t found_ms;
+    char method[16];
+    uint64_t active, least, most;
+    uint64_t window_ms;
+    unsigned confidence; /* percent: how sure it is that no more is touched than `most` */
+    unsigned pages;      /* that were looked at, 0 where the method does not count them */
+    unsigned cost;       /* of one of the host's processors for all guests, millionths */
+};
+
+/* A part of QEMU's address space that is the guest's memory. */
+struct mc_ram {
+    uint64_t address, size;
+};
+
+/* More memory backends than this are not looked at from the host. */
+#define MC_RAM_MAX 8
 
 /* What the agent inside the guest said last; present only while it is connected and fresh. */
 struct mc_agent_report {
@@ -140,6 +164,9 @@ struct mc_guest {
     char agent_socket[108];  /* the host end of its agent channel, "" without one */
     struct mc_balloon_stats stats;
     struct mc_agent_report agent;
+    struct mc_host_sample sample;
+    struct mc_ram ram[MC_RAM_MAX]; /* where QEMU has its memory; none until that was found */
+    unsigned ram_count;
     struct mc_stopped stopped; /* what its metadata says */
     struct mc_settings own;    /* the same */
     struct mc_terms terms;     /* what holds, configuration included */
@@ -152,9 +179,12 @@ struct mc_guest {
     uint64_t active; /* what it works with */
     uint64_t held;   /* what of its memory is resident on the host */
     enum mc_source active_source;
-    enum mc_distress distress; /* now */
-    bool stuck;                /* its balloon does not follow */
-    bool foreign;              /* its balloon was moved by somebody else, and is left alone */
+    char active_method[16];     /* how that was found out, "" for not at all */
+    uint64_t active_window_ms;  /* how far back it looks */
+    unsigned active_confidence; /* percent: how sure it is that no more is worked with */
+    enum mc_distress distress;  /* now */
+    bool stuck;                 /* its balloon does not follow */
+    bool foreign;               /* its balloon was moved by somebody else, and is left alone */
 };
 
 /* Pressure stall information: share of time in hundredths of a percent over the last 10 s. */

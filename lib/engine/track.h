@@ -52,9 +52,8 @@ struct mc_track {
      */
     uint64_t low_since, high_since;
     uint64_t low, high;
-    uint64_t used;                /* the last estimate, MC_UNKNOWN before the first */
-    bool news;                    /* there are new statistics in this snapshot */
-    uint64_t used_before, used_s; /* of the statistics before, and when; 0: there were none */
+    uint64_t used; /* the last estimate, MC_UNKNOWN before the first */
+    bool news;     /* there are new statistics in this snapshot */
     uint64_t swap_in, major_faults, minor_faults; /* of the statistics before, MC_UNKNOWN */
 
     uint64_t boot_ms;          /* when this run began, or its guest rebooted */

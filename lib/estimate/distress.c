@@ -24,9 +24,6 @@
 /* Read back from swap since the last statistics. */
 #define SWAP_IN_LEAST (4 * MC_MIB)
 
-/* One that begins to use more than this in a second is watched. */
-#define GROWTH_LEAST (32 * MC_MIB)
-
 /* Faults that had to read a disk since the last statistics, with little left to use. */
 #define FAULTS_LEAST 1000
 #define FAULTS_USABLE_PART 10
@@ -48,22 +45,6 @@ static bool grew(uint64_t now, uint64_t before, uint64_t by)
     return now != MC_UNKNOWN && before != MC_UNKNOWN && now > before && now - before >= by;
 }
 
-/*
- * Without an agent nobody hears of a guest before its next statistics, and the pass after that.
- * Does it use more and more, and will have nothing left by then?
- */
-static bool runs_out(const struct mc_engine_config *config, const struct mc_guest *guest,
-                     const struct mc_track *track, uint64_t left)
-{
-    uint64_t lasts_ms = config->interval_ms + mc_max_u64(1000, guest->stats_period_s * 1000UL);
-    uint64_t passed_s = guest->stats.last_update - track->used_s, growth;
-
-    if (guest->agent.present || !track->used_s || !passed_s || track->used_before == MC_UNKNOWN)
-        return false;
-    growth = mc_less_u64(guest->used, track->used_before) / passed_s;
-    return growth >= GROWTH_LEAST && guest->stats.usable < left + growth * lasts_ms / 1000;
-}
-
 static enum mc_distress signs_in_statistics(const struct mc_engine_config *config,
                                             const struct mc_guest *guest,
                                             const struct mc_track *track)
@@ -71,8 +52,7 @@ static enum mc_distress signs_in_statistics(const struct mc_engine_config *confi
     const struct mc_balloon_stats *stats = &guest->stats;
     uint64_t margin = mc_max_u64(config->floor_margin, guest->actual / 100 * config->floor_percent);
 
-    if (guest->actual < guest->terms.max &&
-        (stats->usable < margin / 2 || runs_out(config, guest, track, margin / 2)))
+    if (guest->actual < guest->terms.max && stats->usable < margin / 2)
         return MC_DISTRESS_USABLE;
     if (grew(stats->swap_in, track->swap_in, SWAP_IN_LEAST))
         return MC_DISTRESS_SWAP;
@@ -169,8 +149,6 @@ void mc_distress_estimate(const struct mc_engine_config *config, struct mc_guest
         fade(track, mc_min_u64(now_ms - track->passed_ms, 60000));
     track->passed_ms = now_ms;
     if (track->news) {
-        track->used_before = guest->used;
-        track->used_s = guest->stats.last_update;
         track->swap_in = guest->stats.swap_in;
         track->major_faults = guest->stats.major_faults;
         track->minor_faults = guest->stats.minor_faults;

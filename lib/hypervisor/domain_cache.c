@@ -49,7 +49,8 @@ struct mc_cached_domain {
     uint64_t current;  /* as libvirt says it */
     bool told;
     uint64_t told_ms;       /* its balloon's target */
-    uint64_t size, size_ms; /* as QEMU said last, and when; size_ms 0: it did not */
+    uint64_t size, size_ms; /* as QEMU said last, and when; size_ms 0: events are newer */
+    uint64_t size_current;  /* as libvirt said then */
     struct mc_qemu_memory memory;
     uint64_t overhead_next_ms, overhead_pause_ms, overhead_last_ms;
     uint64_t rss, overhead_rss; /* now, and when it was measured */
@@ -237,6 +238,16 @@ static void remember(struct mc_cached_domain *domain, const struct mc_guest *gue
     memcpy(domain->last.name, guest->name, sizeof(domain->last.name));
 }
 
+/* QEMU's word is newer than the last event as long as no other one came, or could have. */
+static void catch_up(struct mc_cached_domain *domain, struct mc_guest *guest)
+{
+    if (domain->size_ms && domain->current != domain->size_current &&
+        domain->seen_ms >= domain->size_ms + EVENT_LAG_MS)
+        domain->size_ms = 0;
+    if (domain->size_ms)
+        guest->actual = domain->size;
+}
+
 void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
 {
     struct mc_cached_domain *domain;
@@ -245,8 +256,8 @@ void mc_cache_apply(struct mc_domain_cache *cache, struct mc_guest *guest)
     domain = find(cache, guest->uuid);
     if (domain)
         domain->current = guest->actual;
-    if (domain && domain->size_ms && domain->seen_ms < domain->size_ms + EVENT_LAG_MS)
-        guest->actual = domain->size;
+    if (domain)
+        catch_up(domain, guest);
     if (domain)
         remember(domain, guest);
     if (!domain || !domain->known) {
@@ -439,6 +450,7 @@ uint64_t mc_cache_set_size(struct mc_domain_cache *cache, const char *uuid, uint
     if (domain) {
         bytes += domain->description.plugged;
         domain->size = domain->last.actual = bytes;
+        domain->size_current = domain->current;
         domain->size_ms = now_ms;
     }
     pthread_mutex_unlock(&cache->lock);

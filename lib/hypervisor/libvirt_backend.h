@@ -46,6 +46,7 @@ struct libvirt_hypervisor {
     bool local;                 /* the guests run on this host */
     struct mc_host_reader host; /* if so */
     struct mc_domain_cache cache;
+    atomic_uint asking; /* calls for statistics that are not back */
     atomic_bool lists;  /* a call that lists all guests is under way */
     atomic_bool listed; /* one has come back */
 };

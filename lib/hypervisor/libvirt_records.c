@@ -42,9 +42,17 @@ static int add_silent(struct libvirt_hypervisor *hv, const struct mc_known_guest
     return 0;
 }
 
-static bool is_stopped(const struct mc_known_guest *known)
+/*
+ * A QEMU that is stopped cannot answer. One that is blocked may in a moment; but while another call
+ * of ours is not back, somebody hangs, and perhaps all whose disk is gone: then it is not asked
+ * either, or each of them would keep one more lane.
+ */
+static bool cannot_answer(struct libvirt_hypervisor *hv, const struct mc_known_guest *known)
 {
-    return known->pid && mc_qemu_is_stopped(known->pid);
+    if (!known->pid)
+        return false;
+    return mc_qemu_is_stopped(known->pid) ||
+           (atomic_load(&hv->asking) > 1 && mc_qemu_is_blocked(known->pid));
 }
 
 /* Those that can be looked up now; *doms ends with NULL. Returns how many, or a negative errno. */
@@ -55,7 +63,7 @@ static int look_up(struct mc_session *session, const struct mc_known_guest *know
     int found = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (is_stopped(&known[i]) || !mc_cache_begin_lookup(&hv->cache, known[i].uuid)) {
+        if (cannot_answer(hv, &known[i]) || !mc_cache_begin_lookup(&hv->cache, known[i].uuid)) {
             if (add_silent(hv, &known[i], snapshot) < 0)
                 return -ENOMEM;
             continue;
@@ -108,7 +116,7 @@ static void leave_out(virDomainPtr *doms, const char *uuid)
 }
 
 /*
- * The statistics of all but those whose QEMU is stopped: asking for them would keep one lane for
+ * The statistics of all but those whose QEMU cannot answer: asking for them would keep one lane for
  * each, and libvirtd has threads for 20 calls.
  */
 static int list_others(struct mc_session *session, const struct mc_known_guest *known, size_t count,
@@ -122,7 +130,7 @@ static int list_others(struct mc_session *session, const struct mc_known_guest *
     if (found < 0)
         return found;
     for (size_t i = 0; i < count && found >= 0; i++) {
-        if (!is_stopped(&known[i]))
+        if (!cannot_answer(hv, &known[i]))
             continue;
         leave_out(doms, known[i].uuid);
         if (add_silent(hv, &known[i], snapshot) < 0)
@@ -147,7 +155,7 @@ static int list_all(struct mc_session *session, virDomainStatsRecordPtr **record
     if (mc_cache_known(&hv->cache, &known, &known_count) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < known_count; i++)
-        stopped += is_stopped(&known[i]);
+        stopped += cannot_answer(hv, &known[i]);
     if (stopped)
         count = list_others(session, known, known_count, records, snapshot);
     else
@@ -171,10 +179,14 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
     struct libvirt_hypervisor *hv = mc_libvirt_of(session);
     int count;
 
-    if (!may_list(hv))
-        return ask_known(session, records, snapshot);
-    count = list_all(session, records, snapshot);
-    atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);
-    atomic_store(&hv->lists, false);
+    atomic_fetch_add(&hv->asking, 1);
+    if (may_list(hv)) {
+        count = list_all(session, records, snapshot);
+        atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);
+        atomic_store(&hv->lists, false);
+    } else {
+        count = ask_known(session, records, snapshot);
+    }
+    atomic_fetch_sub(&hv->asking, 1);
     return count;
 }

@@ -73,13 +73,24 @@ static int read_stat(pid_t pid, char *text, size_t size, const char **fields)
     return *fields ? 0 : -ENODATA;
 }
 
-bool mc_qemu_is_stopped(pid_t pid)
+/* Is its main thread, which answers, in one of these states? */
+static bool is_in(pid_t pid, const char *states)
 {
     const char *fields;
     char text[1024];
 
-    return read_stat(pid, text, sizeof(text), &fields) == 0 &&
-           (strncmp(fields, ") T", 3) == 0 || strncmp(fields, ") t", 3) == 0);
+    return read_stat(pid, text, sizeof(text), &fields) == 0 && strlen(fields) > 2 &&
+           strchr(states, fields[2]);
+}
+
+bool mc_qemu_is_stopped(pid_t pid)
+{
+    return is_in(pid, "Tt");
+}
+
+bool mc_qemu_is_blocked(pid_t pid)
+{
+    return is_in(pid, "D");
 }
 
 /* Field 22 is the start in clock ticks since boot. */

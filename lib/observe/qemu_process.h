@@ -20,6 +20,11 @@ pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid
  */
 bool mc_qemu_is_stopped(pid_t pid);
 
+/* Does it wait for a disk, or for something else that nothing can interrupt? It may be for a
+ * moment.
+ */
+bool mc_qemu_is_blocked(pid_t pid);
+
 /* How long the process has been running. -ENOENT, -ENODATA. */
 int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms);
 

@@ -150,6 +150,7 @@ static void note_truth(struct guest_watch *watch, const struct history *history,
 
     if (watch->run_id != guest->run_id)
         *watch = (struct guest_watch){.run_id = guest->run_id,
+                                      .calm_ms = watch->calm_ms, /* trouble outlives a reboot */
                                       .target = guest->memory,
                                       .steady_ms = now,
                                       .rests_ms = now,

@@ -114,10 +114,12 @@ def survives_without_an_agent_with_deflate_on_oom(world):
 
 def nobody_else_paid_with_more_than_he_had(world):
     for name, guest in world.guests.items():
-        stats = guest.hog.stats()
-        assert stats["vmstat"]["oom_kill"] == 0 and stats["vmstat"].get("pswpout", 0) == 0, name
-    fits = lambda plan: plan["promised"] <= plan["divided"] + plan["reserve"]  # noqa: E731
-    wait_for("the promises to fit", lambda: fits(world.memctld.json("status")["plan"]), 30)
+        vmstat = guest.hog.stats()["vmstat"]
+        assert vmstat["oom_kill"] == 0 and vmstat.get("pswpout", 0) == 0, (name, vmstat)
+    # What a guest takes by deflate-on-OOM nobody promised, and what trouble taught keeps it for a
+    # while; but all that they really hold stays in the budget.
+    plan = world.memctld.json("status")["plan"]
+    assert plan["held"] <= plan["strict"] + plan["reserve"], plan
 
 
 def what_was_done_can_be_replayed(world):

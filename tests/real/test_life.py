@@ -223,12 +223,12 @@ def one_with_memory_that_is_plugged_in(world):
          f"guest has {stats['meminfo']['MemTotal'] // MiB}M")
     assert stats["vmstat"]["oom_kill"] == 0 and seen["actual"] <= seen["memory"]
     assert seen["memory"] == 384 * MiB and seen["plan"]["reason"] != "foreign-hand", seen
-    world.memctld.json("set", "plug", "max=320M")
-    settled(world, "less", lambda: world.seen("plug")["actual"] <= 324 * MiB)
+    world.memctld.json("set", "plug", "max=220M")
+    settled(world, "less", lambda: world.seen("plug")["actual"] <= 224 * MiB)
     time.sleep(3)
     seen = world.seen("plug")
-    assert abs(seen["actual"] - 320 * MiB) <= 4 * MiB and seen["plan"]["reason"] != "foreign-hand", seen
-    assert abs(guest.actual() - 192 * MiB) <= 4 * MiB, guest.balloon_stats()
+    assert seen["actual"] <= 224 * MiB and seen["plan"]["reason"] not in ("foreign-hand", "stuck"), seen
+    assert abs(guest.actual() + 128 * MiB - seen["actual"]) <= 4 * MiB, guest.balloon_stats()
     guest.destroy()
     world.at_rest()
 

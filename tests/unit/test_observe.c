@@ -3,10 +3,13 @@
 #include "testing.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/domain_xml.h"
@@ -313,9 +316,68 @@ static void says_when_guest_memory_was_not_found(void **state)
     remove_folder(&folder);
 }
 
+static void adds_up_what_virtio_mem_could_plug_in_and_has(void **state)
+{
+    struct mc_domain_description d = describe(
+        "<devices><memory model='dimm'><target><size unit='MiB'>64</size></target></memory>"
+        "<memory model='virtio-mem'><target><size unit='MiB'>256</size>"
+        "<requested unit='MiB'>128</requested><current unit='KiB'>65536</current></target></memory>"
+        "<memory model='virtio-mem'><target><size unit='GiB'>1</size>"
+        "<current unit='KiB'>0</current></target></memory></devices>");
+
+    (void)state;
+    assert_int_equal(d.pluggable, 256 * MC_MIB + MC_GIB);
+    assert_int_equal(d.plugged, 64 * MC_MIB);
+}
+
+/* A process that waits for its vfork()ed child cannot be interrupted. */
+static void tells_stopped_and_blocked_processes(void **state)
+{
+    volatile pid_t *child =
+        mmap(NULL, MC_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    bool seen = false;
+    pid_t pid;
+
+    (void)state;
+    assert_true(child != MAP_FAILED);
+    pid = fork();
+    if (pid == 0) {
+        if (vfork() == 0) {
+            *child = getpid();
+            pause();
+            _exit(0);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < 1000 && !(seen && *child); i++) {
+        usleep(10000);
+        seen = mc_qemu_is_blocked(pid);
+    }
+    assert_true(seen && *child);
+    assert_false(mc_qemu_is_stopped(pid));
+    assert_false(mc_qemu_is_blocked(getpid()));
+    kill(*child, SIGKILL); /* then the other one goes on, to its end */
+    waitpid(pid, NULL, 0);
+    munmap((void *)(uintptr_t)child, MC_PAGE);
+
+    pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    kill(pid, SIGSTOP);
+    waitpid(pid, NULL, WUNTRACED);
+    assert_true(mc_qemu_is_stopped(pid));
+    assert_false(mc_qemu_is_blocked(pid));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_stopped_and_blocked_processes),
+        cmocka_unit_test(adds_up_what_virtio_mem_could_plug_in_and_has),
         cmocka_unit_test(reads_balloon_memory_and_agent_channel),
         cmocka_unit_test(exempts_what_must_not_be_touched),
         cmocka_unit_test(finds_numa_cells_and_memory_devices),

@@ -194,29 +194,9 @@ static void trouble_is_answered_in_the_same_pass(void **state)
     assert_int_equal(host_see(&host, "b")->distress, MC_DISTRESS_USABLE);
     assert_true(host.plan.steps[host_index(&host, "b")].send);
     assert_true(host.plan.steps[host_index(&host, "b")].target > host_see(&host, "b")->actual);
+    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_WAITING);
     host_run(&host, 20);
     assert_true(host.sim->guests[1].actual >= 3540 * MC_MIB);
-    host_close(&host);
-}
-
-/*
- * Without an agent, one that begins to use much more is helped while it has still something left:
- * at its next statistics it would have nothing. While it waits, it pays to look again soon.
- */
-static void one_that_runs_out_is_seen_before(void **state)
-{
-    struct host host;
-
-    (void)state;
-    open_four(&host, 100);
-    host_run(&host, 60);
-    host.sim->guests[1].config.touch_per_s = 200 * MC_MIB;
-    set_working_set(&host, 1, 3500 * MC_MIB);
-    for (int i = 0; i < 100 && !host_see(&host, "b")->distress; i++)
-        host_tick(&host, 500);
-    assert_int_equal(host_see(&host, "b")->distress, MC_DISTRESS_USABLE);
-    assert_true(host_see(&host, "b")->stats.usable > 64 * MC_MIB);
-    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_WAITING);
     host_run(&host, 60);
     assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_NONE);
     host_close(&host);
@@ -336,7 +316,6 @@ int main(void)
         cmocka_unit_test(a_budget_that_was_named_may_be_used_up),
         cmocka_unit_test(states_follow_what_is_left),
         cmocka_unit_test(trouble_is_answered_in_the_same_pass),
-        cmocka_unit_test(one_that_runs_out_is_seen_before),
         cmocka_unit_test(an_agents_word_counts_if_the_guest_is_full),
         cmocka_unit_test(crying_for_ever_brings_no_more_than_a_fair_part),
         cmocka_unit_test(a_guest_out_of_trouble_is_left_in_peace),

@@ -219,6 +219,49 @@ static void a_host_that_is_short_lifts_rate_and_margin(void **state)
     assert_in_range(target_of(&scene, &reason), MC_GIB + MC_MIB, MC_GIB + 32 * MC_MIB);
 }
 
+/* What lies free in others goes to trouble at once; what they would have to reclaim does not. */
+static void what_lies_free_goes_to_trouble_at_any_speed(void **state)
+{
+    struct scene scene;
+    enum mc_rule reason;
+
+    (void)state;
+    open_scene(&scene, 0);
+    far_above_its_wish(&scene);
+    scene.guests[0].stats.unused = 664 * MC_MIB;
+    scene.tracks.list[1].distress_until_ms = NOW_MS + 1;
+    scene.tracks.list[1].need = 3 * MC_GIB;
+    scene.plan.steps[1].wish = 3 * MC_GIB;
+    assert_int_equal(target_of(&scene, &reason), 2 * MC_GIB - 600 * MC_MIB);
+    assert_int_equal(reason, MC_RULE_RATE);
+
+    open_scene(&scene, 0);
+    far_above_its_wish(&scene);
+    scene.guests[0].stats.unused = 664 * MC_MIB; /* and nobody is in trouble */
+    assert_in_range(target_of(&scene, &reason), 2 * MC_GIB / 100 * 80 - MC_MIB,
+                    2 * MC_GIB / 100 * 80 + MC_MIB);
+}
+
+/* One that hungers without end gets what is free before others get what they can do without. */
+static void hunger_comes_before_luxury(void **state)
+{
+    struct scene scene;
+    enum mc_rule reason;
+
+    (void)state;
+    open_scene(&scene, 0);
+    scene.guests[0].used = 2 * MC_GIB;
+    scene.guests[0].stats.usable = 8 * MC_MIB;
+    scene.guests[0].distress = MC_DISTRESS_USABLE;
+    scene.tracks.list[0].distress_until_ms = NOW_MS + 1;
+    scene.tracks.list[0].chronic = true;
+    scene.plan.steps[1].wish = 3 * MC_GIB;
+    scene.plan.divided = 4 * MC_GIB + 300 * MC_MIB;
+    scene.plan.reserve = 200 * MC_MIB;
+    assert_int_equal(target_of(&scene, &reason), 2 * MC_GIB + 300 * MC_MIB);
+    assert_int_equal(reason, MC_RULE_DISTRESS);
+}
+
 /* Who is in trouble is paid first, and out of the reserve. */
 static void what_trouble_was_given_goes_back_on_a_short_host_when_it_is_over(void **state)
 {
@@ -320,6 +363,8 @@ int main(void)
         cmocka_unit_test(growth_that_was_not_taken_is_called_back_but_from_a_guest_in_trouble),
         cmocka_unit_test(what_was_taken_back_does_not_prove_that_giving_is_in_vain),
         cmocka_unit_test(trouble_comes_first),
+        cmocka_unit_test(what_lies_free_goes_to_trouble_at_any_speed),
+        cmocka_unit_test(hunger_comes_before_luxury),
     };
 
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);

@@ -3,6 +3,8 @@
 #include "gather.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define SINCE_MS (7 * UINT64_C(86400000))
@@ -98,17 +100,38 @@ static void print_guest(const struct mc_past_guest *past, const struct mc_capaci
     putchar('\n');
 }
 
-static void print(const struct gathered *gathered, const struct mc_capacity *capacity)
+static int by_name(const void *a, const void *b, void *opaque)
 {
-    const struct mc_past *past = &gathered->past;
+    const struct mc_past *past = opaque;
+
+    return strcmp(past->guests[*(const size_t *)a].shape.name,
+                  past->guests[*(const size_t *)b].shape.name);
+}
+
+static void print_guests(struct mc_past *past, const struct mc_capacity *capacity)
+{
+    size_t *order = calloc(past->count + 1, sizeof(*order));
+
+    if (!order)
+        return;
+    for (size_t i = 0; i < past->count; i++)
+        order[i] = i;
+    qsort_r(order, past->count, sizeof(*order), by_name, past);
+    puts("\nGUEST                 MEMORY  MEDIAN     99%    MOST");
+    for (size_t i = 0; i < past->count; i++)
+        if (is_listed(past, &past->guests[order[i]]))
+            print_guest(&past->guests[order[i]], &capacity->guests[order[i]]);
+    free(order);
+}
+
+static void print(struct gathered *gathered, const struct mc_capacity *capacity)
+{
+    struct mc_past *past = &gathered->past;
 
     print_head(past, capacity);
     print_sums(capacity);
     print_rooms(capacity);
-    puts("\nGUEST                 MEMORY  MEDIAN     99%    MOST");
-    for (size_t i = 0; i < past->count; i++)
-        if (is_listed(past, &past->guests[i]))
-            print_guest(&past->guests[i], &capacity->guests[i]);
+    print_guests(past, capacity);
 }
 
 /* ---- for programs ---- */

@@ -111,9 +111,10 @@ static void say_estimated(struct page *page, const json_t *guest)
     else
         say(page, "estimated", "It cannot give up %s, and works with %s (source: %s%s%s).",
             cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"),
-            *source_of(guest) ? ", by " : "", source_of(guest));
+            *source_of(guest) ? ", method " : "", source_of(guest));
     if (!is_exempt(guest) && !json_is_true(json_object_get(guest, "fresh")))
-        say(page, "", "Its statistics are missing, old or impossible: it is not shrunk on them.");
+        say(page, "",
+            "Its statistics are missing, old, rare or impossible: it is not shrunk on them.");
 }
 
 static void say_wish(struct page *page, const json_t *result, const json_t *guest,

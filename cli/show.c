@@ -55,7 +55,7 @@ static void print_memory(const json_t *guest)
     printf("  %-14s %-8s source of what it works with\n", "source",
            json_text(guest, "active_source"));
     if (!json_is_true(json_object_get(guest, "fresh")))
-        puts("  its statistics are old or missing: it is not shrunk");
+        puts("  its statistics are missing, old or rare: it is not shrunk");
 }
 
 /* The chain from the policy's wish to the target, one line for each rule that changed it. */

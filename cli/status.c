@@ -87,10 +87,11 @@ static void print_plan(const json_t *plan)
     printf("state       %s, headroom %s\n", json_text(plan, "state"), cli_size(plan, "headroom"));
     print_reclaim(plan);
     if (json_size(plan, "deficit"))
-        printf("            reservations exceed that by %s: lower some min, or add memory\n",
+        printf("            reservations exceed the budget by %s: lower some min, or add memory\n",
                cli_size(plan, "deficit"));
     if (json_size(plan, "surplus"))
-        printf("            %s more than all limits can use\n", cli_size(plan, "surplus"));
+        printf("            every guest may have its max, and %s are left\n",
+               cli_size(plan, "surplus"));
 }
 
 static void print_stopped(const json_t *stopped)

@@ -63,7 +63,7 @@ enum event_kind {
     EVENT_MERGE_FAILED,
     EVENT_KSM,         /* what ksmd does, and for whom */
     EVENT_KSM_FOREIGN, /* somebody else sets it */
-    EVENT_STORE_LOST, /* the history cannot be written */
+    EVENT_STORE_LOST,  /* the history cannot be written */
     EVENT_STORE_BACK,
 };
 

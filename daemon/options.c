@@ -34,7 +34,18 @@ static void print_help(void)
 
 int options_parse(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN, RESTORE };
+    enum {
+        CHECK = 256,
+        CONNECT,
+        BUDGET,
+        INTERVAL,
+        SOCKET,
+        METRICS,
+        RECORD,
+        STORE,
+        DRY_RUN,
+        RESTORE
+    };
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK},

@@ -92,8 +92,7 @@ static json_t *row(const struct daemon *daemon, size_t index, const struct mc_st
                           number(guest->used), "active", number(guest->active), "held",
                           number(guest->held), "min", number(guest->terms.min), "max",
                           number(guest->terms.max), "shares", number(guest->terms.shares)));
-    json_object_set_new(object, "equal_pages",
-                        dedupe_brief_json(daemon, guest->uuid, index));
+    json_object_set_new(object, "equal_pages", dedupe_brief_json(daemon, guest->uuid, index));
     if (step)
         json_object_update_new(object, json_pack("{s:o, s:s}", "target", number(step->target),
                                                  "reason", mc_rule_name(mc_step_reason(step))));

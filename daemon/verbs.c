@@ -102,8 +102,7 @@ json_t *guest_json(const struct daemon *daemon, const struct mc_guest *guest)
 
     if (daemon->config.dry_run && planned)
         json_object_set_new(json_object_get(object, "plan"), "sent", json_false());
-    json_object_set_new(object, "equal_pages",
-                        dedupe_brief_json(daemon, guest->uuid, index));
+    json_object_set_new(object, "equal_pages", dedupe_brief_json(daemon, guest->uuid, index));
     return object;
 }
 

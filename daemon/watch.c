@@ -150,7 +150,7 @@ static void follow_statistics(struct watched *watched, const struct mc_guest *gu
     watched->fresh = guest->fresh;
     if (!watched->fresh)
         events_add_guest(events, EVENT_STALE, guest, NULL,
-                         "its statistics are old or impossible; not shrunk");
+                         "its statistics are old, rare or impossible; not shrunk");
     else if (watched->was_fresh)
         events_add_guest(events, EVENT_FRESH, guest, NULL, "its statistics are good again");
     watched->was_fresh = true;

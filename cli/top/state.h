@@ -57,7 +57,7 @@ struct top_guest {
     uint64_t actual, used, active, target;
     uint64_t saving; /* what merging its pages would save, MC_UNKNOWN while nobody looks */
     uint64_t saved;  /* what it does save, MC_UNKNOWN while none are merged */
-    char flag;               /* what is wrong with it, in a letter; ' ' if nothing is */
+    char flag;       /* what is wrong with it, in a letter; ' ' if nothing is */
 };
 
 struct top {

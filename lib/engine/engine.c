@@ -122,7 +122,7 @@ static int make_room(struct mc_engine *engine, size_t count)
 /*
  * The policy divides above what a guest cannot give up, so that the rest is divided by its own rule
  * and not by whoever comes first. A guest that stays where it is whatever the answer is has no
- * choice.
+ * choice; one of which nothing is known gives nothing.
  */
 static struct mc_policy_guest bounded_view(const struct mc_engine_config *config,
                                            const struct mc_guest *guest,
@@ -132,8 +132,9 @@ static struct mc_policy_guest bounded_view(const struct mc_engine_config *config
     bool held = mc_track_is_held(track, now_ms);
     uint64_t max = held ? guest->actual : guest->terms.max;
     uint64_t floor = held ? max : mc_floor(config, guest, track, plan);
+    uint64_t bound = held ? max : mc_bound(config, guest, track, plan, floor, now_ms);
 
-    return mc_policy_view(guest, held ? max : mc_bound(guest, track, floor, now_ms), max);
+    return mc_policy_view(guest, guest->fresh ? bound : mc_max_u64(bound, guest->actual), max);
 }
 
 static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,

@@ -119,6 +119,7 @@ static void note_update(struct mc_track *track, const struct mc_guest *guest, ui
     if (!track->news)
         return;
     track->last_update = guest->stats.last_update;
+    track->apart_ms = now_ms - track->updated_ms;
     track->updated = true;
     track->updated_ms = now_ms;
     track->low = track->low_since;

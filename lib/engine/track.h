@@ -44,6 +44,7 @@ struct mc_track {
     uint64_t last_update; /* as reported */
     uint64_t updated_ms;  /* when that last changed, as seen from here */
     bool updated;         /* it has changed at least once in this run */
+    uint64_t apart_ms;    /* between its last two changes, or the run's beginning and the first */
     /*
      * Between which sizes the balloon can have been since the statistics before, and when the guest
      * took the last ones: what is reported lags, so a part of the way to its target, and all that
@@ -77,6 +78,7 @@ struct mc_track {
 
     /* Trouble. */
     uint64_t distress_since_ms; /* the present trouble began */
+    uint64_t distress_ms;       /* its last sign */
     uint64_t distress_until_ms; /* it was in trouble: the cooldown ends then */
     bool chronic;               /* it does not end, whatever is given */
     uint64_t need;              /* the size that it is given because of that, 0 for none */
@@ -167,6 +169,14 @@ static inline bool mc_track_refuses(const struct mc_track *track, uint64_t now_m
 static inline bool mc_track_in_trouble(const struct mc_track *track, uint64_t now_ms)
 {
     return now_ms < track->distress_until_ms;
+}
+
+/* Trouble of which there was no sign for so long is over; statistics come every two seconds. */
+#define MC_TROUBLE_OVER_MS 5000
+
+static inline bool mc_track_trouble_is_over(const struct mc_track *track, uint64_t now_ms)
+{
+    return now_ms - track->distress_ms >= MC_TROUBLE_OVER_MS;
 }
 
 /* Is it left where it is, whatever the policy says, because it does not obey us? */

@@ -100,16 +100,21 @@ static enum mc_distress find(const struct mc_engine_config *config, const struct
     if (guest->deflates_on_oom && track->arrived && track->target != MC_UNKNOWN &&
         guest->actual >= track->target + MC_FOREIGN_LEAST)
         return MC_DISTRESS_DEFLATED;
-    if (guest->fresh && track->news)
+    if (guest->answers && guest->used != MC_UNKNOWN && track->news)
         return signs_in_statistics(config, guest, track);
     return MC_DISTRESS_NO;
+}
+
+uint64_t mc_distress_step(const struct mc_guest *guest)
+{
+    return mc_max_u64(guest->actual / STEP_PART, STEP_LEAST);
 }
 
 /* More is given only when what was given before has come, or else one event would be many. */
 static void give(const struct mc_engine_config *config, const struct mc_guest *guest,
                  struct mc_track *track)
 {
-    uint64_t more = mc_max_u64(guest->actual / STEP_PART, STEP_LEAST);
+    uint64_t more = mc_distress_step(guest);
 
     if (guest->distress == MC_DISTRESS_AGENT)
         more =
@@ -125,9 +130,13 @@ static void suffer(const struct mc_engine_config *config, const struct mc_guest 
                    struct mc_track *track, uint64_t now_ms)
 {
     uint64_t cooldown_ms = mc_cooldown_ms(config, guest);
+    bool taken_back =
+        mc_track_trouble_is_over(track, now_ms) && guest->actual + MC_ARRIVED < track->need;
 
-    if (!mc_track_in_trouble(track, now_ms))
+    /* What was given and taken back is no proof that giving does not help. */
+    if (!mc_track_in_trouble(track, now_ms) || taken_back)
         track->distress_since_ms = now_ms;
+    track->distress_ms = now_ms;
     track->distress_until_ms = now_ms + cooldown_ms;
     track->chronic = now_ms - track->distress_since_ms > CHRONIC_COOLDOWNS * cooldown_ms;
     if (track->chronic)

@@ -21,4 +21,7 @@ static inline uint64_t mc_cooldown_ms(const struct mc_engine_config *config,
 void mc_distress_estimate(const struct mc_engine_config *config, struct mc_guest *guest,
                           struct mc_track *track, uint64_t now_ms);
 
+/* What a guest in trouble is given at once, bytes. */
+uint64_t mc_distress_step(const struct mc_guest *guest);
+
 #endif

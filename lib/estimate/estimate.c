@@ -40,11 +40,15 @@ static bool possible(const struct mc_guest *guest)
     return stats->unused == MC_UNKNOWN || stats->unused <= stats->available;
 }
 
+/*
+ * When they were taken is not told, only when they came; and that can be any time since those
+ * before. So such as come seldom may be old when they come.
+ */
 static bool is_fresh(const struct mc_guest *guest, const struct mc_track *track, uint64_t now_ms,
                      uint64_t stale_ms)
 {
-    return guest->answers && track->updated && now_ms - track->updated_ms <= stale_ms &&
-           possible(guest);
+    return guest->answers && track->updated && track->apart_ms <= stale_ms &&
+           now_ms - track->updated_ms <= stale_ms && possible(guest);
 }
 
 static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint64_t now_ms,

@@ -24,14 +24,14 @@ static uint64_t can_give(const struct mc_engine_config *config, const struct mc_
     if (!mc_is_managed(guest) || !guest->fresh || mc_track_is_held(track, now_ms))
         return 0;
     floor = mc_floor(config, guest, track, plan);
-    return mc_less_u64(guest->held, mc_bound(guest, track, floor, now_ms));
+    return mc_less_u64(guest->held, mc_bound(config, guest, track, plan, floor, now_ms));
 }
 
 void mc_admission_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                          const struct mc_tracks *tracks, struct mc_plan *plan)
 {
     uint64_t used = plan->overheads + plan->exempt + plan->held + plan->reserve;
-    uint64_t host = mc_host_reserve(&config->budget, &snapshot->host);
+    uint64_t host = mc_host_kept(&config->budget, &snapshot->host, plan);
 
     plan->spare =
         mc_min_u64(mc_less_u64(plan->budget, used), mc_less_u64(snapshot->host.available, host));

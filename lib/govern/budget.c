@@ -21,18 +21,24 @@
  */
 #define OVERHEAD_STEP (4 * MC_MIB)
 
-uint64_t mc_host_reserve(const struct mc_budget_config *config, const struct mc_host *host)
+static uint64_t host_reserve(const struct mc_budget_config *config, const struct mc_host *host)
 {
     if (config->reserve_automatic)
         return mc_max_u64(RESERVE_LEAST, host->total / 100 * RESERVE_PERCENT);
     return mc_amount_of(&config->reserve, host->total);
 }
 
+uint64_t mc_host_kept(const struct mc_budget_config *config, const struct mc_host *host,
+                      const struct mc_plan *plan)
+{
+    return config->automatic ? host_reserve(config, host) : plan->min_free;
+}
+
 static uint64_t budget_of(const struct mc_budget_config *config, const struct mc_host *host)
 {
     if (!config->automatic)
         return mc_amount_of(&config->size, host->total);
-    return mc_less_u64(host->total, mc_host_reserve(config, host));
+    return mc_less_u64(host->total, host_reserve(config, host));
 }
 
 void mc_budget_divide(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,

@@ -34,10 +34,26 @@ uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *
     return mc_whole_pages(needed + MC_PAGE - 1);
 }
 
-uint64_t mc_bound(const struct mc_guest *guest, const struct mc_track *track, uint64_t floor,
+uint64_t mc_relief(const struct mc_engine_config *config, const struct mc_guest *guest,
+                   const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms)
+{
+    uint64_t need = mc_min_u64(track->need, guest->terms.max), uses;
+
+    if (!mc_track_in_trouble(track, now_ms))
+        return 0;
+    if (!guest->fresh)
+        return need;
+    /* Nobody knows which of the balloon's sizes its statistics belong to: the worst one. */
+    uses = mc_less_u64(track->high, guest->stats.usable) + margin_of(config, guest, track, plan);
+    if (mc_track_trouble_is_over(track, now_ms) && plan->state >= MC_HOST_SOFT)
+        return mc_min_u64(need, uses);
+    return mc_max_u64(need, mc_min_u64(uses, mc_min_u64(guest->actual, guest->terms.max)));
+}
+
+uint64_t mc_bound(const struct mc_engine_config *config, const struct mc_guest *guest,
+                  const struct mc_track *track, const struct mc_plan *plan, uint64_t floor,
                   uint64_t now_ms)
 {
-    uint64_t bound = mc_max_u64(guest->terms.min, floor);
-
-    return mc_track_in_trouble(track, now_ms) ? mc_max_u64(bound, track->need) : bound;
+    return mc_max_u64(mc_max_u64(guest->terms.min, floor),
+                      mc_relief(config, guest, track, plan, now_ms));
 }

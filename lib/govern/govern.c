@@ -12,6 +12,8 @@
  */
 #include "govern/govern.h"
 
+#include "estimate/distress.h"
+
 /*
  * More is promised than there is, or somebody waits for more than is free. One guest's need is
  * small when it is shared among many: if each of them kept its part for being small, nobody would
@@ -55,7 +57,7 @@ static uint64_t has(const struct mc_guest *guest, const struct mc_track *track, 
     if (track->target == MC_UNKNOWN || track->target < guest->actual)
         return guest->actual;
     if (is_short && track->target - guest->actual > MC_ARRIVED &&
-        now_ms - track->sent_ms >= MC_REPORT_LAG_MS)
+        !mc_track_in_trouble(track, now_ms) && now_ms - track->sent_ms >= MC_REPORT_LAG_MS)
         return guest->actual;
     return track->target;
 }
@@ -110,14 +112,62 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
     return mc_min_u64(wanted, free);
 }
 
-/* Growth is paid only out of what is free now. */
-static void shrink_first(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
-                         struct mc_plan *plan)
+/* What the guests out of trouble would be given beyond what they need. */
+static uint64_t luxury(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                       const struct mc_tracks *tracks, const struct mc_plan *plan)
 {
-    uint64_t to_trouble = pay(snapshot, tracks, plan, true,
-                              mc_less_u64(plan->divided + plan->reserve, plan->promised));
+    uint64_t sum = 0;
 
-    pay(snapshot, tracks, plan, false, mc_less_u64(plan->divided, plan->promised + to_trouble));
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        const struct mc_track *track = &tracks->list[i];
+        uint64_t size = has(guest, track, false, snapshot->now_ms);
+
+        if (can_be_paid(guest, track, false, snapshot->now_ms))
+            sum += mc_less_u64(plan->steps[i].target,
+                               mc_max_u64(size, mc_floor(config, guest, track, plan)));
+    }
+    return sum;
+}
+
+/*
+ * A guest whose trouble does not end has what the policy gives it: nothing is taken from others for
+ * it. But as long as it has nothing left, it comes before those who would get more than they need.
+ * Returns what was given.
+ */
+static uint64_t feed(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                     const struct mc_tracks *tracks, struct mc_plan *plan, uint64_t free)
+{
+    uint64_t left = mc_min_u64(free, luxury(config, snapshot, tracks, plan)), given = 0;
+
+    for (size_t i = 0; i < snapshot->count && left > given; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+        const struct mc_track *track = &tracks->list[i];
+        uint64_t size = has(guest, track, false, snapshot->now_ms), more;
+
+        if (!track->chronic || !guest->fresh || guest->stats.usable >= config->floor_margin ||
+            guest->distress == MC_DISTRESS_NO || size > guest->actual + MC_ARRIVED ||
+            plan->steps[i].target > size || mc_track_is_held(track, snapshot->now_ms) ||
+            !can_be_paid(guest, track, true, snapshot->now_ms))
+            continue;
+        more = mc_min_u64(mc_distress_step(guest), mc_less_u64(guest->terms.max, size));
+        more = mc_whole_pages(mc_min_u64(more, left - given));
+        mc_step_change(&plan->steps[i], MC_RULE_DISTRESS, size + more);
+        given += more;
+    }
+    return given;
+}
+
+/* Growth is paid only out of what is free now. */
+static void shrink_first(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                         const struct mc_tracks *tracks, struct mc_plan *plan)
+{
+    uint64_t given = pay(snapshot, tracks, plan, true,
+                         mc_less_u64(plan->divided + plan->reserve, plan->promised));
+
+    given +=
+        feed(config, snapshot, tracks, plan, mc_less_u64(plan->divided, plan->promised + given));
+    pay(snapshot, tracks, plan, false, mc_less_u64(plan->divided, plan->promised + given));
     pay_nothing(snapshot, tracks, plan);
 }
 
@@ -180,7 +230,7 @@ void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *
         mc_rules_apply(&view, &plan->steps[i]);
     }
     if (!(config->rules_off & (1U << MC_RULE_SHRINK_FIRST)))
-        shrink_first(snapshot, tracks, plan);
+        shrink_first(config, snapshot, tracks, plan);
     for (size_t i = 0; i < snapshot->count; i++)
         wait_to_see(&snapshot->guests[i], &tracks->list[i], &plan->steps[i], snapshot->now_ms);
     settle(snapshot, tracks, plan);

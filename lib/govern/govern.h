@@ -40,8 +40,12 @@ struct mc_host_track {
 void mc_budget_divide(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                       const struct mc_tracks *tracks, struct mc_plan *plan);
 
-/* What the configuration leaves to the host itself. */
-uint64_t mc_host_reserve(const struct mc_budget_config *config, const struct mc_host *host);
+/*
+ * What of the host's memory guests cannot count on, although it is available: the reserve where the
+ * budget is what it leaves; where somebody said how much guests may have, min-free.
+ */
+uint64_t mc_host_kept(const struct mc_budget_config *config, const struct mc_host *host,
+                      const struct mc_plan *plan);
 
 /* Fill held, headroom, min_free and state. */
 void mc_host_state_update(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
@@ -67,8 +71,16 @@ uint64_t mc_floor(const struct mc_engine_config *config, const struct mc_guest *
  * The lower bound that the policy is given: min, or the floor, or what a guest in trouble shall
  * have.
  */
-uint64_t mc_bound(const struct mc_guest *guest, const struct mc_track *track, uint64_t floor,
+uint64_t mc_bound(const struct mc_engine_config *config, const struct mc_guest *guest,
+                  const struct mc_track *track, const struct mc_plan *plan, uint64_t floor,
                   uint64_t now_ms);
+
+/*
+ * What a guest in trouble, or just out of it, shall have; 0 for others, and on a short host for one
+ * whose trouble is over.
+ */
+uint64_t mc_relief(const struct mc_engine_config *config, const struct mc_guest *guest,
+                   const struct mc_track *track, const struct mc_plan *plan, uint64_t now_ms);
 
 /* Turn the wishes in the plan's steps into safe targets with their reasons. */
 void mc_govern(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,

@@ -74,10 +74,11 @@ void mc_host_state_update(const struct mc_engine_config *config, const struct mc
 {
     uint64_t whole = plan->strict + plan->reserve;
     uint64_t available = snapshot->host.available;
-    uint64_t kept = mc_host_reserve(&config->budget, &snapshot->host) + plan->pledged;
+    uint64_t kept;
 
     plan->held = sum_held(snapshot);
     plan->min_free = min_free(plan->budget);
+    kept = mc_host_kept(&config->budget, &snapshot->host, plan) + plan->pledged;
     plan->headroom = mc_min_u64(mc_less_u64(whole, plan->held), mc_less_u64(available, kept));
     plan->overrun = mc_max_u64(mc_less_u64(plan->held, whole), mc_less_u64(kept, available));
     host->by_host = by_size(host->by_host, available, plan->min_free);

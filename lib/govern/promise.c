@@ -58,14 +58,15 @@ static struct sums sum_guests(const struct mc_snapshot *snapshot, const struct m
     return sums;
 }
 
-/* The host is short although the guests are within what is theirs. */
+/* The host is short, and would be if the guests were within what is theirs. */
 static bool others_take_it(const struct mc_engine_config *config,
                            const struct mc_snapshot *snapshot, const struct mc_plan *plan)
 {
-    uint64_t reserve = mc_host_reserve(&config->budget, &snapshot->host);
+    uint64_t kept = mc_host_kept(&config->budget, &snapshot->host, plan);
+    uint64_t excess = mc_less_u64(plan->held, plan->strict + plan->reserve);
 
     return plan->state >= MC_HOST_SOFT &&
-           snapshot->host.available < mc_max_u64(reserve, plan->min_free);
+           snapshot->host.available + excess < mc_max_u64(kept, plan->min_free);
 }
 
 /*

@@ -77,9 +77,8 @@ static uint64_t need_fresh(const struct mc_rule_view *view, uint64_t target)
 /* A guest in trouble, or just out of it, gets what was decided for it; the limit still holds. */
 static uint64_t relieve(const struct mc_rule_view *view, uint64_t target)
 {
-    if (!mc_track_in_trouble(view->track, view->now_ms))
-        return target;
-    return mc_max_u64(target, mc_min_u64(view->track->need, view->guest->terms.max));
+    return mc_max_u64(target,
+                      mc_relief(view->config, view->guest, view->track, view->plan, view->now_ms));
 }
 
 /*
@@ -206,9 +205,13 @@ static bool is_kept(const struct mc_rule_view *view, struct mc_step *step)
  */
 static void note_bound(const struct mc_rule_view *view, struct mc_step *step)
 {
-    uint64_t bound = mc_bound(view->guest, view->track, view->floor, view->now_ms);
+    uint64_t bound =
+        mc_bound(view->config, view->guest, view->track, view->plan, view->floor, view->now_ms);
 
-    if (step->wish > view->guest->terms.min && step->wish / MC_PAGE == bound / MC_PAGE)
+    if (!view->guest->fresh && step->wish > bound &&
+        step->wish / MC_PAGE == view->guest->actual / MC_PAGE)
+        note(step, MC_RULE_FRESHNESS, mc_min_u64(view->guest->terms.min, step->wish), step->wish);
+    else if (step->wish > view->guest->terms.min && step->wish / MC_PAGE == bound / MC_PAGE)
         note(step, bound > view->floor ? MC_RULE_DISTRESS : MC_RULE_FLOOR, view->guest->terms.min,
              step->wish);
 }

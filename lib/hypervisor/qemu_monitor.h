@@ -5,7 +5,8 @@
 
 #include <memctl/hypervisor.h>
 
-/* The reply to query-memdev: ids, sizes, sharing and merging; addresses are 0. -EPROTO with a sentence. */
+/* The reply to query-memdev: ids, sizes, sharing and merging; addresses are 0. -EPROTO with a
+ * sentence. */
 int mc_qemu_read_memdevs(const char *reply, struct mc_guest_memory *memory, struct mc_error *err);
 
 /* The reply to a command that returns nothing of interest. -EPROTO with QEMU's own words. */

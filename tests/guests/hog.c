@@ -443,8 +443,12 @@ static void obey(struct hog *hog, char *line)
 
 static void read_port(struct hog *hog)
 {
-    ssize_t done = read(hog->port, hog->line + hog->length, sizeof(hog->line) - 1 - hog->length);
+    const size_t most = sizeof(hog->line) - 1;
+    ssize_t done;
 
+    if (hog->length >= most) /* a line without an end */
+        hog->length = 0;
+    done = read(hog->port, hog->line + hog->length, most - hog->length);
     if (done == 0 || (done < 0 && errno != EAGAIN && errno != EINTR)) {
         hog->connected = false;
         hog->length = 0;
@@ -463,8 +467,6 @@ static void read_port(struct hog *hog)
         memmove(hog->line, end + 1, hog->length + 1);
         obey(hog, line);
     }
-    if (hog->length == sizeof(hog->line) - 1)
-        hog->length = 0;
 }
 
 /* A result, or the end of the process: then its memory is gone and the next command starts one. */

@@ -234,6 +234,7 @@ void script_print(const struct script *script, size_t steps)
     print_number("budget", script->budget);
     print_number("count", script->count);
     print_number("sized_every", script->sized_every);
+    print_number("rules_off", script->rules_off);
     fprintf(stderr, "\n");
     if (script->host_memory) {
         fprintf(stderr, "   ");
@@ -307,6 +308,8 @@ void script_open(const struct script *script, struct host *host)
         guests[i] = config_of(&script->guests[i], i);
     host_open(host, script->policy, script->budget, guests, script->count);
     host->sim->sized_every = script->sized_every;
+    host->config.rules_off = script->rules_off;
+    mc_engine_configure(host->engine, &host->config, host->policy);
     if (!script->host_memory)
         return;
     host->config.overcommit_percent = script->overcommit_percent;

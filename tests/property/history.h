@@ -57,6 +57,7 @@ struct script {
     struct script_guest guests[SCRIPT_GUESTS];
     unsigned count;
     unsigned sized_every;                   /* see struct mc_sim */
+    unsigned rules_off;                     /* see struct mc_engine_config */
     struct script_step steps[SCRIPT_STEPS]; /* cut off by the first of 0 ms */
 
     /* If there is a host: what the operator chose instead of the test's defaults. */

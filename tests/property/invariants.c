@@ -226,6 +226,12 @@ static bool can_move(const struct mc_guest *guest, const struct mc_step *step)
            !guest->foreign && reason != MC_RULE_BOOT && reason != MC_RULE_DISTRESS;
 }
 
+static bool can_move_in_trouble(const struct mc_guest *guest)
+{
+    return guest->exempt == MC_EXEMPT_NO && guest->answers && guest->fresh && !guest->stuck &&
+           !guest->foreign;
+}
+
 /* Where the guest shall get to: the policy's wish, but not below the floor. */
 static uint64_t goal_of(const struct mc_step *step)
 {
@@ -255,6 +261,36 @@ static void check_progress(struct history *history, const struct mc_guest *guest
     CHECK(history, guest->name, history->host.now_ms - watch->due_ms < PROGRESS_MS);
 }
 
+/* One that has just begun to run is not shrunk, unless the host is short. */
+static void check_boot(struct history *history, const struct mc_guest *guest,
+                       const struct mc_step *step)
+{
+    const struct host *host = &history->host;
+    uint64_t age_ms = host->sim->now_ms - truth_of(history, guest)->began_ms;
+
+    CHECK(history, guest->name,
+          host->plan.state >= MC_HOST_HARD ||
+              age_ms + 2 * MC_SIM_STEP_MS >= host->config.boot_grace_ms ||
+              step->target >= mc_min_u64(guest->actual, guest->terms.max));
+}
+
+/* Nor is much taken at once, unless the host is short or a guest in trouble waits. */
+static void check_rate(struct history *history, const struct mc_guest *guest,
+                       const struct mc_step *step)
+{
+    const struct host *host = &history->host;
+    uint64_t rate = mc_max_u64(guest->actual / 100 * host->config.shrink_percent,
+                               mc_max_u64(16 * MC_MIB, guest->actual / 100));
+
+    for (size_t i = 0; i < host->plan.count; i++)
+        if (host->now_ms < history->guests[script_index(host->snapshot.guests[i].name)].calm_ms ||
+            host->snapshot.guests[i].distress != MC_DISTRESS_NO)
+            return;
+    CHECK(history, guest->name,
+          host->plan.state >= MC_HOST_HARD || step->target >= guest->terms.max ||
+              step->target + 2 * rate + MC_PAGE >= guest->actual);
+}
+
 /* ---- for all of them ---- */
 
 /* A guest comes into trouble: in the same pass it is given a part of its size more. */
@@ -279,6 +315,18 @@ static bool is_spared(const struct mc_guest *guest, const struct mc_step *step)
         if (step->changes[i].rule != MC_RULE_CALM && step->changes[i].rule != MC_RULE_RATE)
             return true;
     return !guest->answers || step->target < guest->actual || guest->actual <= guest->terms.min;
+}
+
+/* What an agent cries is heard, if the host sees that its guest is full. */
+static void check_cry(struct history *history, const struct mc_guest *guest)
+{
+    const struct mc_engine_config *config = &history->host.config;
+    uint64_t slack = mc_max_u64(2 * config->floor_margin, guest->actual / 8);
+
+    CHECK(history, guest->name,
+          guest->agent.distress_ms != history->host.now_ms || guest->exempt != MC_EXEMPT_NO ||
+              guest->foreign || guest->held + slack < guest->actual ||
+              guest->distress != MC_DISTRESS_NO);
 }
 
 static void check_distress(struct history *history)
@@ -307,6 +355,43 @@ static void check_distress(struct history *history)
     for (size_t i = 0; missing > TOLERANCE && i < host->plan.count; i++)
         CHECK(history, host->snapshot.guests[i].name,
               is_spared(&host->snapshot.guests[i], &host->plan.steps[i]));
+}
+
+/* It has hardly anything left, could have more, and is given nothing. */
+static bool is_left_hungry(const struct history *history, const struct mc_guest *guest,
+                           const struct mc_step *step)
+{
+    const struct guest_watch *watch = &history->guests[script_index(guest->name)];
+    uint64_t has = mc_max_u64(guest->actual, watch->target);
+
+    return guest->distress == MC_DISTRESS_USABLE && can_move_in_trouble(guest) &&
+           guest->held + 2 * history->host.config.floor_margin >= guest->actual &&
+           has + much_of(guest) < guest->terms.max && step->target <= has &&
+           has <= guest->actual + ARRIVED; /* nothing is on its way */
+}
+
+/* While somebody hungers, nobody is given what he does not need. */
+static void check_order(struct history *history)
+{
+    const struct host *host = &history->host;
+    bool hunger = false;
+
+    for (size_t i = 0; i < host->plan.count; i++)
+        hunger |= is_left_hungry(history, &host->snapshot.guests[i], &host->plan.steps[i]);
+    for (size_t i = 0; hunger && i < host->plan.count; i++) {
+        const struct mc_guest *guest = &host->snapshot.guests[i];
+        const struct mc_step *step = &host->plan.steps[i];
+        const struct guest_watch *watch = &history->guests[script_index(guest->name)];
+        uint64_t needs = guest->used == MC_UNKNOWN
+                             ? guest->terms.max
+                             : guest->used + guest->used / 4 + 4 * host->config.floor_margin;
+
+        CHECK(history, guest->name,
+              !step->send || host->now_ms < watch->calm_ms ||
+                  step->target <=
+                      mc_max_u64(mc_max_u64(guest->actual, watch->target), needs) + MC_MIB ||
+                  step->target <= guest->terms.min);
+    }
 }
 
 static void check_promises(struct history *history)
@@ -376,11 +461,15 @@ void check_step(struct history *history)
             check_bounds(history, guest, step);
         if (step->send && step->target < guest->actual) {
             check_shrink(history, guest, step, watch);
+            check_boot(history, guest, step);
+            check_rate(history, guest, step);
             check_squeeze(history, guest, step, wanted);
         }
         check_progress(history, guest, step, watch);
+        check_cry(history, guest);
     }
     check_distress(history);
+    check_order(history);
     check_promises(history);
     for (size_t i = 0; i < host->plan.count; i++)
         history->guests[script_index(host->snapshot.guests[i].name)].target =

@@ -35,6 +35,10 @@ struct property {
 /* Check this many cases, the seeds from 1 on; fails the test at the first that breaks. */
 void property_holds(void (*check)(struct property *property), const void *subject, uint64_t cases);
 
+/* The first seed whose case breaks it, with the condition; 0 if none of so many does. */
+uint64_t property_breaks(void (*check)(struct property *property), const void *subject,
+                         uint64_t cases, const char **condition);
+
 /* Ends the case. What the case had allocated is lost, as it is in every failed test. */
 _Noreturn void property_broken(struct property *property, const char *condition);
 

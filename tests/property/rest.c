@@ -14,9 +14,12 @@
 /* What balloons may go up and down by at rest. */
 #define SWING_MOST (20 * MC_MIB)
 
+/* A move that is made at rest has this many passes to be seen. */
+#define ABOVE_MOST 10
+
 /*
  * That cache is still worked with is only found out when it is missed: what a guest has of it is
- * tried over the minutes, by a few hundredths.
+ * tried over the minutes, by a few hundredths. The others give it, and get it back.
  */
 #define SWING_PART 20
 
@@ -79,6 +82,7 @@ struct swing {
     uint64_t lowest, highest; /* since it turned last */
     int direction;
     unsigned turns;
+    unsigned above; /* passes in a row in which it has much more than its target */
 };
 
 /* Each movement by so much in the other direction is a turn. Learned margins fade one way. */
@@ -125,21 +129,34 @@ static void note_trouble(const struct history *history, bool *troubled)
             troubled[script_index(history->host.snapshot.guests[i].name)] = true;
 }
 
+static uint64_t swing_most(const struct history *history)
+{
+    uint64_t tried = 0;
+
+    for (size_t i = 0; i < history->host.plan.count; i++) {
+        const struct mc_guest *guest = &history->host.snapshot.guests[i];
+
+        if (history->script.guests[script_index(guest->name)].cache)
+            tried += guest->actual / SWING_PART;
+    }
+    return mc_max_u64(SWING_MOST, tried);
+}
+
 static void check_rest(struct history *history, struct swing *swings, const bool *troubled)
 {
+    uint64_t most = swing_most(history);
     unsigned disobedient = count_disobedient(history), in_trouble = count_troubled(troubled);
 
     for (size_t i = 0; i < history->host.plan.count; i++) {
         const struct mc_guest *guest = &history->host.snapshot.guests[i];
-        bool caches = history->script.guests[script_index(guest->name)].cache;
         uint64_t target = history->host.plan.steps[i].target;
 
-        follow_swing(&swings[i], guest->actual,
-                     mc_max_u64(SWING_MOST, caches ? guest->actual / SWING_PART : 0));
+        follow_swing(&swings[i], guest->actual, most);
         CHECK(history, guest->name, in_trouble || swings[i].turns <= 2 * disobedient);
+        swings[i].above = guest->actual <= target + 64 * MC_MIB ? 0 : swings[i].above + 1;
         CHECK(history, guest->name,
               guest->exempt != MC_EXEMPT_NO || history->host.plan.state >= MC_HOST_HARD ||
-                  disobedient || in_trouble || guest->actual <= target + 64 * MC_MIB);
+                  disobedient || in_trouble || swings[i].above <= ABOVE_MOST);
     }
 }
 

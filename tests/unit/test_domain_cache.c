@@ -239,6 +239,52 @@ static void one_lookup_at_a_time(void **state)
     assert_true(mc_cache_begin_lookup(*state, "a"));
 }
 
+static uint64_t size_at(struct mc_domain_cache *cache, uint64_t now_ms, uint64_t event)
+{
+    struct mc_guest guest = {.uuid = "a", .memory = 768 * MC_MIB, .actual = event};
+
+    mc_cache_see(cache, "a", 1, now_ms);
+    mc_cache_apply(cache, &guest);
+    return guest.actual;
+}
+
+/* QEMU is asked for some seconds after a command, and its word stands until events are as new. */
+static void what_qemu_said_stands_until_events_caught_up(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "a", 1, 1000);
+    mc_cache_keep(cache, "a", 1, &description, 7, 1000);
+    assert_false(mc_cache_is_under_way(cache, "a"));
+    assert_int_equal(mc_cache_told(cache, "a"), 0);
+    assert_true(mc_cache_is_under_way(cache, "a"));
+    assert_int_equal(mc_cache_set_size(cache, "a", 300 * MC_MIB, 1200), 300 * MC_MIB);
+    assert_int_equal(size_at(cache, 2000, 500 * MC_MIB), 300 * MC_MIB);
+    assert_int_equal(size_at(cache, 3000, 500 * MC_MIB), 500 * MC_MIB);
+    mc_cache_see(cache, "a", 1, 12000);
+    assert_false(mc_cache_is_under_way(cache, "a"));
+}
+
+/* libvirt counts what is plugged in, and the maximum all that could be; QEMU's balloon neither. */
+static void what_is_plugged_in_is_memory_of_the_guest(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+    struct mc_domain_description plugged = description;
+    struct mc_guest guest = {.uuid = "a", .memory = 768 * MC_MIB, .actual = 384 * MC_MIB};
+
+    plugged.pluggable = 512 * MC_MIB;
+    plugged.plugged = 128 * MC_MIB;
+    mc_cache_see(cache, "a", 1, 1000);
+    mc_cache_keep(cache, "a", 1, &plugged, 7, 1000);
+    assert_true(mc_cache_is_replugged(cache, &guest));
+    mc_cache_apply(cache, &guest);
+    assert_int_equal(guest.memory, 384 * MC_MIB);
+    assert_int_equal(guest.actual, 384 * MC_MIB);
+    assert_false(mc_cache_is_replugged(cache, &guest));
+    assert_int_equal(mc_cache_told(cache, "a"), 128 * MC_MIB);
+    assert_int_equal(mc_cache_set_size(cache, "a", 200 * MC_MIB, 1200), 328 * MC_MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +304,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_known_guest_is_what_it_was_when_it_was_seen_last, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_lookup_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_qemu_said_stands_until_events_caught_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_plugged_in_is_memory_of_the_guest, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

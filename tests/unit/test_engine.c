@@ -142,6 +142,25 @@ static void calls_a_shrink_back_when_statistics_go_stale(void **state)
     host_close(&host);
 }
 
+/* Nobody knows how old they were when they came. The others have to do with the rest. */
+static void statistics_that_come_seldom_shrink_nobody(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_three(&host, 50 * MC_MIB);
+    host.sim->guests[2].config.faults = calloc(1, sizeof(struct mc_sim_fault));
+    host.sim->guests[2].config.faults[0] =
+        (struct mc_sim_fault){.kind = MC_SIM_LATE, .to_ms = UINT64_MAX, .by_ms = 10000};
+    host.sim->guests[2].config.fault_count = 1;
+    host_run(&host, 60);
+    assert_int_equal(host_see(&host, "c")->actual, MC_GIB);
+    assert_int_equal(mc_step_reason(&host.plan.steps[host_index(&host, "c")]), MC_RULE_FRESHNESS);
+    assert_near(host_see(&host, "a")->actual, 256 * MC_MIB);
+    assert_near(host_see(&host, "b")->actual, 256 * MC_MIB);
+    host_close(&host);
+}
+
 static void grows_only_into_what_was_given_back(void **state)
 {
     struct host host;
@@ -461,6 +480,7 @@ int main(void)
         cmocka_unit_test(never_shrinks_below_what_is_used),
         cmocka_unit_test(does_not_shrink_a_guest_without_statistics),
         cmocka_unit_test(calls_a_shrink_back_when_statistics_go_stale),
+        cmocka_unit_test(statistics_that_come_seldom_shrink_nobody),
         cmocka_unit_test(grows_only_into_what_was_given_back),
         cmocka_unit_test(leaves_unmanaged_guests_alone_and_counts_them),
         cmocka_unit_test(is_quiet_when_nothing_changes),

@@ -133,6 +133,23 @@ static void a_host_that_others_use_up_takes_from_guests(void **state)
     host_close(&host);
 }
 
+/* The reserve is what a budget that nobody has named leaves. */
+static void a_budget_that_was_named_may_be_used_up(void **state)
+{
+    struct mc_sim_guest_config guests[] = {host_guest("a", 4 * MC_GIB, 300 * MC_MIB)};
+    struct host host;
+
+    (void)state;
+    host_open(&host, "idle-tax", 61 * MC_GIB, guests, 1);
+    host_run(&host, 5);
+    assert_int_equal(host.plan.headroom, host.plan.strict - host.plan.held);
+    host.config.budget.automatic = host.config.budget.reserve_automatic = true;
+    mc_engine_configure(host.engine, &host.config, host.policy);
+    host_run(&host, 5);
+    assert_true(host.plan.headroom <= 64 * MC_GIB / 100 * 95 - MC_GIB - host.plan.held);
+    host_close(&host);
+}
+
 static void states_follow_what_is_left(void **state)
 {
     static const struct {
@@ -179,6 +196,29 @@ static void trouble_is_answered_in_the_same_pass(void **state)
     assert_true(host.plan.steps[host_index(&host, "b")].target > host_see(&host, "b")->actual);
     host_run(&host, 20);
     assert_true(host.sim->guests[1].actual >= 3540 * MC_MIB);
+    host_close(&host);
+}
+
+/*
+ * Without an agent, one that begins to use much more is helped while it has still something left:
+ * at its next statistics it would have nothing. While it waits, it pays to look again soon.
+ */
+static void one_that_runs_out_is_seen_before(void **state)
+{
+    struct host host;
+
+    (void)state;
+    open_four(&host, 100);
+    host_run(&host, 60);
+    host.sim->guests[1].config.touch_per_s = 200 * MC_MIB;
+    set_working_set(&host, 1, 3500 * MC_MIB);
+    for (int i = 0; i < 100 && !host_see(&host, "b")->distress; i++)
+        host_tick(&host, 500);
+    assert_int_equal(host_see(&host, "b")->distress, MC_DISTRESS_USABLE);
+    assert_true(host_see(&host, "b")->stats.usable > 64 * MC_MIB);
+    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_WAITING);
+    host_run(&host, 60);
+    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_NONE);
     host_close(&host);
 }
 
@@ -293,8 +333,10 @@ int main(void)
         cmocka_unit_test(a_burst_fits),
         cmocka_unit_test(the_promise_falls_when_memory_is_touched),
         cmocka_unit_test(a_host_that_others_use_up_takes_from_guests),
+        cmocka_unit_test(a_budget_that_was_named_may_be_used_up),
         cmocka_unit_test(states_follow_what_is_left),
         cmocka_unit_test(trouble_is_answered_in_the_same_pass),
+        cmocka_unit_test(one_that_runs_out_is_seen_before),
         cmocka_unit_test(an_agents_word_counts_if_the_guest_is_full),
         cmocka_unit_test(crying_for_ever_brings_no_more_than_a_fair_part),
         cmocka_unit_test(a_guest_out_of_trouble_is_left_in_peace),

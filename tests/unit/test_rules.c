@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "estimate/distress.h"
 #include "govern/govern.h"
 
 #define NOW_MS 1000000
@@ -219,6 +220,76 @@ static void a_host_that_is_short_lifts_rate_and_margin(void **state)
 }
 
 /* Who is in trouble is paid first, and out of the reserve. */
+static void what_trouble_was_given_goes_back_on_a_short_host_when_it_is_over(void **state)
+{
+    static const struct {
+        enum mc_host_state host;
+        uint64_t calm_ms; /* since the last sign of trouble */
+        bool fresh;
+        uint64_t target;
+    } hosts[] = {
+        {MC_HOST_CLEAR, 6000, true, 2 * MC_GIB},
+        {MC_HOST_SOFT, 4000, true, 2 * MC_GIB},
+        {MC_HOST_SOFT, 6000, true, 1800 * MC_MIB},
+        {MC_HOST_SOFT, 6000, false, 2 * MC_GIB},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+        struct scene scene;
+        enum mc_rule reason;
+
+        open_scene(&scene, 0);
+        in_trouble(&scene);
+        scene.plan.state = hosts[i].host;
+        scene.guests[0].fresh = hosts[i].fresh;
+        scene.tracks.list[0].distress_ms = NOW_MS - hosts[i].calm_ms;
+        assert_int_equal(target_of(&scene, &reason), hosts[i].target);
+    }
+}
+
+/* A slow balloon would never get there. */
+static void growth_that_was_not_taken_is_called_back_but_from_a_guest_in_trouble(void **state)
+{
+    (void)state;
+    for (int trouble = 0; trouble < 2; trouble++) {
+        struct scene scene;
+        enum mc_rule reason;
+
+        open_scene(&scene, 0);
+        scene.tracks.list[0].target = scene.plan.steps[0].wish = 3 * MC_GIB;
+        scene.tracks.list[0].sent_ms = NOW_MS - 2000;
+        scene.tracks.list[0].distress_until_ms = trouble ? NOW_MS + 1 : 0;
+        scene.plan.promised = 5 * MC_GIB;
+        assert_int_equal(target_of(&scene, &reason), trouble ? 3 * MC_GIB : 2 * MC_GIB);
+    }
+}
+
+/* In trouble for three minutes, calm for the last six seconds, and now again. */
+static void what_was_taken_back_does_not_prove_that_giving_is_in_vain(void **state)
+{
+    (void)state;
+    for (int taken_back = 0; taken_back < 2; taken_back++) {
+        struct scene scene;
+        struct mc_track *track;
+
+        open_scene(&scene, 0);
+        track = &scene.tracks.list[0];
+        track->distress_since_ms = NOW_MS - 180000;
+        track->distress_ms = NOW_MS - 6000;
+        track->distress_until_ms = NOW_MS + 54000;
+        track->need = (taken_back ? 3 : 2) * MC_GIB;
+        scene.guests[0].rss = 2 * MC_GIB;
+        scene.guests[0].agent.present = true;
+        scene.guests[0].agent.distress_ms = NOW_MS;
+        mc_distress_estimate(&scene.config, &scene.guests[0], track, NOW_MS);
+        assert_int_equal(scene.guests[0].distress, MC_DISTRESS_AGENT);
+        assert_int_equal(track->chronic, !taken_back);
+        mc_tracks_free(&scene.tracks);
+        mc_plan_free(&scene.plan);
+    }
+}
+
 static void trouble_comes_first(void **state)
 {
     struct scene scene;
@@ -245,6 +316,9 @@ int main(void)
         cmocka_unit_test(without_the_rule_it_happens),
         cmocka_unit_test(every_rule_has_a_case),
         cmocka_unit_test(a_host_that_is_short_lifts_rate_and_margin),
+        cmocka_unit_test(what_trouble_was_given_goes_back_on_a_short_host_when_it_is_over),
+        cmocka_unit_test(growth_that_was_not_taken_is_called_back_but_from_a_guest_in_trouble),
+        cmocka_unit_test(what_was_taken_back_does_not_prove_that_giving_is_in_vain),
         cmocka_unit_test(trouble_comes_first),
     };
 

@@ -12,7 +12,8 @@
  * belong to. What the guest uses then stays what it was, as far as the possible sizes allow. (An
  * estimate that followed the balloon's own movements would call every shrink back half way, and
  * make a policy that follows the estimate move the balloon again, for ever.) A guest
- * that really began to use more is noticed as soon as no possible size explains its numbers.
+ * that really began to use more is noticed as soon as no possible size explains its numbers. One in
+ * trouble has the benefit of the doubt: the most that explains them counts.
  *
  * A guest is not believed further than its memory goes, and not at all when its numbers are old,
  * run backwards or contradict each other.
@@ -78,7 +79,9 @@ static void estimate_guest(struct mc_guest *guest, struct mc_track *track, uint6
         return;
     least = mc_less_u64(track->low, guest->stats.usable);
     most = mc_less_u64(track->high, guest->stats.usable);
-    track->used = track->used == MC_UNKNOWN ? most : mc_clamp_u64(track->used, least, most);
+    track->used = track->used == MC_UNKNOWN || mc_track_in_trouble(track, now_ms)
+                      ? most
+                      : mc_clamp_u64(track->used, least, most);
     hear_agent(guest, track);
     guest->used = track->used;
 }

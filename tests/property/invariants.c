@@ -74,6 +74,7 @@ void history_broken(struct history *history, const char *guest, const char *cond
         history_print(history);
         fprintf(stderr, "guest %s:\n", guest);
     }
+    host_close(&history->host);
     property_broken(history->property, condition);
 }
 

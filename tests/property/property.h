@@ -39,7 +39,7 @@ void property_holds(void (*check)(struct property *property), const void *subjec
 uint64_t property_breaks(void (*check)(struct property *property), const void *subject,
                          uint64_t cases, const char **condition);
 
-/* Ends the case. What the case had allocated is lost, as it is in every failed test. */
+/* Ends the case. What it has allocated is its own to free before. */
 _Noreturn void property_broken(struct property *property, const char *condition);
 
 #endif

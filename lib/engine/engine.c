@@ -122,7 +122,8 @@ static int make_room(struct mc_engine *engine, size_t count)
 /*
  * The policy divides above what a guest cannot give up, so that the rest is divided by its own rule
  * and not by whoever comes first. A guest that stays where it is whatever the answer is has no
- * choice; one of which nothing is known gives nothing.
+ * choice; one of which nothing is known gives nothing. But where nobody has turned its statistics
+ * on that is no answer: they will come, or it is a dry run, which is to show what would be.
  */
 static struct mc_policy_guest bounded_view(const struct mc_engine_config *config,
                                            const struct mc_guest *guest,
@@ -133,8 +134,9 @@ static struct mc_policy_guest bounded_view(const struct mc_engine_config *config
     uint64_t max = held ? guest->actual : guest->terms.max;
     uint64_t floor = held ? max : mc_floor(config, guest, track, plan);
     uint64_t bound = held ? max : mc_bound(config, guest, track, plan, floor, now_ms);
+    bool gives = guest->fresh || !guest->stats_period_s;
 
-    return mc_policy_view(guest, guest->fresh ? bound : mc_max_u64(bound, guest->actual), max);
+    return mc_policy_view(guest, gives ? bound : mc_max_u64(bound, guest->actual), max);
 }
 
 static int decide(struct mc_engine *engine, const struct mc_snapshot *snapshot,

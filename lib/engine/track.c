@@ -236,8 +236,9 @@ static void note_reboot(struct mc_track *track, const struct mc_guest *guest, ui
 /*
  * A balloon that had arrived and is somewhere else now was moved, and not by us. A guest whose
  * balloon deflates on OOM may have done so itself, which is trouble and no other hand (see
- * estimate/distress.c). A reset of the guest also empties the balloon; its age, or the counts in
- * its next statistics, which begin anew with a boot, tell that from a hand.
+ * estimate/distress.c). A reset of the guest also empties the balloon, and the driver may be seen
+ * while it fills it again; the guest's age, or the counts in its next statistics, which begin anew
+ * with a boot, tell that from a hand.
  */
 static void note_foreign_hand(struct mc_track *track, const struct mc_guest *guest, uint64_t now_ms,
                               uint64_t hold_ms)
@@ -260,7 +261,8 @@ static void note_foreign_hand(struct mc_track *track, const struct mc_guest *gue
     if (guest->actual > track->target && guest->deflates_on_oom)
         return;
     track->arrived = false;
-    if (guest->actual + MC_ARRIVED >= guest->memory)
+    if (guest->actual + MC_ARRIVED >= guest->memory ||
+        (guest->actual > track->target && guest->stats.last_update))
         track->jumped = true;
     else
         track->foreign_until_ms = now_ms + hold_ms;

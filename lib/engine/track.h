@@ -58,7 +58,7 @@ struct mc_track {
 
     uint64_t boot_ms;          /* when this run began, or its guest rebooted */
     bool arrived;              /* the balloon has been at its target */
-    bool jumped;               /* then it went up to all there is: by hand, or by a reboot */
+    bool jumped;               /* then it went up: by hand, or by a reboot */
     uint64_t foreign_until_ms; /* somebody else moved it: left alone till then */
     uint64_t retry_ms;         /* it does not follow: counts at its size till then */
     bool refused;              /* because the hypervisor refused the last command */

@@ -474,6 +474,7 @@ void check_step(struct history *history)
     check_order(history);
     check_promises(history);
     for (size_t i = 0; i < host->plan.count; i++)
-        history->guests[script_index(host->snapshot.guests[i].name)].target =
-            host->plan.steps[i].target;
+        if (host->snapshot.guests[i].exempt == MC_EXEMPT_NO) /* else what it was told still holds */
+            history->guests[script_index(host->snapshot.guests[i].name)].target =
+                host->plan.steps[i].target;
 }

@@ -32,94 +32,91 @@ static void print_help(void)
          "Options override the configuration file. See memctld(8) and memctld.conf(5).");
 }
 
-int options_parse(int argc, char **argv, struct options *options)
-{
-    enum {
-        CHECK = 256,
-        CONNECT,
-        BUDGET,
-        INTERVAL,
-        SOCKET,
-        METRICS,
-        RECORD,
-        STORE,
-        DRY_RUN,
-        RESTORE
-    };
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, CHECK},
-        {"connect", required_argument, NULL, CONNECT},
-        {"budget", required_argument, NULL, BUDGET},
-        {"interval", required_argument, NULL, INTERVAL},
-        {"socket", required_argument, NULL, SOCKET},
-        {"metrics", required_argument, NULL, METRICS},
-        {"record", required_argument, NULL, RECORD},
-        {"store", required_argument, NULL, STORE},
-        {"dry-run", no_argument, NULL, DRY_RUN},
-        {"restore-ksm", no_argument, NULL, RESTORE},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {0},
-    };
-    int option;
+enum { CHECK = 256, CONNECT, BUDGET, INTERVAL, SOCKET, METRICS, RECORD, STORE, DRY_RUN, RESTORE };
 
-    options->had_default_file = access(DEFAULT_FILE, F_OK) == 0;
-    while ((option = getopt_long(argc, argv, "c:vhV", known, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options->config_file = optarg;
-            break;
-        case CHECK:
-            options->check_config = true;
-            break;
-        case CONNECT:
-            options->connect = optarg;
-            break;
-        case BUDGET:
-            options->budget = optarg;
-            break;
-        case INTERVAL:
-            options->interval = optarg;
-            break;
-        case SOCKET:
-            options->socket = optarg;
-            break;
-        case METRICS:
-            options->metrics = optarg;
-            break;
-        case RECORD:
-            options->record = optarg;
-            break;
-        case STORE:
-            options->store = optarg;
-            break;
-        case DRY_RUN:
-            options->dry_run = "yes";
-            break;
-        case RESTORE:
-            options->restore_ksm = true;
-            break;
-        case 'v':
-            options->verbose = true;
-            break;
-        case 'h':
-            print_help();
-            return EXIT_OK;
-        case 'V':
-            puts("memctld " MEMCTL_VERSION);
-            return EXIT_OK;
-        default:
-            fputs("memctld: try 'memctld --help'\n", stderr);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "memctld: '%s' is not expected; try 'memctld --help'\n", argv[optind]);
+static const struct option known[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"check-config", no_argument, NULL, CHECK},
+    {"connect", required_argument, NULL, CONNECT},
+    {"budget", required_argument, NULL, BUDGET},
+    {"interval", required_argument, NULL, INTERVAL},
+    {"socket", required_argument, NULL, SOCKET},
+    {"metrics", required_argument, NULL, METRICS},
+    {"record", required_argument, NULL, RECORD},
+    {"store", required_argument, NULL, STORE},
+    {"dry-run", no_argument, NULL, DRY_RUN},
+    {"restore-ksm", no_argument, NULL, RESTORE},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
+};
+
+/* One of them; -1 to go on, else the exit status. */
+static int take(struct options *options, int option)
+{
+    switch (option) {
+    case 'c':
+        options->config_file = optarg;
+        break;
+    case CHECK:
+        options->check_config = true;
+        break;
+    case CONNECT:
+        options->connect = optarg;
+        break;
+    case BUDGET:
+        options->budget = optarg;
+        break;
+    case INTERVAL:
+        options->interval = optarg;
+        break;
+    case SOCKET:
+        options->socket = optarg;
+        break;
+    case METRICS:
+        options->metrics = optarg;
+        break;
+    case RECORD:
+        options->record = optarg;
+        break;
+    case STORE:
+        options->store = optarg;
+        break;
+    case DRY_RUN:
+        options->dry_run = "yes";
+        break;
+    case RESTORE:
+        options->restore_ksm = true;
+        break;
+    case 'v':
+        options->verbose = true;
+        break;
+    case 'h':
+        print_help();
+        return EXIT_OK;
+    case 'V':
+        puts("memctld " MEMCTL_VERSION);
+        return EXIT_OK;
+    default:
+        fputs("memctld: try 'memctld --help'\n", stderr);
         return EXIT_USAGE;
     }
     return -1;
+}
+
+int options_parse(int argc, char **argv, struct options *options)
+{
+    int option, status = -1;
+
+    options->had_default_file = access(DEFAULT_FILE, F_OK) == 0;
+    while (status < 0 && (option = getopt_long(argc, argv, "c:vhV", known, NULL)) != -1)
+        status = take(options, option);
+    if (status < 0 && optind < argc) {
+        fprintf(stderr, "memctld: '%s' is not expected; try 'memctld --help'\n", argv[optind]);
+        status = EXIT_USAGE;
+    }
+    return status;
 }
 
 static int apply_options(const struct options *options, struct config *config, struct mc_error *err)

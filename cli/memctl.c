@@ -25,7 +25,7 @@ static void print_help(void)
     puts("\n"
          "      --json         print JSON for programs; sizes are bytes\n"
          "      --socket PATH  the daemon's socket; or set $MEMCTL_SOCKET\n"
-         "  -h, --help         this text; 'memctl COMMAND --help' tells more of a command\n"
+         "  -h, --help         this text; 'memctl help COMMAND' tells more of a command\n"
          "\n"
          "Sizes are 512M, 1.5G or a part of the guest's memory, 25%.\n"
          "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon. See memctl(1).");
@@ -162,6 +162,14 @@ int main(int argc, char **argv)
     if (optind == argc) {
         print_help();
         return arguments.help ? EXIT_OK : EXIT_USAGE;
+    }
+    if (!arguments.command && strcmp(argv[optind], "help") == 0) {
+        arguments.help = true; /* 'memctl help COMMAND' is 'memctl COMMAND --help' */
+        if (++optind == argc) {
+            print_help();
+            return EXIT_OK;
+        }
+        arguments.command = find(argv[optind]);
     }
     if (!arguments.command) {
         fprintf(stderr, "memctl: unknown command '%s'; 'memctl --help' lists them\n", argv[optind]);

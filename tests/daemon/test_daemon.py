@@ -461,9 +461,10 @@ def help_and_version_need_no_daemon(build):
         done = subprocess.run([Path(build) / program, "--help"], capture_output=True, text=True)
         assert done.returncode == 0 and "usage:" in done.stdout
     for command in ("status", "list", "show", "set", "reload", "version"):
-        done = subprocess.run([Path(build) / "cli" / "memctl", command, "--help"],
-                              capture_output=True, text=True)
-        assert done.returncode == 0 and f"memctl {command}:" in done.stdout
+        for words in ([command, "--help"], ["help", command]):
+            done = subprocess.run([Path(build) / "cli" / "memctl", *words],
+                                  capture_output=True, text=True)
+            assert done.returncode == 0 and f"memctl {command}:" in done.stdout, words
 
 
 TESTS = [

@@ -60,9 +60,9 @@ def the_host_counts_what_the_agent_says(world):
     with Memctld(world.build, world.lab.uri, interval="1s",
                  config="[estimate]\nactive-fade = 1s\n[guests]\nmanaged = no\n") as memctld:
         def seen():
-            guest = memctld.guests()["web1"]
-            working_set = guest["agent"] and guest["agent"]["working_set"]
-            return (guest["active_source"] == "agent" and guest["active"] < 200 * MiB
+            guest = memctld.guests().get("web1")
+            working_set = guest and guest["agent"] and guest["agent"]["working_set"]
+            return (working_set and guest["active_source"] == "agent" and guest["active"] < 200 * MiB
                     and guest["used"] > 300 * MiB and working_set["confidence"] == 100 and guest)
 
         guest = wait_for("the agent's figure", seen, 90)[0]

@@ -339,8 +339,10 @@ static void tells_stopped_and_blocked_processes(void **state)
     pid_t pid;
 
     (void)state;
-    if (getenv("MEMCTL_TEST_VALGRIND")) /* there vfork() is fork(), which blocks nobody */
-        skip();
+    if (getenv("MEMCTL_TEST_VALGRIND")) {
+        print_message("# valgrind makes a fork() of vfork(), which blocks nobody: not tested\n");
+        return;
+    }
     assert_true(child != MAP_FAILED);
     pid = fork();
     if (pid == 0) {

@@ -50,7 +50,7 @@ static enum mc_distress signs_in_statistics(const struct mc_engine_config *confi
                                             const struct mc_track *track)
 {
     const struct mc_balloon_stats *stats = &guest->stats;
-    uint64_t margin = mc_max_u64(config->floor_margin, guest->actual / 100 * config->floor_percent);
+    uint64_t margin = mc_margin(config, guest->actual);
 
     if (guest->actual < guest->terms.max && stats->usable < margin / 2)
         return MC_DISTRESS_USABLE;

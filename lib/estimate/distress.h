@@ -24,4 +24,10 @@ void mc_distress_estimate(const struct mc_engine_config *config, struct mc_guest
 /* What a guest in trouble is given at once, bytes. */
 uint64_t mc_distress_step(const struct mc_guest *guest);
 
+/* Bytes that are to stay free of so many: of what a guest has, or above what it uses. */
+static inline uint64_t mc_margin(const struct mc_engine_config *config, uint64_t bytes)
+{
+    return mc_max_u64(config->floor_margin, bytes / 100 * config->floor_percent);
+}
+
 #endif

@@ -4,11 +4,13 @@
  */
 #include "govern/govern.h"
 
+#include "estimate/distress.h"
+
 /* What the guest wants above what it uses; more after it was in trouble, little on a short host. */
 static uint64_t margin_of(const struct mc_engine_config *config, const struct mc_guest *guest,
                           const struct mc_track *track, const struct mc_plan *plan)
 {
-    uint64_t margin = mc_max_u64(config->floor_margin, guest->used / 100 * config->floor_percent);
+    uint64_t margin = mc_margin(config, guest->used);
 
     if (plan->state >= MC_HOST_HARD)
         return margin / 4;

@@ -146,8 +146,7 @@ static uint64_t feed(const struct mc_engine_config *config, const struct mc_snap
         uint64_t size = has(guest, track, false, snapshot->now_ms), more;
 
         if (!track->chronic || !guest->fresh ||
-            guest->stats.usable >=
-                mc_max_u64(config->floor_margin, guest->actual / 100 * config->floor_percent) ||
+            guest->stats.usable >= mc_margin(config, guest->actual) ||
             guest->distress == MC_DISTRESS_NO || size > guest->actual + MC_ARRIVED ||
             plan->steps[i].target > size || mc_track_is_held(track, snapshot->now_ms) ||
             !can_be_paid(guest, track, true, snapshot->now_ms))

@@ -206,7 +206,8 @@ static bool is_waited_for(const struct mc_engine *engine, const struct mc_snapsh
 
         waits |= mc_waits_in_trouble(guest, track, step->target, snapshot->now_ms) ||
                  waits_for_room(&engine->config, guest, track, plan, step);
-        comes |= mc_is_managed(guest) && guest->answers && step->target + MC_ARRIVED < guest->actual;
+        comes |=
+            mc_is_managed(guest) && guest->answers && step->target + MC_ARRIVED < guest->actual;
     }
     return waits && comes;
 }

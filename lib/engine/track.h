@@ -68,10 +68,10 @@ struct mc_track {
     bool refused;              /* because the hypervisor refused the last command */
 
     /* How much it works with, and what that was learned from. */
-    uint64_t active_ms;        /* of the last estimate, 0 before the first */
-    uint64_t fast, slow;       /* its moving averages, bytes */
-    uint64_t found_ms;         /* when the agent, or the host, found out what is worked with, */
-    uint64_t found_used;       /* and what was used then */
+    uint64_t active_ms;  /* of the last estimate, 0 before the first */
+    uint64_t fast, slow; /* its moving averages, bytes */
+    uint64_t found_ms;   /* when the agent, or the host, found out what is worked with, */
+    uint64_t found_used; /* and what was used then */
     /* What was used some moments ago, the latest first: a finding is told late. */
     struct mc_use {
         uint64_t bytes, at_ms;

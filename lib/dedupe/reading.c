@@ -247,8 +247,8 @@ int mc_read_shared(struct mc_reader *reader, struct mc_window *window,
 {
     if (!is_shown(reader, window, region, batch))
         return copy_shared(region, batch, copies);
-    /* A touch maps sixteen of them. To ask for all of them (MADV_POPULATE_READ) takes longer, as the
-     * kernel then looks at each again, and counts as a use of each. */
+    /* A touch maps sixteen of them. To ask for all of them (MADV_POPULATE_READ) takes longer, as
+     * the kernel then looks at each again, and counts as a use of each. */
     for (size_t i = 0; i < batch->count; i++)
         batch->pages[i] = window->memory + (batch->addresses[i] - window->at);
     return 0;
@@ -259,7 +259,8 @@ void mc_reader_release(const struct mc_window *window, const struct mc_batch *ba
     struct mc_page_range range = range_of(batch);
     uint64_t start, end;
 
-    if (!window->memory || range.start < window->at || range.end > window->at + window->mapped)
+    if (!batch->count || !window->memory || range.start < window->at ||
+        range.end > window->at + window->mapped)
         return;
     start = mc_less_u64(range.start - window->at, FAULT_AROUND);
     end = mc_min_u64(range.end - window->at + FAULT_AROUND, window->mapped);

@@ -158,9 +158,16 @@ uint64_t huge_correct(const struct huge *huge, uint64_t touched, uint64_t anon_h
     return max(less(touched, anon_huge * less(cold, doubt) / 1000), less(touched, anon_huge));
 }
 
-unsigned huge_doubt(const struct huge *huge, uint64_t touched, uint64_t anon_huge)
+/* In percent, 50 at most; a split has shown what they are. */
+static unsigned huge_doubt(const struct huge *huge, uint64_t touched, uint64_t anon_huge)
 {
     if (huge->samples > 0 || !huge_matter(touched, anon_huge) || touched == 0)
         return 0;
     return (unsigned)(min(anon_huge, touched) * 50 / touched);
+}
+
+unsigned huge_confidence(const struct huge *huge, unsigned confidence, uint64_t touched,
+                         uint64_t anon_huge)
+{
+    return confidence * (100 - huge_doubt(huge, touched, anon_huge)) / 100;
 }

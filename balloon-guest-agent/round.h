@@ -40,7 +40,11 @@ bool huge_take(struct huge *huge, uint64_t touched, uint64_t anon_huge, bool set
 /* The bytes without what is not touched in huge pages. */
 uint64_t huge_correct(const struct huge *huge, uint64_t touched, uint64_t anon_huge);
 
-/* The part of the figure that huge pages make unsure, in percent. */
-unsigned huge_doubt(const struct huge *huge, uint64_t touched, uint64_t anon_huge);
+/*
+ * What is left of a confidence, in percent, while it is not known what huge pages hide: half of it
+ * where all that was touched is in them.
+ */
+unsigned huge_confidence(const struct huge *huge, unsigned confidence, uint64_t touched,
+                         uint64_t anon_huge);
 
 #endif

@@ -186,7 +186,7 @@ static int fill_in(struct work *work, uint64_t touched, unsigned confidence, uin
         return rc;
     snprintf(workset->method, sizeof(workset->method), "%s", work->source->name);
     workset->active = huge_correct(&work->huge, touched, kinds.anon_huge);
-    workset->confidence = confidence - huge_doubt(&work->huge, touched, kinds.anon_huge);
+    workset->confidence = huge_confidence(&work->huge, confidence, touched, kinds.anon_huge);
     workset->kernel = kinds.kernel;
     workset->window_ms = window_ms;
     workset->at_ms = now_ms();

@@ -96,12 +96,15 @@ static void a_split_shows_what_huge_pages_hide(void **state)
 
     (void)state;
     assert_false(huge_take(&huge, 300 * MIB, 300 * MIB, true)); /* no round to compare with */
-    assert_true(huge_doubt(&huge, 300 * MIB, 300 * MIB) == 50);
+    assert_int_equal(huge_confidence(&huge, 100, 300 * MIB, 300 * MIB), 50);
+    /* The host believes nothing of a report that says less than none at all. */
+    assert_int_equal(huge_confidence(&huge, 23, 300 * MIB, 300 * MIB), 11);
+    assert_int_equal(huge_confidence(&huge, 0, 300 * MIB, 300 * MIB), 0);
     assert_true(huge_take(&huge, 300 * MIB, 300 * MIB, true));
     huge.split = 64 * MIB;
     assert_false(huge_take(&huge, 300 * MIB - 48 * MIB, 236 * MIB, true));
     assert_int_equal(huge.cold, 750);
-    assert_int_equal(huge_doubt(&huge, 252 * MIB, 236 * MIB), 0);
+    assert_int_equal(huge_confidence(&huge, 80, 252 * MIB, 236 * MIB), 80);
     assert_in_range(huge_correct(&huge, 252 * MIB, 236 * MIB), 75 * MIB, 90 * MIB);
     assert_true(huge_correct(&huge, 200 * MIB, 300 * MIB) == 0);
 }
@@ -138,7 +141,7 @@ static void few_huge_pages_do_not_matter(void **state)
     (void)state;
     huge_take(&huge, 300 * MIB, 10 * MIB, true);
     assert_false(huge_take(&huge, 300 * MIB, 10 * MIB, true));
-    assert_int_equal(huge_doubt(&huge, 300 * MIB, 10 * MIB), 0);
+    assert_int_equal(huge_confidence(&huge, 80, 300 * MIB, 10 * MIB), 80);
 }
 
 /* ---- the kernel's files ---- */

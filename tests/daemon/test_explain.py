@@ -89,9 +89,10 @@ def tells_of_the_last_time_that_it_was_made_smaller(build):
 def names_what_trouble_asks_for_as_the_least(build):
     """The policy was asked with it: it is no change of the wish."""
     scenario = dict(SCENARIO, guests=[
-        dict(SCENARIO["guests"][1], working_set=[[0, "100M"], [6000, "100M"], [6500, "900M"]]),
+        dict(SCENARIO["guests"][1], working_set=[[0, "60M"], [4, "900M"]]),
         SCENARIO["guests"][0]])
-    with simulate(build, scenario, STRICT + BY_SHARES, budget=1300 * MiB) as memctld:
+    config = STRICT.replace("cooldown = 0", "cooldown = 60s") + BY_SHARES
+    with simulate(build, scenario, config, budget=1800 * MiB) as memctld:
         def asked():
             told = memctld.json("explain", "busy")["guest"]["plan"]
             return told["changes"][:1] and told["changes"][0]["rule"] == "distress" and \

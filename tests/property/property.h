@@ -49,7 +49,7 @@ _Noreturn void property_broken(struct property *property, const char *condition)
     do {                                                                                           \
         if (!(condition)) {                                                                        \
             if ((property)->shows)                                                                 \
-                show;                                                                              \
+                (show);                                                                            \
             property_broken(property, text);                                                       \
         }                                                                                          \
     } while (0)

@@ -201,13 +201,12 @@ int confine_calls(struct mc_error *err)
         ALLOW,
         KILL,
         /* advice that takes nothing away from a file */
-        IF_EQUAL(SYS_madvise, 0, 8),
+        IF_EQUAL(SYS_madvise, 0, 7),
         LOAD(ARGUMENT(2)),
-        IF_EQUAL(MADV_SEQUENTIAL, 5, 0),
-        IF_EQUAL(MADV_DONTNEED, 4, 0),
-        IF_EQUAL(MADV_HUGEPAGE, 3, 0),
-        IF_EQUAL(ADVICE_OF_SANITIZER, 2, 0),
-        IF_EQUAL(22 /* MADV_POPULATE_READ */, 1, 0),
+        IF_EQUAL(MADV_SEQUENTIAL, 4, 0),
+        IF_EQUAL(MADV_DONTNEED, 3, 0),
+        IF_EQUAL(MADV_HUGEPAGE, 2, 0),
+        IF_EQUAL(ADVICE_OF_SANITIZER, 1, 0),
         KILL,
         ALLOW,
         /* looking at page maps, and being told of absent pages; not filling them */

@@ -88,6 +88,10 @@ int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_
 int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
                                 struct mc_error *err);
 
+/* libvirt_ask.c */
+int mc_libvirt_ask_stats(struct mc_session *session, const char *uuid, unsigned period_s,
+                         struct mc_sight *sight, struct mc_error *err);
+
 /* libvirt_memory.c */
 int mc_libvirt_locate_memory(struct mc_session *session, const char *uuid,
                              struct mc_guest_memory *memory, struct mc_error *err);

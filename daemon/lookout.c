@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A look is one read of /proc/PID/stat, which blocks for nobody, so it is done on the main loop, of
- * so many guests at a time; the asking may block, so it is a job on a lane. libvirt's bulk call
- * leaves out a guest that somebody else is asking at that moment, so nobody is asked when the next
- * observation is near.
+ * so many guests at a time; the asking may block, so it is a job on a lane.
  */
 #include "lookout.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,13 +13,10 @@
 
 #include "daemon.h"
 
-/* Looks in one go, and guests that are asked at the same time. */
+/* Looks in one go; those that are due so soon are done as well. */
 #define LOOKS_MOST 64
 #define LOOKS_TOGETHER_MS 20
-#define ASKS_MOST 3
 
-/* An answer takes 30 to 150 ms. */
-#define ASK_TAKES_MS 100
 #define ASK_WITHIN_MS 1000
 
 /* A guest that did not let itself be asked. */
@@ -39,6 +35,7 @@ struct subject {
     uint64_t look_ms;  /* the next look at it */
     uint64_t hold_ms;  /* it is not asked before that */
     bool exposed;
+    bool due;   /* to be asked */
     bool asked; /* the answer is not back */
 };
 
@@ -47,8 +44,8 @@ struct lookout {
     struct event *timer;
     struct subject *list; /* in the order of the UUIDs */
     size_t count;
-    size_t next;   /* to be looked at first, so that each has his turn */
-    unsigned asks; /* under way */
+    size_t next; /* to be looked at first, so that each has his turn */
+    bool asks;   /* somebody: one at a time, since lanes are for those who act */
 };
 
 struct ask {
@@ -58,6 +55,7 @@ struct ask {
     int run_id;
     unsigned period_s;
     struct mc_sight sight;
+    bool is_missed; /* others were asked meanwhile */
 };
 
 static void on_timer(evutil_socket_t fd, short what, void *opaque);
@@ -131,6 +129,17 @@ static int run(struct job *job, struct mc_session *session)
     return rc;
 }
 
+static void ask_next(struct lookout *lookout);
+
+/* It hangs, and the others go on. */
+static void late(struct job *job)
+{
+    struct ask *ask = (struct ask *)job;
+
+    ask->is_missed = true;
+    ask->daemon->lookout->asks = false;
+}
+
 static void done(struct job *job)
 {
     struct ask *ask = (struct ask *)job;
@@ -139,7 +148,8 @@ static void done(struct job *job)
     struct subject *subject = find(lookout, ask->uuid, ask->run_id);
     int rc = job->rc;
 
-    lookout->asks--;
+    if (!ask->is_missed)
+        lookout->asks = false;
     if (subject)
         subject->asked = false;
     /* A guest that works and takes no memory has nothing new to say. */
@@ -151,44 +161,54 @@ static void done(struct job *job)
         tick_wake(daemon);
     }
     free(ask);
+    if (lookout->timer)
+        ask_next(lookout);
 }
 
-static void submit(struct lookout *lookout, struct subject *subject, uint64_t now_ms)
+static void submit(struct lookout *lookout, struct subject *subject)
 {
     struct ask *ask = calloc(1, sizeof(*ask));
 
     if (!ask)
         return;
-    ask->job = (struct job){.run = run, .done = done, .within_ms = ASK_WITHIN_MS};
+    ask->job = (struct job){.run = run, .done = done, .late = late, .within_ms = ASK_WITHIN_MS};
     ask->daemon = lookout->daemon;
     memcpy(ask->uuid, subject->uuid, sizeof(ask->uuid));
     ask->run_id = subject->run_id;
     ask->period_s = subject->period_s;
+    subject->due = false;
     subject->asked = true;
-    subject->filling.asked_ms = now_ms;
-    lookout->asks++;
+    subject->filling.asked_ms = clock_now_ms();
+    lookout->asks = true;
     lookout->daemon->counters.stats_asks++;
     lanes_submit(lookout->daemon->lanes, &ask->job);
 }
 
-static bool may_ask(const struct lookout *lookout, const struct subject *subject, uint64_t now_ms)
+/* Of those that are due the one that has least left. */
+static void ask_next(struct lookout *lookout)
 {
-    const struct daemon *daemon = lookout->daemon;
+    struct subject *first = NULL;
 
-    return !subject->asked && now_ms >= subject->hold_ms && lookout->asks < ASKS_MOST &&
-           daemon->link.up && now_ms + ASK_TAKES_MS < daemon->tick.due_ms;
+    for (size_t i = 0; i < lookout->count; i++) {
+        struct subject *subject = &lookout->list[i];
+
+        if (subject->due && (!first || subject->filling.usable < first->filling.usable))
+            first = subject;
+    }
+    if (first && !lookout->asks && lookout->daemon->link.up)
+        submit(lookout, first);
 }
 
 /* ---- looking ---- */
 
-static void look(struct lookout *lookout, struct subject *subject, uint64_t now_ms)
+static void look(struct subject *subject, uint64_t now_ms)
 {
     uint64_t cpu_ms;
 
     subject->look_ms = now_ms + mc_filling_pause_ms(&subject->filling);
-    if (mc_qemu_cpu_ms(subject->pid, &cpu_ms) == 0 &&
-        mc_filling_look(&subject->filling, cpu_ms, now_ms) && may_ask(lookout, subject, now_ms))
-        submit(lookout, subject, now_ms);
+    subject->due = mc_qemu_cpu_ms(subject->pid, &cpu_ms) == 0 &&
+                   mc_filling_look(&subject->filling, cpu_ms, now_ms) && !subject->asked &&
+                   now_ms >= subject->hold_ms;
 }
 
 /* Wake up for the next look, or not at all. */
@@ -225,11 +245,12 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
 
         if (!subject->exposed || subject->look_ms > now_ms + LOOKS_TOGETHER_MS)
             continue;
-        look(lookout, subject, now_ms);
+        look(subject, now_ms);
         looks++;
     }
     if (lookout->count)
         lookout->next = (lookout->next + i) % lookout->count;
+    ask_next(lookout);
     schedule(lookout, now_ms);
 }
 
@@ -280,6 +301,7 @@ void lookout_follow(struct lookout *lookout)
             continue;
         *new = known ? *known : begin(guest, now_ms);
         new->exposed = exposed;
+        new->due &= exposed;
         new->pid = guest->pid;
         new->period_s = guest->stats_period_s;
         if (exposed)

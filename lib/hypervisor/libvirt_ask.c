@@ -9,20 +9,53 @@
 #include <errno.h>
 #include <time.h>
 
-/* A guest answers within 30 ms, a busy one that is emulated within 100. */
-#define ANSWER_LOOKS 12
-#define LOOK_NS 10000000
+/* A guest answers within 30 ms, a busy one that is emulated within 150. */
+#define ANSWER_LOOKS 6
+#define LOOK_NS 25000000
+
+/* Who holds the turn for longer hangs. */
+#define TURN_NS 50000000
 
 struct answer {
     uint64_t actual, usable, faults;
 };
 
+bool mc_libvirt_take_turn(struct libvirt_hypervisor *hv, bool alone)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TURN_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return (alone ? pthread_rwlock_clockwrlock(&hv->turns, CLOCK_MONOTONIC, &until)
+                  : pthread_rwlock_clockrdlock(&hv->turns, CLOCK_MONOTONIC, &until)) == 0;
+}
+
+static int take_turn(struct mc_session *session, struct mc_error *err)
+{
+    return mc_libvirt_take_turn(mc_libvirt_of(session), false)
+               ? 0
+               : mc_error_set(err, -EBUSY, "a call for all guests does not come back");
+}
+
+static void end_turn(struct mc_session *session)
+{
+    pthread_rwlock_unlock(&mc_libvirt_of(session)->turns);
+}
+
 static int read_answer(struct mc_session *session, virDomainPtr dom, struct answer *answer,
                        struct mc_error *err)
 {
     virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
-    int count = virDomainMemoryStats(dom, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0);
+    int count, rc = take_turn(session, err);
 
+    if (rc < 0)
+        return rc;
+    count = virDomainMemoryStats(dom, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0);
+    end_turn(session);
     if (count < 0)
         return mc_libvirt_fail(session, err, "its statistics cannot be read");
     *answer = (struct answer){.actual = MC_UNKNOWN, .usable = MC_UNKNOWN, .faults = MC_UNKNOWN};
@@ -46,13 +79,19 @@ static int set_off(struct mc_session *session, virDomainPtr dom, const char *uui
                    unsigned period_s, struct mc_error *err)
 {
     struct mc_domain_cache *cache = &mc_libvirt_of(session)->cache;
+    bool off = false, on = false;
+    int rc = take_turn(session, err);
 
-    if (virDomainSetMemoryStatsPeriod(dom, 0, VIR_DOMAIN_AFFECT_LIVE) < 0)
-        return mc_libvirt_fail(session, err, "its statistics cannot be asked for");
-    if (virDomainSetMemoryStatsPeriod(dom, (int)period_s, VIR_DOMAIN_AFFECT_LIVE) == 0)
+    if (rc < 0)
+        return rc;
+    off = virDomainSetMemoryStatsPeriod(dom, 0, VIR_DOMAIN_AFFECT_LIVE) == 0;
+    on = off && virDomainSetMemoryStatsPeriod(dom, (int)period_s, VIR_DOMAIN_AFFECT_LIVE) == 0;
+    end_turn(session);
+    if (on)
         return 0;
-    mc_cache_set_stats_period(cache, uuid, 0);
-    return mc_libvirt_fail(session, err, "its statistics cannot be turned on again");
+    if (off)
+        mc_cache_set_stats_period(cache, uuid, 0);
+    return mc_libvirt_fail(session, err, "it cannot be asked for statistics");
 }
 
 static int ask(struct mc_session *session, virDomainPtr dom, const char *uuid, unsigned period_s,
@@ -67,7 +106,9 @@ static int ask(struct mc_session *session, virDomainPtr dom, const char *uuid, u
     for (int i = 0; rc == 0 && i < ANSWER_LOOKS; i++) {
         nanosleep(&moment, NULL);
         rc = read_answer(session, dom, &answer, err);
-        if (rc < 0 || (answer.faults == before.faults && answer.usable == before.usable))
+        if (rc < 0)
+            return rc;
+        if (answer.faults == before.faults && answer.usable == before.usable)
             continue;
         *sight = (struct mc_sight){.actual = answer.actual,
                                    .usable = answer.usable,

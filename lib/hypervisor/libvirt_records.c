@@ -177,6 +177,7 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
                    struct mc_snapshot *snapshot)
 {
     struct libvirt_hypervisor *hv = mc_libvirt_of(session);
+    bool alone = mc_libvirt_take_turn(hv, true);
     int count;
 
     atomic_fetch_add(&hv->asking, 1);
@@ -188,5 +189,7 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
         count = ask_known(session, records, snapshot);
     }
     atomic_fetch_sub(&hv->asking, 1);
+    if (alone)
+        pthread_rwlock_unlock(&hv->turns);
     return count;
 }

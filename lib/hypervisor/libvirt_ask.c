@@ -98,7 +98,7 @@ static int ask(struct mc_session *session, virDomainPtr dom, const char *uuid, u
                struct mc_sight *sight, struct mc_error *err)
 {
     const struct timespec moment = {.tv_nsec = LOOK_NS};
-    struct answer before, answer;
+    struct answer before = {0}, answer = {0};
     int rc = read_answer(session, dom, &before, err);
 
     if (rc == 0)

@@ -13,37 +13,41 @@
 #define ANSWER_LOOKS 6
 #define LOOK_NS 25000000
 
-/* Who holds the turn for longer hangs. */
-#define TURN_NS 50000000
+/* Who takes longer hangs. */
+#define TURN_LOOKS 50
+#define TURN_LOOK_NS 2000000
 
 struct answer {
     uint64_t actual, usable, faults;
 };
 
-bool mc_libvirt_take_turn(struct libvirt_hypervisor *hv, bool alone)
+void mc_libvirt_wait_for_turns(struct libvirt_hypervisor *hv)
 {
-    struct timespec until;
+    const struct timespec moment = {.tv_nsec = TURN_LOOK_NS};
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += TURN_NS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return (alone ? pthread_rwlock_clockwrlock(&hv->turns, CLOCK_MONOTONIC, &until)
-                  : pthread_rwlock_clockrdlock(&hv->turns, CLOCK_MONOTONIC, &until)) == 0;
+    for (int i = 0; i < TURN_LOOKS && atomic_load(&hv->turns); i++)
+        nanosleep(&moment, NULL);
 }
 
+/* Each of the two announces itself before it looks for the other one, so one of them waits. */
 static int take_turn(struct mc_session *session, struct mc_error *err)
 {
-    return mc_libvirt_take_turn(mc_libvirt_of(session), false)
-               ? 0
-               : mc_error_set(err, -EBUSY, "a call for all guests does not come back");
+    struct libvirt_hypervisor *hv = mc_libvirt_of(session);
+    const struct timespec moment = {.tv_nsec = TURN_LOOK_NS};
+
+    for (int i = 0; i < 2 * TURN_LOOKS; i++) {
+        atomic_fetch_add(&hv->turns, 1);
+        if (!atomic_load(&hv->asking))
+            return 0;
+        atomic_fetch_sub(&hv->turns, 1);
+        nanosleep(&moment, NULL);
+    }
+    return mc_error_set(err, -EBUSY, "a call for all guests does not come back");
 }
 
 static void end_turn(struct mc_session *session)
 {
-    pthread_rwlock_unlock(&mc_libvirt_of(session)->turns);
+    atomic_fetch_sub(&mc_libvirt_of(session)->turns, 1);
 }
 
 static int read_answer(struct mc_session *session, virDomainPtr dom, struct answer *answer,

@@ -15,7 +15,6 @@ static void free_libvirt(struct mc_hypervisor *hypervisor)
     if (hv->local)
         mc_host_close(&hv->host);
     mc_cache_free(&hv->cache);
-    pthread_rwlock_destroy(&hv->turns);
     free(hv->uri);
     free(hv);
 }
@@ -106,7 +105,6 @@ int mc_libvirt_new(const char *uri, struct mc_hypervisor **hypervisor, struct mc
         mc_host_watch(&hv->host);
     find_runtime_folder(hv);
     mc_cache_init(&hv->cache);
-    pthread_rwlock_init(&hv->turns, NULL);
     *hypervisor = &hv->base;
     return 0;
 }

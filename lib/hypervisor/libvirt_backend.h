@@ -31,7 +31,6 @@
 #ifndef MEMCTL_LIBVIRT_BACKEND_H
 #define MEMCTL_LIBVIRT_BACKEND_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include <libvirt/libvirt.h>
@@ -48,10 +47,10 @@ struct libvirt_hypervisor {
     struct mc_host_reader host; /* if so */
     struct mc_domain_cache cache;
     /*
-     * Held by each short call that asks a guest out of turn, and for writing by the bulk call,
-     * which would leave such a guest out; it waits for that, but not for one that hangs.
+     * The bulk call leaves out a guest that somebody else asks at that moment. So it waits for the
+     * short calls that ask one out of turn, but not for one that hangs; they wait for it.
      */
-    pthread_rwlock_t turns;
+    atomic_uint turns;  /* such calls under way */
     atomic_uint asking; /* calls for statistics that are not back */
     atomic_bool lists;  /* a call that lists all guests is under way */
     atomic_bool listed; /* one has come back */
@@ -95,8 +94,8 @@ int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, un
                                 struct mc_error *err);
 
 /* libvirt_ask.c */
-/* Wait for `turns`, a moment at most. False: it was not taken. */
-bool mc_libvirt_take_turn(struct libvirt_hypervisor *hv, bool alone);
+/* Before the bulk call: let those who are asked out of turn answer, for a moment at most. */
+void mc_libvirt_wait_for_turns(struct libvirt_hypervisor *hv);
 int mc_libvirt_ask_stats(struct mc_session *session, const char *uuid, unsigned period_s,
                          struct mc_sight *sight, struct mc_error *err);
 

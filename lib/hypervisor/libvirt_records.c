@@ -173,10 +173,10 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
                    struct mc_snapshot *snapshot)
 {
     struct libvirt_hypervisor *hv = mc_libvirt_of(session);
-    bool alone = mc_libvirt_take_turn(hv, true);
     int count;
 
     atomic_fetch_add(&hv->asking, 1);
+    mc_libvirt_wait_for_turns(hv);
     if (may_list(hv)) {
         count = list_all(session, records, snapshot);
         atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);
@@ -185,7 +185,5 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
         count = ask_known(session, records, snapshot);
     }
     atomic_fetch_sub(&hv->asking, 1);
-    if (alone)
-        pthread_rwlock_unlock(&hv->turns);
     return count;
 }

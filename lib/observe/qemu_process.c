@@ -105,7 +105,7 @@ int mc_qemu_cpu_ms(pid_t pid, uint64_t *cpu_ms)
     uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK), user, system;
     const char *fields;
     char text[1024];
-    int rc = read_stat(pid, text, sizeof(text), &fields);
+    int rc = read_stat(-1, pid, text, sizeof(text), &fields);
 
     if (rc < 0)
         return rc;

@@ -26,6 +26,13 @@
 /* A balloon that was told a target is on its way for so long. */
 #define UNDER_WAY_MS 10000
 
+/*
+ * A guest that is seen for the first time, but has run for so long, was there before memctld: its
+ * balloon may be on its way to a target that somebody else told. In one that is just being started
+ * nothing is asked, since libvirt lets whoever asks wait until it has started.
+ */
+#define WAS_THERE_MS 60000
+
 /* An event about a balloon comes within this time. */
 #define EVENT_LAG_MS 1500
 
@@ -47,8 +54,8 @@ struct mc_cached_domain {
     bool rebooted;     /* QEMU's age is not its age */
     bool reboots;      /* it did, and began_ms does not say so yet */
     uint64_t current;  /* as libvirt says it */
-    bool told;
-    uint64_t told_ms;       /* its balloon's target */
+    bool told; /* its balloon's target, by us or perhaps by somebody before us */
+    uint64_t told_ms;
     uint64_t size, size_ms; /* as QEMU said last, and when; size_ms 0: events are newer */
     uint64_t size_current;  /* as libvirt said then */
     struct mc_qemu_memory memory;
@@ -183,6 +190,10 @@ void mc_cache_set_age(struct mc_domain_cache *cache, const char *uuid, uint64_t 
 
     pthread_mutex_lock(&cache->lock);
     domain = find(cache, uuid);
+    if (domain && domain->began_ms == MC_UNKNOWN && age_ms >= WAS_THERE_MS) {
+        domain->told = true;
+        domain->told_ms = domain->seen_ms;
+    }
     if (domain && !domain->rebooted)
         domain->began_ms = mc_less_u64(domain->seen_ms, age_ms);
     pthread_mutex_unlock(&cache->lock);

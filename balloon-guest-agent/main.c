@@ -31,6 +31,7 @@ struct agent {
     struct kernel kernel;
     struct watch watch;
     struct sampler sampler;
+    bool measures;    /* --once: the working set as well */
     uint64_t look_ms; /* when to look again */
     uint64_t cpu_us;  /* of this process at the last look */
     uint64_t cost_us; /* processor time from one look to the next, smoothed */
@@ -229,7 +230,7 @@ static int run(struct agent *agent)
 static int run_once(const struct agent *agent)
 {
     const struct sampler_options *options = &agent->sampler.options;
-    bool measures = options->method || options->window_ms;
+    bool measures = agent->measures;
     struct workset workset = {0};
     char text[MC_AGENT_LINE_MAX];
     struct memory memory;
@@ -267,8 +268,8 @@ static void print_help(void)
            "  -i, --interval N    seconds between two reports, %d to %d (default %d);\n"
            "                      the host may set another\n"
            "  -m, --method NAME   how to find out which memory is worked with: lru-gen,\n"
-           "                      idle-page, referenced, damon, or none\n"
-           "                      (default: the first of them that this kernel has)\n"
+           "                      idle-page, referenced, damon, or none; auto: the first of\n"
+           "                      them that this kernel has (the default)\n"
            "      --enable-lru-gen\n"
            "                      turn multi-gen LRU on while the agent runs\n"
            "  -w, --window N      look back over N seconds, 2 to 600\n"
@@ -298,6 +299,9 @@ static bool parse_method(const char *text, struct sampler_options *options)
 {
     static const char *const known[] = {"lru-gen", "idle-page", "referenced", "damon"};
 
+    options->method = NULL;
+    if (strcmp(text, "auto") == 0)
+        return true;
     if (strcmp(text, "none") == 0) {
         options->cost = 0;
         return true;
@@ -309,8 +313,8 @@ static bool parse_method(const char *text, struct sampler_options *options)
         }
     }
     fprintf(stderr,
-            "balloon-guest-agent: method '%s': choose lru-gen, idle-page, referenced, damon or "
-            "none\n",
+            "balloon-guest-agent: method '%s': choose auto, lru-gen, idle-page, referenced, damon "
+            "or none\n",
             text);
     return false;
 }
@@ -332,8 +336,10 @@ static bool take_option(int option, const char *value, struct agent *agent, bool
         agent->talk.interval_s = (unsigned)number;
         return number > 0;
     case 'm':
+        agent->measures = true;
         return parse_method(value, options);
     case 'w':
+        agent->measures = true;
         number = parse_number("window", value, 2, 600);
         options->window_ms = (uint64_t)(number * 1000);
         return number > 0;

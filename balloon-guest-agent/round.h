@@ -16,7 +16,8 @@ struct round {
     unsigned unsettled; /* that did not */
     unsigned patience;  /* so many that agree, and a shorter window is tried */
     bool trying;        /* a shorter window */
-    uint64_t kept;      /* bytes: the last figure that was settled */
+    bool doubted;       /* the last round saw less than those before, and was not believed */
+    uint64_t kept;      /* bytes: the figure as it was told last */
 };
 
 struct round round_begin(uint64_t least_ms, uint64_t most_ms);
@@ -24,14 +25,29 @@ struct round round_begin(uint64_t least_ms, uint64_t most_ms);
 /* Take both looks of a round: the bytes that are worked with, and how sure that is in percent. */
 uint64_t round_take(struct round *round, uint64_t first, uint64_t second, unsigned *confidence);
 
+/* So much less in the next round is no surprise. */
+void round_expect_less(struct round *round, uint64_t bytes);
+
+/* Samples of huge pages that count together. */
+#define HUGE_LOTS 8
+
+/* So much less in the next round is no surprise. */
+void round_expect_less(struct round *round, uint64_t bytes);
+
+/* Samples of huge pages that count together. */
+#define HUGE_LOTS 8
+
 /* What is known about huge pages. Start from {0}. */
 struct huge {
-    unsigned cold;    /* of a huge page, what is not touched within a window, thousandths */
-    unsigned samples; /* pages that this was learned from, 0 for none */
-    unsigned wait;    /* rounds until it is looked at again */
-    uint64_t split;   /* bytes that were split before the present round */
-    uint64_t before;  /* bytes touched in the last round */
-    uint64_t noise;   /* by which two rounds differed */
+    unsigned lots[HUGE_LOTS]; /* what of a huge page is not touched within a window, thousandths */
+    unsigned learned;         /* lots, however many of them are still there */
+    uint64_t pages;           /* in all of these */
+    uint64_t known;           /* bytes: the figure when the last lot was learned */
+    unsigned wait;            /* rounds until it is looked at again */
+    uint64_t split;           /* bytes that were split before the present round */
+    uint64_t before;          /* bytes touched in the last round, */
+    uint64_t before_huge;     /* and in huge pages at its end, before the split */
+    uint64_t noise;           /* by which two rounds differed between which none was split */
 };
 
 /* Take a round's bytes. True: split huge pages now, and say how many bytes that were. */
@@ -40,7 +56,7 @@ bool huge_take(struct huge *huge, uint64_t touched, uint64_t anon_huge, bool set
 /* The bytes without what is not touched in huge pages. */
 uint64_t huge_correct(const struct huge *huge, uint64_t touched, uint64_t anon_huge);
 
-/* The part of the figure that huge pages make unsure, in percent. */
-unsigned huge_doubt(const struct huge *huge, uint64_t touched, uint64_t anon_huge);
+/* Would more rounds make it better known? */
+bool huge_asks(const struct huge *huge, uint64_t touched, uint64_t anon_huge);
 
 #endif

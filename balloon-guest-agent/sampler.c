@@ -37,8 +37,11 @@
 
 #define SPLIT_PAGES 32
 
-/* Rounds of one measurement: two that agree, and one after huge pages were split. */
-#define MEASURE_ROUNDS 3
+/* A window that cannot be longer was tried so often. */
+#define MEASURE_UNSETTLED 3
+
+/* Rounds of one measurement: until the window is long enough, and then for each lot of huge pages. */
+#define MEASURE_ROUNDS 12
 
 struct work {
     struct sampler_options options;
@@ -186,7 +189,7 @@ static int fill_in(struct work *work, uint64_t touched, unsigned confidence, uin
         return rc;
     snprintf(workset->method, sizeof(workset->method), "%s", work->source->name);
     workset->active = huge_correct(&work->huge, touched, kinds.anon_huge);
-    workset->confidence = confidence - huge_doubt(&work->huge, touched, kinds.anon_huge);
+    workset->confidence = confidence;
     workset->kernel = kinds.kernel;
     workset->window_ms = window_ms;
     workset->at_ms = now_ms();
@@ -219,16 +222,21 @@ static int follow_window(struct work *work, uint64_t half_was)
     return work->source->start(&work->state, work->options.root, work->round.half_ms);
 }
 
-static void look_into_huge_pages(struct work *work, uint64_t touched, bool settled)
+/* Shall some be split? */
+static bool look_into_huge_pages(struct work *work, uint64_t touched, bool settled)
 {
     struct kinds kinds;
 
-    if (kinds_read(work->options.root, work->with_balloon, &kinds) < 0 ||
-        !huge_take(&work->huge, touched, kinds.anon_huge, settled))
-        return;
+    return kinds_read(work->options.root, work->with_balloon, &kinds) == 0 &&
+           huge_take(&work->huge, touched, kinds.anon_huge, settled);
+}
+
+static void split_huge_pages(struct work *work)
+{
     work->huge.split = huge_split(work->options.root, SPLIT_PAGES, &work->seed);
     if (!work->huge.split)
         work->huge.wait = UINT32_MAX; /* this kernel does not let us */
+    round_expect_less(&work->round, work->huge.split);
 }
 
 /* 0, 1 when it was interrupted, or an error. */
@@ -236,6 +244,7 @@ static int do_round(struct work *work, struct workset *workset)
 {
     uint64_t began = now_ms(), half_was = work->round.half_ms, first, second, touched;
     unsigned confidence;
+    bool splits;
     int rc = work->source->begin(&work->state);
 
     if (rc < 0)
@@ -257,8 +266,10 @@ static int do_round(struct work *work, struct workset *workset)
         work->rounds++;
         confidence /= 2;
     }
-    look_into_huge_pages(work, touched, confidence == 100);
+    splits = look_into_huge_pages(work, touched, confidence == 100);
     rc = fill_in(work, touched, confidence, now_ms() - began, workset);
+    if (splits)
+        split_huge_pages(work);
     return rc < 0 ? rc : follow_window(work, half_was);
 }
 
@@ -293,6 +304,20 @@ static int do_rounds(struct work *work)
     return 0;
 }
 
+/* Nothing more is to be had by another round. */
+static bool is_measured(const struct work *work, const struct workset *workset)
+{
+    const struct round *round = &work->round;
+    struct kinds kinds;
+
+    if (work->rounds < work->source->learns)
+        return false;
+    if (workset->confidence < 100)
+        return round->half_ms >= round->most_ms && round->unsettled >= MEASURE_UNSETTLED;
+    return kinds_read(work->options.root, work->with_balloon, &kinds) < 0 ||
+           !huge_asks(&work->huge, workset->active, kinds.anon_huge);
+}
+
 int sampler_measure(const struct sampler_options *options, struct workset *workset)
 {
     struct work work = {.options = *options, .channel = -1};
@@ -300,7 +325,7 @@ int sampler_measure(const struct sampler_options *options, struct workset *works
 
     for (unsigned i = 0; rc == 0 && i < MEASURE_ROUNDS + work.source->learns; i++) {
         rc = do_round(&work, workset);
-        if (workset->confidence == 100 && work.huge.split == 0)
+        if (rc == 0 && is_measured(&work, workset))
             break;
     }
     work_end(&work);

@@ -16,7 +16,7 @@
 
 /* So much less than in the last report is worth another one, so soon after that. */
 #define GROWTH_LEAST ((uint64_t)32 << 20)
-#define GROWTH_APART_MS 500
+#define GROWTH_APART_MS 200
 
 /* The host left, or was never there. What it did not take is of no use to the next one. */
 static void leave_alone(struct talk *talk)

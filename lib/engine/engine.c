@@ -176,18 +176,38 @@ struct mc_policy_input mc_engine_policy_input(const struct mc_engine *engine, co
     return engine->input;
 }
 
-/* Does a guest in trouble get less than it shall have, and is there something on its way? */
-static bool is_waited_for(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
+/*
+ * Has a guest come so near to what it uses that it shall have more, and is cut short because others
+ * have to shrink before? It is in no trouble yet, and may be when it has to wait a full interval.
+ */
+static bool waits_for_room(const struct mc_engine_config *config, const struct mc_guest *guest,
+                           const struct mc_track *track, const struct mc_plan *plan,
+                           const struct mc_step *step)
+{
+    uint64_t floor;
+
+    if (!mc_is_managed(guest) || !guest->answers || !guest->fresh ||
+        mc_step_reason(step) != MC_RULE_SHRINK_FIRST)
+        return false;
+    floor = mc_min_u64(mc_floor(config, guest, track, plan), guest->terms.max);
+    return step->target + MC_ARRIVED < floor;
+}
+
+/* Does a guest get less than it needs, and is there something on its way? */
+static bool is_waited_for(const struct mc_engine *engine, const struct mc_snapshot *snapshot,
                           const struct mc_plan *plan)
 {
     bool waits = false, comes = false;
 
     for (size_t i = 0; i < plan->count; i++) {
         const struct mc_guest *guest = &snapshot->guests[i];
-        uint64_t target = plan->steps[i].target;
+        const struct mc_track *track = &engine->tracks.list[i];
+        const struct mc_step *step = &plan->steps[i];
 
-        waits |= mc_waits_in_trouble(guest, &tracks->list[i], target, snapshot->now_ms);
-        comes |= mc_is_managed(guest) && guest->answers && target + MC_ARRIVED < guest->actual;
+        waits |= mc_waits_in_trouble(guest, track, step->target, snapshot->now_ms) ||
+                 waits_for_room(&engine->config, guest, track, plan, step);
+        comes |=
+            mc_is_managed(guest) && guest->answers && step->target + MC_ARRIVED < guest->actual;
     }
     return waits && comes;
 }
@@ -213,7 +233,7 @@ int mc_engine_step(struct mc_engine *engine, struct mc_snapshot *snapshot, struc
     mc_govern(&engine->config, snapshot, &engine->tracks, plan);
     mc_reclaim_plan(&engine->config, snapshot, &engine->tracks, plan);
     mc_last_resort_plan(&engine->config, snapshot, &engine->tracks, &engine->host, plan);
-    engine->waited_for = is_waited_for(snapshot, &engine->tracks, plan);
+    engine->waited_for = is_waited_for(engine, snapshot, plan);
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->steps[i].send || plan->steps[i].reclaim) {
             engine->any_command = true;

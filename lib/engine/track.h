@@ -10,6 +10,10 @@
 #include <memctl/engine.h>
 #include <memctl/model.h>
 
+/* Moments of the last eight seconds, at least, of which it is known what a guest used. */
+#define MC_USES 16
+#define MC_USES_APART_MS 500
+
 struct mc_track {
     char uuid[MC_UUID_TEXT];
     int run_id;
@@ -64,10 +68,14 @@ struct mc_track {
     bool refused;              /* because the hypervisor refused the last command */
 
     /* How much it works with, and what that was learned from. */
-    uint64_t active_ms;        /* of the last estimate, 0 before the first */
-    uint64_t fast, slow;       /* its moving averages, bytes */
-    uint64_t found_ms;         /* when the agent, or the host, found out what is worked with, */
-    uint64_t found_used;       /* and what was used then */
+    uint64_t active_ms;  /* of the last estimate, 0 before the first */
+    uint64_t fast, slow; /* its moving averages, bytes */
+    uint64_t found_ms;   /* when the agent, or the host, found out what is worked with, */
+    uint64_t found_used; /* and what was used then */
+    /* What was used some moments ago, the latest first: a finding is told late. */
+    struct mc_use {
+        uint64_t bytes, at_ms;
+    } uses[MC_USES];
     uint64_t missed;           /* page cache that it has too little of, fading */
     uint64_t faults, refaults; /* counts of the time before, MC_UNKNOWN */
     uint64_t counted_ms;       /* when that was */

@@ -25,6 +25,7 @@
 #include "estimate/active.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* An agent's finding is recent for so many of its windows, and for so long at least. */
 #define RECENT_WINDOWS 3
@@ -178,12 +179,33 @@ static unsigned sure_of_statistics(const struct mc_guest *guest)
                : (unsigned)((double)guest->used * 100 / (double)(guest->used + unseen));
 }
 
+static void note_use(const struct mc_guest *guest, struct mc_track *track, uint64_t now_ms)
+{
+    if (track->uses[0].at_ms && mc_less_u64(now_ms, track->uses[0].at_ms) < MC_USES_APART_MS)
+        return;
+    memmove(&track->uses[1], &track->uses[0], sizeof(track->uses) - sizeof(track->uses[0]));
+    track->uses[0] = (struct mc_use){.bytes = guest->used, .at_ms = now_ms};
+}
+
+/* Of the moments that are known, the last one before that; the present one for want of another. */
+static uint64_t used_at(const struct mc_guest *guest, const struct mc_track *track, uint64_t at_ms)
+{
+    uint64_t used = guest->used;
+
+    for (size_t i = 0; i < MC_USES && track->uses[i].at_ms; i++) {
+        used = track->uses[i].bytes;
+        if (track->uses[i].at_ms <= at_ms)
+            break;
+    }
+    return used;
+}
+
 /* What the guest has begun to use since somebody looked was touched after that. */
 static uint64_t taken_since(const struct mc_guest *guest, struct mc_track *track, uint64_t found_ms)
 {
     if (mc_less_u64(found_ms, track->found_ms) > SAME_MS) {
         track->found_ms = found_ms;
-        track->found_used = guest->used;
+        track->found_used = used_at(guest, track, found_ms);
     }
     return mc_less_u64(guest->used, track->found_used);
 }
@@ -218,6 +240,7 @@ void mc_active_estimate(const struct mc_engine_config *config, struct mc_guest *
     if (guest->used == MC_UNKNOWN)
         return;
     note_missed(guest, track, now_ms, track->active_ms ? passed_ms : 0);
+    note_use(guest, track, now_ms);
     figure = choose(guest, track, now_ms) + track->missed;
     figure = smooth(config, track, mc_min_u64(figure, guest->held), passed_ms);
     track->active_ms = now_ms;

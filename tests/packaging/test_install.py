@@ -19,7 +19,8 @@ sys.path.insert(0, str(SOURCE / "tests" / "tools"))
 
 import tap  # noqa: E402
 
-EXPOSURE_MOST = 2.0  # of memctld.service, as systemd-analyze counts it
+# As systemd-analyze counts it.
+EXPOSURE_MOST = {"memctld.service": 2.0, "memctl-scan@.service": 1.5}
 
 
 class Installed:
@@ -79,8 +80,14 @@ def wanted(has_manual):
         yield f"{{mandir}}/man{page[-1]}/{page}"
 
 
+# And the programs that they start.
+UNITS = {"memctld.service": "{sbindir}/memctld",
+         "memctl-scan@.service": "{libexecdir}/memctl/memctl-scan", "memctl-scan.socket": None,
+         "balloon-guest-agent.service": "{sbindir}/balloon-guest-agent"}
+
+
 def installs_everything_and_nothing_else(installed):
-    units = {installed.unit("memctld.service"), installed.unit("balloon-guest-agent.service")}
+    units = {installed.unit(name) for name in UNITS}
     expected = {installed.at(path) for path in wanted(shutil.which("scdoc"))} | units
     there = installed.files()
     assert not expected - there, f"missing: {sorted(map(str, expected - there))}"
@@ -97,11 +104,18 @@ def installs_with_the_right_modes(installed):
 
 
 def names_in_the_unit_what_it_installs(installed):
-    unit = installed.unit("memctld.service").read_text()
-    program = re.search(r"^ExecStart=(\S+)", unit, re.M)[1]
-    assert installed.at(program).exists(), program
-    assert "@" not in re.sub(r"(?m)^#.*$", "", unit).replace("@system-service", "") \
-        .replace("@privileged @resources", "")
+    for name in ("memctld.service", "memctl-scan@.service"):
+        unit = installed.unit(name).read_text()
+        program = re.search(r"^ExecStart=(\S+)", unit, re.M)[1]
+        assert installed.at(program).exists(), program
+        assert "@" not in re.sub(r"(?m)^#.*$", "", unit).replace("@system-service", "") \
+            .replace("@privileged @resources", "")
+
+
+def memctld_looks_for_the_scanner_where_it_listens(installed):
+    path = re.search(r"^ListenSequentialPacket=(\S+)",
+                     installed.unit("memctl-scan.socket").read_text(), re.M)[1]
+    assert f"MEMCTL_SCAN_SOCKET={path}\n" in installed.unit("memctld.service").read_text()
 
 
 def verifies_the_units(installed):
@@ -109,16 +123,17 @@ def verifies_the_units(installed):
         print("# systemd-analyze is missing: not checked")
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name, program in (("memctld.service", "memctld"),
-                              ("balloon-guest-agent.service", "balloon-guest-agent")):
-            text = re.sub(r"(?m)^(ExecStart|ExecStopPost)=\S+",
-                          rf"\1={installed.at('{sbindir}/' + program)}",
-                          installed.unit(name).read_text())
-            unit = Path(folder) / name
-            unit.write_text(text)
+        for name, program in UNITS.items():
+            text = installed.unit(name).read_text()
+            if program:
+                text = re.sub(r"(?m)^(ExecStart|ExecStopPost)=\S+",
+                              rf"\1={installed.at(program)}", text)
+            (Path(folder) / name).write_text(text)
+        for name in UNITS:
+            unit = Path(folder) / name.replace("@.", "@1.")
             done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit],
                                   capture_output=True, text=True, timeout=60)
-            said = [line for line in done.stderr.splitlines() if name in line]
+            said = [line for line in done.stderr.splitlines() if re.search("memctl|balloon", line)]
             assert not said, said
 
 
@@ -126,16 +141,16 @@ def exposes_little(installed):
     if not shutil.which("systemd-analyze"):
         print("# systemd-analyze is missing: not checked")
         return
-    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
-                           installed.unit("memctld.service")], capture_output=True, text=True,
-                          timeout=60)
-    found = re.search(r"exposure level for memctld.service: ([\d.]+)", done.stdout)
-    if not found:  # before systemd 250
-        print(f"# not checked: {done.stderr.strip()}")
-        return
-    print(f"# exposure {found[1]}")
-    assert float(found[1]) <= EXPOSURE_MOST, "\n".join(
-        line for line in done.stdout.splitlines() if line.startswith("✗"))
+    for name, most in EXPOSURE_MOST.items():
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                               installed.unit(name)], capture_output=True, text=True, timeout=60)
+        found = re.search(r"exposure level for (\S+): ([\d.]+)", done.stdout)
+        if not found:  # before systemd 250
+            print(f"# not checked: {done.stderr.strip()}")
+            return
+        print(f"# exposure of {found[1]} {found[2]}")
+        assert float(found[2]) <= most, "\n".join(
+            line for line in done.stdout.splitlines() if line.startswith("✗"))
 
 
 def makes_its_group_and_its_folders(installed):
@@ -177,7 +192,7 @@ def canonical(installed):
         ("{bindir}", "/usr/bin"), ("{sbindir}", "/usr/sbin"), ("{includedir}", "/usr/include"),
         ("{mandir}", "/usr/share/man"), ("{datadir}", "/usr/share"), ("lib", "/usr/lib"))]
     for path in installed.files():
-        if path.name.endswith(".service"):
+        if path.suffix in (".service", ".socket"):
             yield f"/usr/lib/systemd/system/{path.name}"
             continue
         place, to = next((place, to) for place, to in places if path.is_relative_to(place))
@@ -223,6 +238,7 @@ TESTS = [
     installs_everything_and_nothing_else,
     installs_with_the_right_modes,
     names_in_the_unit_what_it_installs,
+    memctld_looks_for_the_scanner_where_it_listens,
     verifies_the_units,
     exposes_little,
     makes_its_group_and_its_folders,

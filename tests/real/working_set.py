@@ -5,15 +5,16 @@ What the agent says that a guest works with, against what it really works with.
     working_set.py BUILD_DIR [--quick] [--method NAME]... [--window SECONDS] [--guests N]
                    [--rows FROM:TO]
 
-Goes through hot sets of different sizes, shapes and speeds in guests that share the work; prints a
-table in Markdown. All of it takes 40 minutes of one emulated guest, and with three of them (the
-default) a third of that if the machine has nothing else to do; --rows does a part. --quick is five.
-As a module: cells() and measure().
+Goes through hot sets of different sizes, shapes and speeds in guests that share the work, and prints
+a table in Markdown; docs/working-set.md was made by it. "agent" is what the agent says by itself, as
+it is installed. A method that the guest's kernel does not have says so in its row
+(MEMCTL_LAB_KERNEL_PACKAGE: a guest with another kernel). All of it takes half an hour with four
+emulated guests (the default) on two processors; --rows does a part, --quick the corners.
+As a module: Cell and measure().
 """
 
 import argparse
 import json
-import queue
 import sys
 import threading
 import time
@@ -23,13 +24,19 @@ sys.dont_write_bytecode = True
 TESTS_DIR = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 
-from guestlab import Lab, MiB, why_not  # noqa: E402
+from guestlab import Lab, LabError, MiB, why_not  # noqa: E402
 
-METHODS = ("referenced", "lru-gen")
+# As it is installed, and by a window of a given length.
+AGENT = "agent"
+METHODS = (AGENT, "referenced", "lru-gen")
+MORE_METHODS = ("idle-page", "damon")
 SIZE = 280 * MiB
 HOT = (10, 25, 50, 90)
-FAST_MS = 100
+FAST_MS = 500
+SLOW_MS = 7000  # for windows of 10 s and more
 WINDOW = 8
+LONGEST_S = 900
+BELOW, ABOVE = -0.05, 0.10
 
 
 class Cell:
@@ -61,10 +68,23 @@ def cells(slow_ms, quick=False):
 
 
 def ask(hog, method, window):
-    options = "--enable-lru-gen" if method == "lru-gen" else ""
-    text = hog.run(f"balloon-guest-agent --once --method {method} --window {window} {options}",
-                   timeout=120)
-    return json.loads(text)["working_set"]
+    """In the background: the hog lets no command run for more than a minute."""
+    options = [f"--method {'auto' if method == AGENT else method}"]
+    options += [f"--window {window}"] if window else []
+    options += ["--enable-lru-gen"] if method == "lru-gen" else []
+    hog.run("rm -f /tmp/said /tmp/ended; setsid sh -c '"
+            + " ".join(["balloon-guest-agent --once", *options])
+            + " >/tmp/said 2>&1; echo $? >/tmp/ended' >/dev/null 2>&1 </dev/null & "
+            "until [ -e /tmp/said ]; do sleep 0.1; done")
+    limit = time.monotonic() + LONGEST_S
+    while time.monotonic() < limit:
+        time.sleep(1)
+        status, _, text = hog.run("cat /tmp/ended 2>/dev/null || echo; cat /tmp/said").partition("\n")
+        if status == "0":
+            return json.loads(text)["working_set"]
+        if status:
+            raise LabError(text.strip())
+    raise LabError(f"the agent is not done after {LONGEST_S} s")
 
 
 def load(hog, cell):
@@ -75,7 +95,7 @@ def load(hog, cell):
         hog.alloc(SIZE)
         hog.hot(cell.hot, cell.pass_ms, scattered=cell.scattered)
         return
-    hog.cache(SIZE, cell.pass_ms, mapped=cell.kind == "mapped files")
+    hog.cache(SIZE, FAST_MS, mapped=cell.kind == "mapped files")
     limit = time.monotonic() + 30
     while hog.stats()["load"]["cache_us"] == 0 and time.monotonic() < limit:
         time.sleep(0.2)
@@ -96,8 +116,10 @@ def measure(hog, method, cell, window=WINDOW):
     idle = ask(hog, method, 2)
     load(hog, cell)
     time.sleep(1)
-    said = ask(hog, method, window)
-    unload(hog, cell)
+    try:
+        said = ask(hog, method, window)
+    finally:
+        unload(hog, cell)
     figure = said["active"] + said["read_cache"] - idle["active"] - idle["read_cache"]
     return max(figure, 0), cell.hot, said
 
@@ -106,47 +128,91 @@ def error_of(figure, truth):
     return (figure - truth) / truth
 
 
-def work(hog, todo, window, done):
-    """Rows from the queue until there are none; a row that fails says so in its place."""
-    while True:
-        try:
-            number, method, row = todo.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            errors = [f"{100 * error_of(*measure(hog, method, cell, window)[:2]):+.0f} %"
-                      for cell in row]
-        except (OSError, ValueError, RuntimeError) as failure:
-            errors = [f"failed: {failure}"]
-        done.put((number, f"| {method} | {row[0].name()} | " + " | ".join(errors) + " |"))
+class Table:
+    """Cells that wait to be measured, in the order in which that is done, and what came of each."""
 
+    def __init__(self, methods, window, quick, part):
+        self.window = window
+        rows = [(method, row) for method in methods
+                for row in cells(SLOW_MS if method == AGENT else window * 300, quick)][part]
+        self.rows = [(method, row) for method, row in rows]
+        self.results = {}
+        self.lock = threading.Lock()
+        places = [(number, column) for number, (_, row) in enumerate(self.rows)
+                  for column in range(len(row))]
+        # What takes long comes first, so that the guests end at about the same time.
+        self.todo = sorted(places, key=lambda place: -self.weight(place))
 
-def table(build, methods, window, quick, count, part):
-    rows = cells(window * 300, quick)
-    percents = [cell.percent for cell in rows[0]]
-    print(f"Error of the agent's figure, {SIZE // MiB} MiB allocated or cached, window {window} s, "
-          f"slow: a pass every {window * 0.3:g} s\n")
-    print("| method | memory | " + " | ".join(f"{p} % hot" for p in percents) + " |")
-    print("|---" * (2 + len(percents)) + "|")
-    todo, done = queue.Queue(), queue.Queue()
-    wanted = [(method, row) for method in methods for row in rows][part]
-    for number, (method, row) in enumerate(wanted):
-        todo.put((number, method, row))
-    with Lab(build) as lab:
-        guests = lab.boot_many([f"guest{number}" for number in range(count)], memory="512M")
-        workers = [threading.Thread(target=work, args=(guest.hog, todo, window, done))
-                   for guest in guests]
-        for worker in workers:
-            worker.start()
-        lines = {}
-        for _ in wanted:
-            number, line = done.get()
-            print(f"# {line}", flush=True)
-            lines[number] = line
-        for worker in workers:
-            worker.join()
-    for number in sorted(lines):
-        print(lines[number])
+    def weight(self, place):
+        method, row = self.rows[place[0]]
+        return (row[0].huge * 5 + 1) * (3 if method == AGENT else 1) * (
+            2 if row[0].pass_ms != FAST_MS else 1)
+
+    def work(self, guest):
+        """Until there are no cells left; one that fails says so in its place."""
+        while True:
+            with self.lock:
+                if not self.todo:
+                    return
+                number, column = self.todo.pop(0)
+            method, row = self.rows[number]
+            began = time.monotonic()
+            try:
+                window = None if method == AGENT else self.window
+                figure, truth, said = measure(guest.hog, method, row[column], window)
+                result = dict(error=error_of(figure, truth), sure=said["confidence"],
+                              method=said["method"])
+                text = f"{100 * result['error']:+.0f} %"
+            except LabError as failure:
+                absent = "cannot find out" in str(failure)
+                result = dict(failed="not in this kernel" if absent else str(failure))
+                text = result["failed"]
+            with self.lock:
+                self.results[number, column] = result
+                print(f"{len(self.results)} of {sum(len(row) for _, row in self.rows)}: {method}, "
+                      f"{row[column].name()}, {row[column].percent} %: {text} "
+                      f"({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+
+    def fill(self, build, count):
+        with Lab(build) as lab:
+            guests = lab.boot_many([f"guest{number}" for number in range(count)], memory="512M")
+            kernel = guests[0].hog.run("uname -r").strip()
+            workers = [threading.Thread(target=self.work, args=(guest,)) for guest in guests]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        return kernel
+
+    def text_of(self, place):
+        result = self.results[place]
+        if "failed" in result:
+            return result["failed"]
+        text = f"{100 * result['error']:+.0f} %"
+        return f"**{text}**" if not BELOW <= result["error"] <= ABOVE else text
+
+    def show(self):
+        percents = [cell.percent for cell in self.rows[0][1]]
+        print("| method | memory | " + " | ".join(f"{p} % hot" for p in percents) + " |")
+        print("|---" * (2 + len(percents)) + "|")
+        for number, (method, row) in enumerate(self.rows):
+            print(f"| {method} | {row[0].name()} | " + " | ".join(
+                self.text_of((number, column)) for column in range(len(row))) + " |")
+        for method in dict.fromkeys(method for method, _ in self.rows):
+            errors = [self.results[number, column].get("error")
+                      for number, (name, row) in enumerate(self.rows) if name == method
+                      for column in range(len(row))]
+            errors = [error for error in errors if error is not None]
+            if errors:
+                used = {result.get("method") for (number, _), result in self.results.items()
+                        if self.rows[number][0] == method} - {None}
+                print(f"\n`{method}`" + (f" (by `{'`, `'.join(sorted(used))}`)"
+                                         if method == AGENT else "")
+                      + f": {len(errors)} cells, "
+                      f"{sum(BELOW <= error <= ABOVE for error in errors)} within -5 and +10 %, "
+                      f"{sum(error > ABOVE for error in errors)} above, "
+                      f"{sum(error < BELOW for error in errors)} below; "
+                      f"from {100 * min(errors):+.0f} to {100 * max(errors):+.0f} %.")
 
 
 def parse_part(text):
@@ -154,16 +220,27 @@ def parse_part(text):
     return slice(int(first or 0), int(last) if last else None)
 
 
-if __name__ == "__main__":
+def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--method", action="append", choices=METHODS)
+    parser.add_argument("--method", action="append", choices=METHODS + MORE_METHODS)
     parser.add_argument("--window", type=int, default=WINDOW)
-    parser.add_argument("--guests", type=int, default=3)
+    parser.add_argument("--guests", type=int, default=4)
     parser.add_argument("--rows", type=parse_part, default=slice(None))
     arguments = parser.parse_args()
     if why_not():
         sys.exit(f"working_set.py: {why_not()}")
-    table(arguments.build, arguments.method or METHODS, arguments.window, arguments.quick,
-          arguments.guests, arguments.rows)
+    began = time.monotonic()
+    table = Table(arguments.method or METHODS, arguments.window, arguments.quick, arguments.rows)
+    kernel = table.fill(arguments.build, arguments.guests)
+    print(f"Linux {kernel} in {arguments.guests} guests of 512 MiB at once, {time.strftime('%F')}, "
+          f"{(time.monotonic() - began) / 60:.0f} minutes. {SIZE // MiB} MiB allocated or cached. "
+          f"Fast: all of the hot part every {FAST_MS / 1000:g} s. Slow: every {SLOW_MS / 1000:g} s "
+          f"for `{AGENT}`, whose window is its own choice, every {arguments.window * 0.3:g} s for "
+          f"the others, whose window is {arguments.window} s.\n")
+    table.show()
+
+
+if __name__ == "__main__":
+    main()

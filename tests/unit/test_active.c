@@ -93,6 +93,25 @@ static void what_was_taken_since_then_counts_as_well(void **state)
     assert_int_equal(look_after(&scene, SECOND), 120);
 }
 
+/* A finding is told some seconds late; what was taken meanwhile is in no window yet. */
+static void what_was_taken_before_it_was_told_counts_as_well(void **state)
+{
+    struct scene scene = begin();
+    uint64_t found_ms;
+
+    (void)state;
+    look_after(&scene, SECOND);
+    found_ms = scene.now_ms + SECOND;
+    for (unsigned i = 0; i < 4; i++) {
+        look_after(&scene, SECOND);
+        scene.guest.used += 50 * MC_MIB;
+    }
+    scene.config.active_fade_ms = 0;
+    agent_says(&scene, 100 * MC_MIB, 100);
+    scene.guest.agent.working_set.found_ms = found_ms;
+    assert_in_range(look_after(&scene, SECOND), 250, 300);
+}
+
 static void one_that_is_not_sure_says_no_less_than_is_used(void **state)
 {
     struct scene scene = begin();
@@ -290,6 +309,7 @@ int main(void)
         cmocka_unit_test(without_an_agent_it_is_what_is_used),
         cmocka_unit_test(an_agent_knows_better),
         cmocka_unit_test(what_was_taken_since_then_counts_as_well),
+        cmocka_unit_test(what_was_taken_before_it_was_told_counts_as_well),
         cmocka_unit_test(one_that_is_not_sure_says_no_less_than_is_used),
         cmocka_unit_test(what_the_host_saw_counts_where_no_agent_knows),
         cmocka_unit_test(a_view_from_the_host_has_its_limits),

@@ -74,7 +74,43 @@ static void a_shorter_window_is_found_again(void **state)
     for (unsigned i = 0; i < 12; i++)
         take(&round, 100, 100);
     assert_int_equal(round.half_ms, 5000);
+}
+
+static void less_is_believed_when_a_longer_window_says_so_too(void **state)
+{
+    struct round round = round_begin(5000, 60000);
+
+    (void)state;
+    assert_int_equal(take(&round, 100, 100), 100);
+    assert_int_equal(take(&round, 30, 30), 100);
+    assert_int_equal(round.half_ms, 10000);
     assert_int_equal(take(&round, 30, 30), 30);
+    assert_int_equal(take(&round, 100, 100), 100); /* more is believed at once */
+}
+
+/* A program that works for a moment every 15 s, however the rounds lie. */
+static void bursts_are_not_taken_for_idleness(void **state)
+{
+    (void)state;
+    for (uint64_t from_ms = 0; from_ms < 15000; from_ms += 500) {
+        struct round round = round_begin(5000, 60000);
+        uint64_t at_ms = from_ms, least = UINT64_MAX, figure;
+        bool seen = false;
+
+        for (unsigned i = 0; i < 60; i++) {
+            uint64_t half_ms = round.half_ms;
+            bool first = at_ms / 15000 != (at_ms + half_ms) / 15000;
+            bool second = at_ms / 15000 != (at_ms + 2 * half_ms) / 15000;
+
+            figure = take(&round, first ? 100 : 0, second ? 100 : 0);
+            at_ms += 2 * half_ms;
+            seen |= figure == 100;
+            if (seen)
+                least = figure < least ? figure : least;
+        }
+        assert_true(seen);
+        assert_int_equal(least, 100);
+    }
 }
 
 static void a_given_window_stays(void **state)
@@ -86,36 +122,96 @@ static void a_given_window_stays(void **state)
         take(&round, i % 7, 40);
     assert_int_equal(round.half_ms, 2000);
     assert_int_equal(take(&round, 10, 30), 30);
+    assert_int_equal(take(&round, 10, 10), 30);
+    assert_int_equal(take(&round, 10, 10), 10);
 }
 
 /* ---- huge pages ---- */
 
+/* A round after which some are split; then one in which so much less is touched. */
+static uint64_t take_lot(struct huge *huge, uint64_t *touched, uint64_t *anon_huge, uint64_t cold)
+{
+    huge->split = 32 * MIB;
+    *anon_huge -= 32 * MIB;
+    *touched -= cold;
+    huge_take(huge, *touched, *anon_huge, true);
+    return huge_correct(huge, *touched, *anon_huge);
+}
+
 static void a_split_shows_what_huge_pages_hide(void **state)
+{
+    uint64_t touched = 300 * MIB, anon_huge = 300 * MIB;
+    struct huge huge = {0};
+
+    (void)state;
+    assert_false(huge_take(&huge, touched, anon_huge, true)); /* no round to compare with */
+    assert_true(huge_asks(&huge, touched, anon_huge));
+    assert_true(huge_take(&huge, touched, anon_huge, true));
+    /* A quarter is really touched. Of one lot, which could be another kind of pages, not much. */
+    assert_in_range(take_lot(&huge, &touched, &anon_huge, 24 * MIB), 90 * MIB, 110 * MIB);
+    take_lot(&huge, &touched, &anon_huge, 23 * MIB);
+    assert_true(huge_asks(&huge, touched, anon_huge));
+    take_lot(&huge, &touched, &anon_huge, 25 * MIB);
+    assert_in_range(take_lot(&huge, &touched, &anon_huge, 24 * MIB), 75 * MIB, 84 * MIB);
+    assert_false(huge_asks(&huge, touched, anon_huge));
+    /* The kernel joins them again: nothing changes. */
+    assert_in_range(huge_correct(&huge, 300 * MIB, 300 * MIB), 75 * MIB, 90 * MIB);
+}
+
+static void pages_that_the_kernel_joined_again_are_not_of_the_lot(void **state)
 {
     struct huge huge = {0};
 
     (void)state;
-    assert_false(huge_take(&huge, 300 * MIB, 300 * MIB, true)); /* no round to compare with */
-    assert_true(huge_doubt(&huge, 300 * MIB, 300 * MIB) == 50);
-    assert_true(huge_take(&huge, 300 * MIB, 300 * MIB, true));
+    huge_take(&huge, 300 * MIB, 300 * MIB, true);
+    huge_take(&huge, 300 * MIB, 300 * MIB, true);
     huge.split = 64 * MIB;
-    assert_false(huge_take(&huge, 300 * MIB - 48 * MIB, 236 * MIB, true));
-    assert_int_equal(huge.cold, 750);
-    assert_int_equal(huge_doubt(&huge, 252 * MIB, 236 * MIB), 0);
-    assert_in_range(huge_correct(&huge, 252 * MIB, 236 * MIB), 75 * MIB, 90 * MIB);
-    assert_true(huge_correct(&huge, 200 * MIB, 300 * MIB) == 0);
+    huge_take(&huge, 300 * MIB - 36 * MIB, 300 * MIB - 48 * MIB, true);
+    assert_int_equal(huge.lots[0], 750);
+}
+
+static void lots_that_differ_leave_doubt(void **state)
+{
+    uint64_t touched = 400 * MIB, anon_huge = 400 * MIB, figure = 0;
+    const uint64_t cold[] = {30 * MIB, 4 * MIB, 26 * MIB, 8 * MIB};
+    struct huge huge = {0};
+
+    (void)state;
+    huge_take(&huge, touched, anon_huge, true);
+    huge_take(&huge, touched, anon_huge, true);
+    for (unsigned i = 0; i < 4; i++)
+        figure = take_lot(&huge, &touched, &anon_huge, cold[i]);
+    assert_true(figure > touched - anon_huge * 17 / 32 + anon_huge / 4);
+    assert_true(figure <= touched);
+}
+
+/* What was learned of one program would make another one's memory vanish. */
+static void a_figure_that_falls_is_learned_anew(void **state)
+{
+    uint64_t touched = 300 * MIB, anon_huge = 300 * MIB;
+    struct huge huge = {0};
+
+    (void)state;
+    huge_take(&huge, touched, anon_huge, true);
+    huge_take(&huge, touched, anon_huge, true);
+    for (unsigned i = 0; i < 4; i++)
+        take_lot(&huge, &touched, &anon_huge, 24 * MIB);
+    assert_true(huge_correct(&huge, 100 * MIB, anon_huge) < 20 * MIB);
+    huge_take(&huge, 100 * MIB, anon_huge, true);
+    assert_true(huge_correct(&huge, 100 * MIB, anon_huge) == 100 * MIB);
+    assert_true(huge_take(&huge, 100 * MIB, anon_huge, true));
 }
 
 static void huge_pages_that_are_used_are_not_made_smaller(void **state)
 {
+    uint64_t touched = 300 * MIB, anon_huge = 300 * MIB;
     struct huge huge = {0};
 
     (void)state;
-    huge_take(&huge, 300 * MIB, 300 * MIB, true);
-    huge_take(&huge, 300 * MIB, 300 * MIB, true);
-    huge.split = 64 * MIB;
-    huge_take(&huge, 300 * MIB, 236 * MIB, true);
-    assert_true(huge_correct(&huge, 300 * MIB, 236 * MIB) == 300 * MIB);
+    huge_take(&huge, touched, anon_huge, true);
+    huge_take(&huge, touched, anon_huge, true);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(take_lot(&huge, &touched, &anon_huge, 0) == 300 * MIB);
 }
 
 static void a_split_in_unrest_shows_nothing(void **state)
@@ -126,9 +222,10 @@ static void a_split_in_unrest_shows_nothing(void **state)
     huge_take(&huge, 300 * MIB, 300 * MIB, true);
     huge_take(&huge, 340 * MIB, 300 * MIB, true);
     huge.split = 64 * MIB;
-    huge_take(&huge, 200 * MIB, 236 * MIB, true);
-    assert_int_equal(huge.samples, 0);
-    assert_true(huge_correct(&huge, 200 * MIB, 236 * MIB) == 200 * MIB);
+    huge_take(&huge, 280 * MIB, 236 * MIB, true);
+    assert_int_equal(huge.learned, 0);
+    assert_true(huge_correct(&huge, 280 * MIB, 236 * MIB) == 280 * MIB);
+    assert_false(huge_take(&huge, 280 * MIB, 236 * MIB, true)); /* nor is it tried at once */
 }
 
 static void few_huge_pages_do_not_matter(void **state)
@@ -138,7 +235,7 @@ static void few_huge_pages_do_not_matter(void **state)
     (void)state;
     huge_take(&huge, 300 * MIB, 10 * MIB, true);
     assert_false(huge_take(&huge, 300 * MIB, 10 * MIB, true));
-    assert_int_equal(huge_doubt(&huge, 300 * MIB, 10 * MIB), 0);
+    assert_false(huge_asks(&huge, 300 * MIB, 10 * MIB));
 }
 
 /* ---- the kernel's files ---- */
@@ -345,8 +442,13 @@ int main(void)
         cmocka_unit_test(a_long_pass_lengthens_the_window),
         cmocka_unit_test(a_window_that_shortens_too_far_costs_nothing),
         cmocka_unit_test(a_shorter_window_is_found_again),
+        cmocka_unit_test(less_is_believed_when_a_longer_window_says_so_too),
+        cmocka_unit_test(bursts_are_not_taken_for_idleness),
         cmocka_unit_test(a_given_window_stays),
         cmocka_unit_test(a_split_shows_what_huge_pages_hide),
+        cmocka_unit_test(pages_that_the_kernel_joined_again_are_not_of_the_lot),
+        cmocka_unit_test(lots_that_differ_leave_doubt),
+        cmocka_unit_test(a_figure_that_falls_is_learned_anew),
         cmocka_unit_test(huge_pages_that_are_used_are_not_made_smaller),
         cmocka_unit_test(a_split_in_unrest_shows_nothing),
         cmocka_unit_test(few_huge_pages_do_not_matter),

@@ -202,6 +202,32 @@ static void trouble_is_answered_in_the_same_pass(void **state)
     host_close(&host);
 }
 
+/* It has still something left, but less than it is to have, and what it waits for is on its way. */
+static void who_needs_room_is_not_kept_waiting_for_an_interval(void **state)
+{
+    const struct mc_step *step;
+    struct host host;
+    size_t b;
+
+    (void)state;
+    open_four(&host, 100);
+    host_run(&host, 60);
+    b = host_index(&host, "b");
+    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_NONE);
+    set_working_set(&host, 1, host.sim->guests[1].actual - 125 * MC_MIB);
+    step = &host.plan.steps[b];
+    for (int i = 0; i < 10 && mc_step_reason(step) != MC_RULE_SHRINK_FIRST; i++) {
+        host_tick(&host, 500);
+        step = &host.plan.steps[b];
+    }
+    assert_int_equal(mc_step_reason(step), MC_RULE_SHRINK_FIRST);
+    assert_int_equal(host_see(&host, "b")->distress, MC_DISTRESS_NO);
+    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_WAITING);
+    host_run(&host, 60);
+    assert_int_equal(mc_engine_urgency(host.engine, host.now_ms), MC_URGENCY_NONE);
+    host_close(&host);
+}
+
 /* The agent's word counts at once, without any statistics; and for a guest that has touched it. */
 static void an_agents_word_counts_if_the_guest_is_full(void **state)
 {
@@ -316,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_budget_that_was_named_may_be_used_up),
         cmocka_unit_test(states_follow_what_is_left),
         cmocka_unit_test(trouble_is_answered_in_the_same_pass),
+        cmocka_unit_test(who_needs_room_is_not_kept_waiting_for_an_interval),
         cmocka_unit_test(an_agents_word_counts_if_the_guest_is_full),
         cmocka_unit_test(crying_for_ever_brings_no_more_than_a_fair_part),
         cmocka_unit_test(a_guest_out_of_trouble_is_left_in_peace),

@@ -144,7 +144,7 @@ MC_PUBLIC void mc_lesson_age(struct mc_lesson *lesson, uint64_t passed_ms);
 enum mc_urgency {
     MC_URGENCY_NONE,
     MC_URGENCY_MOVING,  /* memory is on its way between guests */
-    MC_URGENCY_WAITING, /* and a guest in trouble waits for it */
+    MC_URGENCY_WAITING, /* and a guest that needs it waits */
 };
 
 MC_PUBLIC enum mc_urgency mc_engine_urgency(const struct mc_engine *engine, uint64_t now_ms);

@@ -182,8 +182,10 @@ const struct command command_dedupe = {
         "already; ACROSS, one page of each content that another guest has, too; VOLATILE, what\n"
         "was written since the last pass; and UNIQUE. MERGED is shared already, and not read.\n"
         "SAVING is the guest's part of what merging in its trust domain would save, zeros apart.\n"
-        "With mode = merge a second table says who is MERGEABLE, what was PROMISED, zeros "
-        "included,\n"
-        "what KSM has SAVED of it, and why.",
+        "With mode = merge a second table says who is MERGEABLE, what was PROMISED before ksmd "
+        "looked,\n"
+        "zeros included, what is SAVED of it and how much that is (KEPT), what finding it COSTs "
+        "ksmd in\n"
+        "processor time, and why.",
     .run = run,
 };

@@ -6,33 +6,77 @@
 #include <string.h>
 
 /* All of its RAM, a part of it, or none. */
-static const char *state_of(const json_t *guest)
+const char *merging_state(const json_t *guest)
 {
-    const json_t *mergeable = json_object_get(guest, "mergeable");
+    uint64_t mergeable = json_size(guest, "mergeable"), ram = json_size(guest, "ram");
 
-    if (!json_is_integer(mergeable))
+    if (mergeable == MC_UNKNOWN)
         return "unknown";
-    return json_integer_value(mergeable) ? "yes" : "no";
+    if (!mergeable)
+        return "no";
+    return ram != MC_UNKNOWN && mergeable < ram ? "part" : "yes";
+}
+
+/* Before ksmd looked; until then, now. */
+const char *merging_promise(const json_t *object)
+{
+    return cli_size(object, json_size(object, "foretold") != MC_UNKNOWN ? "foretold" : "promised");
+}
+
+/* What is saved of what was promised, "-" where nothing was yet. */
+void merging_kept(const json_t *object, char text[16])
+{
+    uint64_t foretold = json_size(object, "foretold");
+
+    snprintf(text, 16, "-");
+    if (foretold != MC_UNKNOWN && foretold)
+        snprintf(text, 16, "%.0f%%", 100 * (double)json_size(object, "saved") / (double)foretold);
+}
+
+double merging_seconds(const json_t *guest)
+{
+    return (double)json_integer_value(json_object_get(guest, "cpu_ms")) / 1000;
 }
 
 static void print_guest(const json_t *guest)
 {
-    printf("%-16s %-9s %8s %8s  %s\n", json_text(guest, "name"), state_of(guest),
-           cli_size(guest, "promised"), cli_size(guest, "saved"), json_text(guest, "why"));
+    char kept[16];
+
+    merging_kept(guest, kept);
+    printf("%-16s %-9s %8s %8s %5s %7.2fs  %s\n", json_text(guest, "name"), merging_state(guest),
+           merging_promise(guest), cli_size(guest, "saved"), kept, merging_seconds(guest),
+           json_text(guest, "why"));
+}
+
+static void print_ksmd(const json_t *merging)
+{
+    const json_t *seconds = json_object_get(merging, "ksmd_seconds");
+
+    if (json_is_number(seconds))
+        printf("ksmd: %.2f s of processor time since the boot, ", json_number_value(seconds));
+    else
+        printf("ksmd: ");
+    printf("%lld pages a second of it%s\n",
+           (long long)json_integer_value(json_object_get(merging, "pages_per_second")),
+           json_is_true(json_object_get(merging, "speed_is_learned")) ? "" : " (not learned yet)");
 }
 
 void merging_print(const json_t *merging)
 {
     const char *domain = json_text(merging, "trust_domain");
-    const json_t *seconds = json_object_get(merging, "ksmd_seconds"), *guest;
+    const json_t *guest;
+    char kept[16];
     size_t i;
 
-    printf("\n%-16s %-9s %8s %8s  %s\n", "GUEST", "MERGEABLE", "PROMISED", "SAVED", "REASON");
+    printf("\n%-16s %-9s %8s %8s %5s %8s  %s\n", "GUEST", "MERGEABLE", "PROMISED", "SAVED", "KEPT",
+           "COST", "REASON");
     json_array_foreach (json_object_get(merging, "guests"), i, guest)
         print_guest(guest);
     printf("KSM: %s%s%s: %s", json_text(merging, "pace"), *domain ? ", trust domain " : "", domain,
            json_text(merging, "why"));
-    if (json_is_number(seconds))
-        printf("; %.2f s of processor time so far", json_number_value(seconds));
+    merging_kept(merging, kept);
+    if (*kept != '-')
+        printf(", %s of the %s that were promised before", kept, cli_size(merging, "foretold"));
     putchar('\n');
+    print_ksmd(merging);
 }

@@ -107,12 +107,42 @@ static void say_estimated(struct page *page, const json_t *guest)
             "Its statistics are missing, old, rare or impossible: it is not shrunk on them.");
 }
 
+/* Whether there is enough for everybody, and if not, why there is not more. */
+static void say_divided(struct page *page, const json_t *result)
+{
+    const json_t *sums = json_object_get(result, "plan");
+    const json_t *rivals = json_object_get(result, "rivals");
+    const json_t *percent =
+        json_object_get(json_object_get(result, "limits"), "overcommit_percent");
+    uint64_t divided = json_size(sums, "divided"), max = json_size(rivals, "max");
+    uint64_t strict = json_size(sums, "strict");
+
+    if (!json_is_object(sums))
+        return;
+    if (divided >= max)
+        say(page, "divided", "%s, enough for every guest to have its max (%s in all).",
+            cli_size(sums, "divided"), cli_size(rivals, "max"));
+    else
+        say(page, "divided", "%s among %lld guests that could have %s.", cli_size(sums, "divided"),
+            (long long)json_integer_value(json_object_get(rivals, "guests")),
+            cli_size(rivals, "max"));
+    if (divided < max && strict && strict != MC_UNKNOWN && json_integer_value(percent) > 100)
+        say(page, "",
+            "They may occupy %s. Up to %.2f times that is promised while it lies untouched, now "
+            "%.2f times.",
+            cli_size(sums, "strict"), (double)json_integer_value(percent) / 100,
+            (double)divided / (double)strict);
+}
+
 static void say_wish(struct page *page, const json_t *result, const json_t *guest,
                      const json_t *plan)
 {
-    say(page, "wish", "The policy %s would give it %s (shares %lld, min %s, max %s).",
+    const json_t *rivals = json_object_get(result, "rivals");
+
+    say(page, "wish", "The policy %s would give it %s (shares %lld of %lld, min %s, max %s).",
         json_text(result, "policy"), cli_size(plan, "wish"),
-        (long long)json_integer_value(json_object_get(guest, "shares")), cli_size(guest, "min"),
+        (long long)json_integer_value(json_object_get(guest, "shares")),
+        (long long)json_integer_value(json_object_get(rivals, "shares")), cli_size(guest, "min"),
         cli_size(guest, "max"));
 }
 
@@ -127,10 +157,9 @@ static void say_rules(struct page *page, const json_t *plan)
     json_array_foreach (changes, i, change) {
         const char *rule = json_text(change, "rule");
 
-        /* The policy was told the floor before it answered. */
-        if (json_size(change, "to") == json_size(plan, "wish") && i == 0 &&
-            strcmp(rule, "floor") == 0)
-            say(page, "rules", "floor: the policy could not give less than %s: %s.",
+        /* The policy was told the floor, and what trouble asks for, before it answered. */
+        if (json_size(change, "to") == json_size(plan, "wish") && i == 0)
+            say(page, "rules", "%s: the policy could not give less than %s: %s.", rule,
                 cli_size(change, "to"), sentence_of_rule(rule));
         else
             say(page, i ? "" : "rules", "%s: %s -> %s: %s.", rule, cli_size(change, "from"),
@@ -217,6 +246,25 @@ static void say_happened(struct page *page, const json_t *guest, const json_t *l
         say_progress(page, guest, last);
 }
 
+/* The question that brings most people here; the last command may have been another one. */
+static void say_shrunk(struct page *page, const json_t *guest, const json_t *shrunk)
+{
+    long long commands = json_integer_value(json_object_get(shrunk, "commands"));
+
+    if (!json_is_object(shrunk))
+        return;
+    say(page, "shrunk",
+        "The last time %s ago, from %s to %s%s (%s). The policy wished %s for it; %s was divided, "
+        "the host's state was %s.",
+        age(json_size(shrunk, "age_ms")), cli_size(shrunk, "from"), cli_size(shrunk, "to"),
+        commands > 1 ? " by steps" : "", json_text(shrunk, "reason"), cli_size(shrunk, "wish"),
+        cli_size(shrunk, "divided"), json_text(shrunk, "state"));
+    if (commands > 1)
+        say(page, "", "That took %s and %lld commands; 'memctl events --guest %s' has each.",
+            age(mc_less_u64(json_size(shrunk, "began_age_ms"), json_size(shrunk, "age_ms"))),
+            commands, json_text(guest, "name"));
+}
+
 /* ---- */
 
 /* Whatever makes the rest less than the present truth. */
@@ -283,7 +331,7 @@ void explain_write(FILE *out, int width, const json_t *result)
         fputs("It does not run, so nothing is decided about it.\n", out);
         return;
     }
-    fprintf(out, "%s  %s  %s, %s ago\n", json_text(guest, "name"), json_text(guest, "uuid"),
+    fprintf(out, "%s  %s  %s, seen %s ago\n", json_text(guest, "name"), json_text(guest, "uuid"),
             json_text(guest, "state"), age(json_size(result, "age_ms")));
     say_warnings(page, result, guest);
     say_measured(page, result, guest);
@@ -293,6 +341,7 @@ void explain_write(FILE *out, int width, const json_t *result)
             "Nothing: there is no plan for it yet, or the policy failed. See the log of "
             "memctld.");
     } else if (!is_exempt(guest)) {
+        say_divided(page, result);
         say_wish(page, result, guest, plan);
         say_rules(page, plan);
         say_sent(page, result, guest, plan);
@@ -302,6 +351,7 @@ void explain_write(FILE *out, int width, const json_t *result)
     say_pressed(page, result, plan);
     say_merging(page, json_object_get(result, "merging"));
     say_happened(page, guest, json_object_get(result, "last"));
+    say_shrunk(page, guest, json_object_get(result, "shrunk"));
 }
 
 #define LINE_WIDTH 79

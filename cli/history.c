@@ -41,7 +41,7 @@ static void note_host_memory(struct history *history)
 static int read_rows(const struct cli *cli, const struct past *past, struct history *history,
                      struct mc_error *err)
 {
-    int64_t since_ms = history->since_ms - MC_RAW_HOLDS_MS;
+    int64_t since_ms = history->since_ms - MC_RAW_HOLDS_MS, first_ms;
     int rc = past_series(past, history->guest, cli_option(cli, "tier"), since_ms > 0 ? since_ms : 0,
                          history->until_ms, &history->series, err);
 
@@ -52,7 +52,12 @@ static int read_rows(const struct cli *cli, const struct past *past, struct hist
     else
         rc = read_shape(past, history, err);
     if (rc == 0 && !history->series.count)
-        rc = mc_error_set(err, -ENOENT, "nothing was kept of '%.64s' in that time", history->guest);
+        return mc_error_set(err, -ENOENT, "nothing was kept of '%.64s' in that time",
+                            history->guest);
+    /* A history that is younger than what nobody asked for is drawn over the whole width. */
+    first_ms = rc == 0 ? history->series.points[0].at_ms : 0;
+    if (!cli_option(cli, "since") && first_ms > history->since_ms)
+        history->since_ms = first_ms;
     return rc;
 }
 
@@ -156,7 +161,9 @@ static int run(const struct cli *cli, int argc, char **argv)
 }
 
 static const struct command_option options[] = {
-    {"since", "TIME", "from then on: 2h (ago), 14:30, 2024-05-01; default 2h"},
+    {"since", "TIME",
+     "from then on: 2h (ago), 14:30, 2024-05-01; default 2h,\n                       or what there "
+     "is"},
     {"until", "TIME", "up to then; default now"},
     {"tier", "TIER", "raw, minute or hour rows, whatever fits otherwise"},
     {"csv", NULL, "print all rows; sizes are bytes, times UTC"},

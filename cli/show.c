@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cli.h"
+#include "dedupe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -138,6 +138,32 @@ static void print_stop(const json_t *guest)
            json_text(stopped, "how"), when, cli_size(stopped, "size"));
 }
 
+/* What the kernel's page merging does with it; the scanner's figure where nothing is merged. */
+static void print_equal_pages(const json_t *guest)
+{
+    const json_t *merging = json_object_get(guest, "merging");
+    const json_t *found = json_object_get(guest, "equal_pages");
+    char kept[16];
+
+    if (json_is_object(merging)) {
+        merging_kept(merging, kept);
+        puts("equal pages");
+        printf("  %-14s %-8s %s\n", "mergeable", merging_state(merging), json_text(merging, "why"));
+        printf("  %-14s %-8s what merging it saves, by the scanner%s\n", "promised",
+               merging_promise(merging),
+               json_size(merging, "foretold") != MC_UNKNOWN ? ", before it was merged" : "");
+        printf("  %-14s %-8s what is saved of it, read back from the kernel: %s\n", "saved",
+               cli_size(merging, "saved"), kept);
+        printf("  %-14s %.2fs    of ksmd's processor time until it is merged; %s of huge pages may "
+               "break\n",
+               "cost", merging_seconds(merging), cli_size(merging, "splits"));
+    } else if (json_is_object(found)) {
+        puts("equal pages");
+        printf("  %-14s %-8s what merging it would save, pages of zeros apart\n", "saving",
+               cli_size(found, "saving"));
+    }
+}
+
 static void print_running(const json_t *guest)
 {
     print_stop(guest);
@@ -148,6 +174,7 @@ static void print_running(const json_t *guest)
     puts("memory");
     print_memory(guest);
     print_plan(json_object_get(guest, "plan"));
+    print_equal_pages(guest);
     print_agent(json_object_get(guest, "agent"));
 }
 

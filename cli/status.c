@@ -84,6 +84,9 @@ static void print_plan(const json_t *plan)
            cli_size(plan, "reserve"), cli_size(plan, "strict"));
     printf("promised    %s of %s, %s resident\n", cli_size(plan, "promised"),
            cli_size(plan, "divided"), cli_size(plan, "held"));
+    if (json_size(plan, "promised") > json_size(plan, "divided"))
+        puts("            too much for now: until it fits, guests only shrink, but for those in "
+             "trouble");
     printf("state       %s, headroom %s\n", json_text(plan, "state"), cli_size(plan, "headroom"));
     print_reclaim(plan);
     if (json_size(plan, "deficit"))

@@ -161,7 +161,7 @@ static void send_target(struct daemon *daemon, const struct mc_guest *guest,
     }
     command->from = guest->actual;
     command->to = step->target;
-    watch_sent(&daemon->watch, guest, step, clock_now_ms());
+    watch_sent(&daemon->watch, &daemon->plan, guest, step, clock_now_ms());
     submit(daemon, command);
 }
 

@@ -197,8 +197,10 @@ static void take_line(struct peer *peer, const char *line, size_t length)
 
     if (agent_message_parse(line, length, &message) < 0 || !is_believable(peer, &message)) {
         peer->context->counters.ignored++;
+        peer->garbled = true;
         return;
     }
+    peer->garbled = false;
     peer->context->counters.messages++;
     peer->pause_ms = PAUSE_FIRST_MS;
     takers[message.type](peer, &message);
@@ -341,5 +343,5 @@ void peer_follow(struct peer *peer, struct mc_guest *guest, uint64_t now_ms)
     guest->agent.present =
         peer->said.received_ms && mc_less_u64(now_ms, peer->said.received_ms) <= FRESH_MS;
     if (!guest->agent.present && peer->state == PEER_SPEAKING)
-        change_state(peer, PEER_SILENT, "");
+        change_state(peer, PEER_SILENT, peer->garbled ? "as far as it can be understood" : "");
 }

@@ -74,6 +74,7 @@ struct peer {
     char line[MC_AGENT_LINE_MAX];
     size_t length;
     bool skipping; /* the rest of an over-long line */
+    bool garbled;  /* its last line was no message */
 
     uint64_t seq;
     struct mc_agent_report said; /* received_ms 0: nothing yet on this connection */

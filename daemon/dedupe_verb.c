@@ -12,11 +12,12 @@ static json_t *scanner_json(const struct daemon *daemon)
 {
     const struct scanner_state *state = dedupe_scanner(daemon->dedupe);
 
-    return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s?}", "mode",
+    return json_pack("{s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s?}", "mode",
                      daemon->config.dedupe.merge  ? "merge"
                      : daemon->config.dedupe.scan ? "scan"
                                                   : "off",
-                     "running", state->running, "starts", (json_int_t)state->starts, "kills",
+                     "running", state->running, "service", state->is_service, "pid",
+                     (json_int_t)state->pid, "starts", (json_int_t)state->starts, "kills",
                      (json_int_t)state->kills, "met", (json_int_t)state->met, "all",
                      (json_int_t)state->all, "cpu_ms", (json_int_t)(state->cpu_us / 1000), "memory",
                      (json_int_t)state->memory, "last_end",
@@ -32,7 +33,7 @@ static json_t *brief_json(const struct daemon *daemon, const struct mc_dedupe_gu
                   (json_int_t)guest->figures.saving, "error", (json_int_t)guest->figures.error);
 
     json_object_set_new(object, "saved",
-                        steered ? json_integer((json_int_t)steered->saved) : json_null());
+                        steered ? json_integer((json_int_t)mc_steer_saved(steered)) : json_null());
     return object;
 }
 

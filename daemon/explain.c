@@ -30,6 +30,42 @@ static json_t *last_json(const struct daemon *daemon, const struct mc_guest *gue
     return object;
 }
 
+static json_t *shrunk_json(const struct daemon *daemon, const struct mc_guest *guest,
+                           uint64_t now_ms)
+{
+    const struct watched *watched = watch_find(&daemon->watch, guest->uuid);
+    const struct shrunk *shrunk = watched ? &watched->shrunk : NULL;
+
+    if (!shrunk || !shrunk->commands)
+        return json_null();
+    return json_pack("{s:I, s:I, s:i, s:I, s:I, s:s, s:I, s:I, s:s}", "from",
+                     (json_int_t)shrunk->from, "to", (json_int_t)shrunk->to, "commands",
+                     (int)shrunk->commands, "began_age_ms",
+                     (json_int_t)mc_less_u64(now_ms, shrunk->began_ms), "age_ms",
+                     (json_int_t)mc_less_u64(now_ms, shrunk->sent_ms), "reason",
+                     mc_rule_name(shrunk->reason), "wish", (json_int_t)shrunk->wish, "divided",
+                     (json_int_t)shrunk->divided, "state", mc_host_state_name(shrunk->state));
+}
+
+/* Among whom the policy divides. */
+static json_t *rivals_json(const struct mc_snapshot *snapshot)
+{
+    json_int_t guests = 0, shares = 0, min = 0, max = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mc_guest *guest = &snapshot->guests[i];
+
+        if (guest->exempt != MC_EXEMPT_NO)
+            continue;
+        guests++;
+        shares += (json_int_t)guest->terms.shares;
+        min += (json_int_t)guest->terms.min;
+        max += (json_int_t)guest->terms.max;
+    }
+    return json_pack("{s:I, s:I, s:I, s:I}", "guests", guests, "shares", shares, "min", min, "max",
+                     max);
+}
+
 /* What the host took from it by itself, or could not. */
 static json_t *took_json(const struct daemon *daemon, const struct mc_guest *guest, uint64_t now_ms)
 {
@@ -44,10 +80,11 @@ static json_t *took_json(const struct daemon *daemon, const struct mc_guest *gue
 
 static json_t *limits_json(const struct mc_engine_config *config)
 {
-    return json_pack("{s:I, s:I, s:i, s:I, s:i}", "interval_ms", (json_int_t)config->interval_ms,
-                     "floor_margin", (json_int_t)config->floor_margin, "floor_percent",
-                     (int)config->floor_percent, "calm", (json_int_t)config->calm_bytes,
-                     "calm_percent", (int)config->calm_percent);
+    return json_pack(
+        "{s:I, s:I, s:i, s:I, s:i, s:i}", "interval_ms", (json_int_t)config->interval_ms,
+        "floor_margin", (json_int_t)config->floor_margin, "floor_percent",
+        (int)config->floor_percent, "calm", (json_int_t)config->calm_bytes, "calm_percent",
+        (int)config->calm_percent, "overcommit_percent", (int)config->overcommit_percent);
 }
 
 /* The guest's own clock is not asked. */
@@ -76,6 +113,8 @@ static void explain_running(struct request *request, struct daemon *daemon, stru
     if (result) {
         json_object_set_new(result, "statistics_age_ms",
                             statistics_age_json(daemon, guest, now_ms));
+        json_object_set_new(result, "shrunk", shrunk_json(daemon, guest, now_ms));
+        json_object_set_new(result, "rivals", rivals_json(&daemon->snapshot));
         json_object_set_new(result, "host_took", took_json(daemon, guest, now_ms));
         json_object_set_new(result, "merging", steer_guest_json(daemon, guest->uuid));
         json_object_set_new(result, "paused", pauses_json(&daemon->pauses));

@@ -153,7 +153,8 @@ int librarian_ask(struct librarian *librarian, struct book_question *question, u
                   struct mc_error *err)
 {
     if (!librarian)
-        return mc_error_set(err, -ENOENT, "memctld keeps no history; say where with 'store'");
+        return mc_error_set(err, -ENOENT,
+                            "memctld keeps no history; 'store' in memctld.conf starts one");
     if (librarian->open >= most)
         return mc_error_set(err, -EBUSY, "too many questions about the history; try again");
     librarian->open++;

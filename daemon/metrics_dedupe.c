@@ -47,12 +47,17 @@ static uint64_t mergeable_of(const struct mc_steer_guest *guest)
 
 static uint64_t promised_of(const struct mc_steer_guest *guest)
 {
-    return mc_max_u64(guest->mind.promised, guest->saved);
+    return mc_max_u64(guest->mind.promised, mc_steer_saved(guest));
 }
 
 static uint64_t saved_of(const struct mc_steer_guest *guest)
 {
-    return guest->saved;
+    return mc_steer_saved(guest);
+}
+
+static uint64_t foretold_of(const struct mc_steer_guest *guest)
+{
+    return guest->mind.foretold;
 }
 
 static const struct {
@@ -63,6 +68,8 @@ static const struct {
      mergeable_of},
     {"memctl_merge_guest_promised_bytes", "What merging the guest saves, by the scanner.",
      promised_of},
+    {"memctl_merge_guest_foretold_bytes",
+     "What was promised when ksmd began to look; 0 if it has not.", foretold_of},
     {"memctl_merge_guest_saved_bytes", "What KSM has saved of it.", saved_of},
 };
 
@@ -98,6 +105,15 @@ static void add_merging(struct exposition *out, const struct daemon *daemon)
     exposition_family(out, "memctl_merge_saved_bytes", METRIC_GAUGE, "What of that is saved.");
     if (on)
         exposition_count(out, "memctl_merge_saved_bytes", "", plan->saved);
+    exposition_family(out, "memctl_merge_foretold_bytes", METRIC_GAUGE,
+                      "What was promised when ksmd began to look; 0 if it has not.");
+    if (on)
+        exposition_count(out, "memctl_merge_foretold_bytes", "", plan->foretold);
+    exposition_family(out, "memctl_merge_ksmd_pages_per_second", METRIC_GAUGE,
+                      "Pages that ksmd looks at in a second of its processor time, as reckoned "
+                      "with.");
+    if (on)
+        exposition_count(out, "memctl_merge_ksmd_pages_per_second", "", plan->pages_per_second);
     exposition_family(out, "memctl_merge_ksmd_cpu_seconds_total", METRIC_COUNTER,
                       "Processor time of ksmd since the host's boot.");
     if (on && seconds >= 0)

@@ -2,21 +2,17 @@
 #include "scanner_process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <memctl/units.h>
 
 #include "clock.h"
 #include "log.h"
+#include "scanner_link.h"
 
 /* It has the lowest priority, and may have to wait long on a busy host before it can say a word. */
 #define SILENCE_MS 600000
@@ -35,15 +31,12 @@
 /* Before any page is scanned: libraries, buffers and a share of both. */
 #define MEMORY_LEAST (64 * MC_MIB)
 
-extern char **environ;
-
 struct scanner_process {
     struct scanner_events events;
     struct event_base *base;
     struct event *readable, *look;
-    int fd;       /* -1: does not run */
-    pid_t ending; /* was killed, and is not reaped */
-    bool wanted;
+    struct scanner_link link;
+    bool wanted, said_fallback;
     unsigned cpu_percent;
     uint64_t memory_limit;
     uint64_t started_ms, heard_ms, start_at_ms, pause_ms;
@@ -52,39 +45,21 @@ struct scanner_process {
     struct scanner_state state;
 };
 
-static const char *program(void)
-{
-    const char *path = secure_getenv("MEMCTL_SCAN");
-
-    return path ? path : MEMCTL_SCAN_PATH;
-}
-
 static void on_readable(evutil_socket_t fd, short what, void *opaque);
 
 /* ---- its end ---- */
-
-static void reap(struct scanner_process *process)
-{
-    int status;
-
-    if (!process->ending || waitpid(process->ending, &status, WNOHANG) == 0)
-        return;
-    process->ending = 0;
-}
 
 static void ended(struct scanner_process *process, const char *why)
 {
     uint64_t now_ms = clock_now_ms();
 
-    if (process->fd < 0)
+    if (process->link.fd < 0)
         return;
     event_free(process->readable);
     process->readable = NULL;
-    close(process->fd);
-    process->fd = -1;
-    kill(process->state.pid, SIGKILL);
-    process->ending = process->state.pid;
+    scanner_link_end(&process->link);
     process->state.running = false;
+    process->state.pid = 0;
     process->state.met = process->state.all = 0;
     process->earlier_cpu_us += process->run_cpu_us;
     process->run_cpu_us = 0;
@@ -94,12 +69,11 @@ static void ended(struct scanner_process *process, const char *why)
     process->pause_ms =
         process->pause_ms ? mc_min_u64(2 * process->pause_ms, PAUSE_MOST_MS) : PAUSE_FIRST_MS;
     process->start_at_ms = now_ms + process->pause_ms;
-    reap(process);
 }
 
 void scanner_process_kill(struct scanner_process *process, const char *why)
 {
-    if (process->fd < 0)
+    if (process->link.fd < 0)
         return;
     process->state.kills++;
     log_warning("memctl-scan is ended, because it %s; it starts again", why);
@@ -108,48 +82,36 @@ void scanner_process_kill(struct scanner_process *process, const char *why)
 
 /* ---- its start ---- */
 
-static int spawn(int theirs, pid_t *pid)
+/* It runs, but not as it was meant to. */
+static void say_fallback(struct scanner_process *process, const char *why)
 {
-    char *argv[] = {(char *)"memctl-scan", NULL};
-    posix_spawn_file_actions_t actions;
-    int rc;
-
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return -ENOMEM;
-    rc = posix_spawn_file_actions_adddup2(&actions, theirs, 3);
-    if (rc == 0)
-        rc = posix_spawn(pid, program(), &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return -rc;
+    if (*why && !process->said_fallback)
+        log_warning("memctl-scan is started by memctld itself and shares its confinement: %s; "
+                    "'systemctl start memctl-scan.socket' gives it its own",
+                    why);
+    process->said_fallback = *why;
 }
 
 static void start(struct scanner_process *process)
 {
-    int fds[2] = {-1, -1};
-    pid_t pid = 0;
+    struct mc_error err;
     int rc;
 
     process->start_at_ms = clock_now_ms() + PAUSE_MOST_MS; /* unless it starts */
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-        return;
-    rc = spawn(fds[1], &pid);
-    close(fds[1]);
+    rc = scanner_link_open(&process->link, &err);
     if (rc < 0) {
-        close(fds[0]);
-        log_error("memctl-scan cannot be started (%s: %s); trying again in 5 minutes", program(),
-                  strerror(-rc));
-        snprintf(process->state.last_end, sizeof(process->state.last_end),
-                 "cannot be started (%.128s: %s)", program(), strerror(-rc));
+        log_error("memctl-scan: %s; trying again in 5 minutes", err.text);
+        snprintf(process->state.last_end, sizeof(process->state.last_end), "%.255s", err.text);
         return;
     }
-    fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    process->fd = fds[0];
+    say_fallback(process, err.text);
     process->readable =
-        event_new(process->base, fds[0], EV_READ | EV_PERSIST, on_readable, process);
+        event_new(process->base, process->link.fd, EV_READ | EV_PERSIST, on_readable, process);
     if (process->readable)
         event_add(process->readable, NULL);
     process->state.running = true;
-    process->state.pid = pid;
+    process->state.pid = process->link.pid;
+    process->state.is_service = !process->link.is_child;
     process->state.starts++;
     process->started_ms = process->heard_ms = process->window_ms = clock_now_ms();
     process->window_cpu_us = 0;
@@ -178,10 +140,14 @@ static int on_alive(struct scanner_process *process, const json_t *message)
     return 0;
 }
 
-static int take(struct scanner_process *process, const json_t *message)
+static int take(struct scanner_process *process, const struct scan_packet *packet)
 {
+    const json_t *message = packet->message;
     const char *type = json_string_value(json_object_get(message, "type"));
 
+    if (!scanner_link_is_from(&process->link, packet))
+        return -EACCES;
+    process->state.pid = process->link.pid;
     process->heard_ms = clock_now_ms();
     if (type && strcmp(type, "alive") == 0)
         return on_alive(process, message);
@@ -194,7 +160,7 @@ static void on_readable(evutil_socket_t fd, short what, void *opaque)
     struct scanner_process *process = opaque;
 
     (void)what;
-    for (unsigned n = 0; n < 16 && process->fd >= 0; n++) {
+    for (unsigned n = 0; n < 16 && process->link.fd >= 0; n++) {
         struct scan_packet packet;
         int rc = scan_receive(fd, &packet);
 
@@ -206,10 +172,11 @@ static void on_readable(evutil_socket_t fd, short what, void *opaque)
             return;
         }
         if (rc == 0)
-            rc = take(process, packet.message);
+            rc = take(process, &packet);
         scan_packet_free(&packet);
         if (rc < 0)
-            scanner_process_kill(process, "said what makes no sense");
+            scanner_process_kill(process, rc == -EACCES ? "is somebody else who spoke"
+                                                        : "said what makes no sense");
     }
 }
 
@@ -238,7 +205,7 @@ static const char *misbehaves(struct scanner_process *process, uint64_t now_ms)
 
     if (now_ms - process->heard_ms > SILENCE_MS)
         return "said nothing for 10 minutes";
-    process->state.memory = memory_of(process->state.pid);
+    process->state.memory = process->state.pid ? memory_of(process->state.pid) : 0;
     if (process->state.memory > process->memory_limit + MEMORY_LEAST)
         return "took more memory than it was given";
     if (passed_ms < CPU_WINDOW_MS)
@@ -260,12 +227,12 @@ static void on_look(evutil_socket_t fd, short what, void *opaque)
 
     (void)fd;
     (void)what;
-    reap(process);
-    if (process->fd >= 0) {
+    if (process->link.fd >= 0) {
         why = misbehaves(process, now_ms);
         if (why)
             scanner_process_kill(process, why);
-    } else if (process->wanted && !process->ending && now_ms >= process->start_at_ms) {
+    } else if (scanner_link_reap(&process->link, false) && process->wanted &&
+               now_ms >= process->start_at_ms) {
         start(process);
     }
 }
@@ -281,12 +248,12 @@ void scanner_process_want(struct scanner_process *process, bool wanted)
         ended(process, "is not wanted");
         process->pause_ms = 0;
         process->start_at_ms = 0;
-        if (!process->ending)
+        if (scanner_link_reap(&process->link, false))
             event_del(process->look);
         return;
     }
     event_add(process->look, &often);
-    if (!process->ending)
+    if (scanner_link_reap(&process->link, false))
         start(process);
 }
 
@@ -308,7 +275,8 @@ struct scanner_process *scanner_process_new(struct event_base *base,
 
     if (!process)
         return NULL;
-    *process = (struct scanner_process){.events = *events, .base = base, .fd = -1};
+    *process =
+        (struct scanner_process){.events = *events, .base = base, .link = SCANNER_LINK_CLOSED};
     process->look = event_new(base, -1, EV_PERSIST, on_look, process);
     if (!process->look) {
         free(process);
@@ -322,15 +290,14 @@ void scanner_process_free(struct scanner_process *process)
     if (!process)
         return;
     ended(process, "memctld stops");
-    if (process->ending)
-        waitpid(process->ending, NULL, 0); /* it was killed */
+    scanner_link_reap(&process->link, true); /* it was killed */
     event_free(process->look);
     free(process);
 }
 
 int scanner_process_socket(const struct scanner_process *process)
 {
-    return process->fd;
+    return process->link.fd;
 }
 
 const struct scanner_state *scanner_process_state(const struct scanner_process *process)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memctl-scan as memctld's child: started when it is wanted, started again with growing pauses when
- * it ends, and ended when it misbehaves: when it says what makes no sense, says nothing for
- * minutes, or takes far more processor time or memory than it was given.
+ * memctl-scan as memctld looks after it: started when it is wanted, started again with growing
+ * pauses when it ends, and ended when it misbehaves: when it says what makes no sense, says nothing
+ * for minutes, or takes far more processor time or memory than it was given.
  */
 #ifndef MEMCTLD_SCANNER_PROCESS_H
 #define MEMCTLD_SCANNER_PROCESS_H
@@ -27,7 +27,8 @@ struct scanner_events {
 
 struct scanner_state {
     bool running;
-    int pid;
+    bool is_service;    /* of a service manager, in a unit of its own */
+    int pid;            /* 0: not known yet */
     uint64_t starts;    /* so far */
     uint64_t kills;     /* because it misbehaved */
     uint64_t met, all;  /* bytes of the running pass: seen, and there */

@@ -42,6 +42,7 @@ static void decide(struct steer *steer)
         .looked = steer->knows_strangers,
         .strangers = steer->strangers,
         .hands_off = steer->managed || now < steer->foreign_ms || daemon->pauses.all,
+        .ksmd_us = steer->ksmd_us,
         .ksm = steer->ksm,
     };
     struct mc_steer_guest *decided =
@@ -202,7 +203,7 @@ const struct mc_steer_guest *steer_find(const struct steer *steer, const char *u
 
 double steer_ksmd_seconds(const struct steer *steer)
 {
-    return steer->ksmd_seconds;
+    return steer->ksmd_us == MC_UNKNOWN ? -1 : (double)steer->ksmd_us / 1e6;
 }
 
 struct steer *steer_new(struct daemon *daemon)
@@ -213,7 +214,7 @@ struct steer *steer_new(struct daemon *daemon)
     if (!steer)
         return NULL;
     steer->daemon = daemon;
-    steer->ksmd_seconds = -1;
+    steer->ksmd_us = MC_UNKNOWN;
     steer->told_pace = MC_STEER_PACES;
     steer_record_file(file, daemon->config.socket);
     if (record_load(&steer->record, file) == 0)

@@ -28,27 +28,39 @@ static void read_name(int pid, char name[32])
     name[strcspn(name, "\n")] = '\0';
 }
 
-static double cpu_seconds_of(int pid)
+/* A file of the process' folder; "" if there is none. */
+static void read_file(int pid, const char *name, char text[1024])
 {
-    uint64_t user, kernel;
-    char path[64], text[1024];
-    const char *fields;
-    size_t length;
+    size_t length = 0;
+    char path[64];
     FILE *file;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
     file = fopen(path, "re");
-    if (!file)
-        return -1;
-    length = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
+    if (file) {
+        length = fread(text, 1, 1023, file);
+        fclose(file);
+    }
     text[length] = '\0';
+}
+
+/* To the nanosecond where the kernel has schedstat, else in its clock's ticks. */
+static uint64_t cpu_us_of(int pid)
+{
+    uint64_t ns, user, kernel;
+    const char *fields;
+    char text[1024];
+
+    read_file(pid, "schedstat", text);
+    if (sscanf(text, "%" SCNu64, &ns) == 1 && ns)
+        return ns / 1000;
+    read_file(pid, "stat", text);
     fields = strrchr(text, ')');
     if (!fields ||
         sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user,
                &kernel) != 2)
-        return -1;
-    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+        return MC_UNKNOWN;
+    return (user + kernel) * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
 static bool is_guest(const struct survey *survey, int pid)
@@ -83,7 +95,7 @@ static void meet_process(struct survey *survey, int pid)
 
     read_name(pid, name);
     if (strcmp(name, "ksmd") == 0)
-        survey->ksmd_seconds = cpu_seconds_of(pid);
+        survey->ksmd_pid = pid;
     survey->managed |= strcmp(name, "ksmtuned") == 0;
     if (!is_guest(survey, pid) && is_mergeable(pid, name))
         survey->strangers++;
@@ -103,9 +115,26 @@ static int meet_all(struct survey *survey, struct mc_error *err)
     return 0;
 }
 
+/* Its number is of one kernel thread for as long as the host runs; who has it is asked each time.
+ */
+static uint64_t ksmd_time(int *pid)
+{
+    char name[32];
+
+    if (!*pid)
+        return MC_UNKNOWN;
+    read_name(*pid, name);
+    if (strcmp(name, "ksmd") != 0) {
+        *pid = 0;
+        return MC_UNKNOWN;
+    }
+    return cpu_us_of(*pid);
+}
+
 int survey_run(struct job *job, struct mc_session *session)
 {
     struct survey *survey = (struct survey *)job;
+    int rc = 0;
 
     (void)session;
     mc_ksm_read(steer_ksm_folder(), &survey->ksm);
@@ -114,8 +143,10 @@ int survey_run(struct job *job, struct mc_session *session)
             mc_ksm_read_process(survey->processes[i].pid, &survey->processes[i].process) == 0;
     survey->strangers = 0;
     survey->managed = false;
-    survey->ksmd_seconds = -1;
-    return survey->finds_strangers ? meet_all(survey, &job->err) : 0;
+    if (survey->finds_strangers)
+        rc = meet_all(survey, &job->err);
+    survey->ksmd_us = ksmd_time(&survey->ksmd_pid);
+    return rc;
 }
 
 int knobs_run(struct job *job, struct mc_session *session)

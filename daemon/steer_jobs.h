@@ -22,7 +22,8 @@ struct survey {
     struct mc_ksm ksm;
     unsigned strangers; /* processes that are mergeable and in none of `processes` */
     bool managed;       /* by ksmtuned */
-    double ksmd_seconds;
+    int ksmd_pid;       /* 0: not known yet */
+    uint64_t ksmd_us;   /* its processor time, MC_UNKNOWN */
     struct survey_process *processes;
     size_t count;
 };

@@ -44,7 +44,8 @@ struct steer {
     uint64_t survey_ms, strangers_ms;
     bool knows_strangers, managed;
     unsigned strangers;
-    double ksmd_seconds;
+    int ksmd_pid;
+    uint64_t ksmd_us; /* MC_UNKNOWN */
     bool writing, looking;
     uint64_t foreign_ms; /* KSM is somebody else's until then */
     char told_domain[MC_UUID_TEXT];

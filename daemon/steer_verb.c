@@ -18,15 +18,20 @@ static json_t *known_or_null(bool known, uint64_t value)
 
 static json_t *one_json(const struct mc_steer_guest *guest)
 {
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I}", "name", guest->name, "uuid",
-        guest->uuid, "trust_domain", guest->domain, "reason", mc_steer_reason_name(guest->reason),
-        "why", mc_steer_reason_text(guest->reason), "order", order_name(guest->order), "pays",
-        guest->mind.pays, "promised", (json_int_t)mc_max_u64(guest->mind.promised, guest->saved),
-        "saved", (json_int_t)guest->saved, "splits", (json_int_t)guest->split, "cpu_ms",
-        (json_int_t)guest->cpu_ms);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I}", "name", guest->name,
+                  "uuid", guest->uuid, "trust_domain", guest->domain, "reason",
+                  mc_steer_reason_name(guest->reason), "why", mc_steer_reason_text(guest->reason),
+                  "order", order_name(guest->order), "pays", guest->mind.pays, "promised",
+                  (json_int_t)mc_max_u64(guest->mind.promised, mc_steer_saved(guest)), "saved",
+                  (json_int_t)mc_steer_saved(guest), "splits", (json_int_t)guest->split, "cpu_ms",
+                  (json_int_t)guest->cpu_ms);
 
+    json_object_set_new(object, "foretold",
+                        known_or_null(guest->mind.foretold, guest->mind.foretold));
+    json_object_set_new(object, "dropped", json_integer((json_int_t)guest->dropped));
     json_object_set_new(object, "mergeable", known_or_null(guest->looked, guest->mergeable));
+    json_object_set_new(object, "ram", known_or_null(guest->looked && guest->ram, guest->ram));
     json_object_set_new(object, "beside", known_or_null(guest->looked, guest->beside));
     return object;
 }
@@ -60,6 +65,10 @@ json_t *steer_json(const struct daemon *daemon)
                        "pace", mc_steer_pace_name(plan->pace), "why", plan->why, "promised",
                        (json_int_t)plan->promised, "saved", (json_int_t)plan->saved, "cpu_percent",
                        (int)plan->cpu_percent, "knobs", knobs_json(&plan->knobs), "guests", list);
+    json_object_set_new(object, "foretold", known_or_null(plan->foretold, plan->foretold));
+    json_object_set_new(object, "pages_per_second",
+                        json_integer((json_int_t)plan->pages_per_second));
+    json_object_set_new(object, "speed_is_learned", json_boolean(plan->speed_is_learned));
     json_object_set_new(object, "ksmd_seconds", ksmd < 0 ? json_null() : json_real(ksmd));
     return object;
 }

@@ -81,15 +81,16 @@ static void surveyed(struct job *job)
         take_processes(steer, survey);
         if (survey->writes == steer->writes && !steer->writing) {
             steer->ksm = survey->ksm;
+            steer->ksmd_us = survey->ksmd_us; /* of the same moment: its speed follows from both */
             find_foreign_hand(steer);
             if (!steer->fresh)
                 tick_wake(steer->daemon);
             steer->fresh = true;
         }
+        steer->ksmd_pid = survey->ksmd_pid;
         if (survey->finds_strangers) {
             steer->knows_strangers = job->rc == 0;
             steer->strangers = survey->strangers;
-            steer->ksmd_seconds = survey->ksmd_seconds;
             if (survey->managed && !steer->managed)
                 events_add(steer->daemon->events, EVENT_KSM_FOREIGN, NULL,
                            "ksmtuned sets KSM on this host; memctld leaves it to that, stop one");
@@ -127,6 +128,7 @@ void steer_begin_survey(struct steer *steer)
         .run = survey_run, .done = surveyed, .late = survey_late, .within_ms = SURVEY_WITHIN_MS};
     survey->steer = steer;
     survey->writes = steer->writes;
+    survey->ksmd_pid = steer->ksmd_pid;
     survey->finds_strangers = now >= steer->strangers_ms;
     for (size_t i = 0; i < steer->count; i++) {
         struct survey_process *process = &survey->processes[survey->count];
@@ -189,6 +191,7 @@ static void take_report(struct steer *steer, struct steered *known, const struct
         return;
     guest->present = figures->present;
     guest->huge = figures->huge;
+    guest->zero = figures->zero;
     guest->saving = figures->saving + figures->zero;
     guest->error = figures->error;
 }
@@ -231,6 +234,7 @@ static void follow_guest(struct steer *steer, struct steered *known, const struc
     if (known->has_process && known->process.tells && !known->process.mergeable && !known->busy)
         its->looked = true, its->mergeable = its->beside = 0;
     its->merging = known->has_process ? known->process.merging * MC_PAGE : 0;
+    its->zeroed = known->has_process ? known->process.zero_pages * MC_PAGE : 0;
     its->saved = known->has_process && its->looked && its->mergeable
                      ? saved_by(&steer->ksm, &known->process)
                      : 0;

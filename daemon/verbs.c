@@ -13,6 +13,7 @@
 #include "resort.h"
 #include "sampling.h"
 #include "save.h"
+#include "steer.h"
 
 /* ---- reading ---- */
 
@@ -157,8 +158,11 @@ static void handle_list(struct request *request, struct daemon *daemon, const js
 static void show_running(struct request *request, struct daemon *daemon, struct mc_guest *guest,
                          const json_t *args)
 {
+    json_t *object = guest_json(daemon, guest);
+
     (void)args;
-    request_reply(request, guest_json(daemon, guest));
+    json_object_set_new(object, "merging", steer_guest_json(daemon, guest->uuid));
+    request_reply(request, object);
 }
 
 static void show_found(struct request *request, struct daemon *daemon, struct mc_snapshot *found,

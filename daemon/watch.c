@@ -251,13 +251,36 @@ static struct outcome outcome_of(const struct mc_guest *guest, const struct mc_s
                             .sent_ms = now_ms};
 }
 
-void watch_sent(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
-                uint64_t now_ms)
+/* Shrinking goes by steps that follow each other within a tick or two. */
+#define SHRINKS_APART_MS 60000
+
+static void note_shrink(struct shrunk *shrunk, const struct mc_plan *plan,
+                        const struct mc_guest *guest, const struct mc_step *step, uint64_t now_ms)
+{
+    if (step->target >= guest->actual) {
+        shrunk->over = true;
+        return;
+    }
+    if (!shrunk->commands || shrunk->over || now_ms - shrunk->sent_ms > SHRINKS_APART_MS)
+        *shrunk = (struct shrunk){.from = guest->actual, .began_ms = now_ms};
+    shrunk->commands++;
+    shrunk->to = step->target;
+    shrunk->sent_ms = now_ms;
+    shrunk->reason = mc_step_reason(step);
+    shrunk->wish = step->wish;
+    shrunk->divided = plan->divided;
+    shrunk->state = plan->state;
+}
+
+void watch_sent(struct watch *watch, const struct mc_plan *plan, const struct mc_guest *guest,
+                const struct mc_step *step, uint64_t now_ms)
 {
     struct watched *watched = watch_find(watch, guest->uuid);
 
-    if (watched)
-        watched->last = outcome_of(guest, step, OUTCOME_SENT, now_ms);
+    if (!watched)
+        return;
+    watched->last = outcome_of(guest, step, OUTCOME_SENT, now_ms);
+    note_shrink(&watched->shrunk, plan, guest, step, now_ms);
 }
 
 /* The same thing is withheld in every pass: it is one command, and old. */

@@ -41,6 +41,18 @@ struct outcome {
     char error[256];
 };
 
+/* How a guest was made smaller the last time: by one command after another, none larger between. */
+struct shrunk {
+    unsigned commands; /* 0: never in this run */
+    bool over;         /* it was told to grow since */
+    uint64_t from, to;
+    uint64_t began_ms, sent_ms;
+    /* of the last command */
+    enum mc_rule reason;
+    uint64_t wish, divided;
+    enum mc_host_state state;
+};
+
 struct watched {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
@@ -57,6 +69,7 @@ struct watched {
     uint64_t stats_update;  /* of the balloon's last statistics, 0 if there were none */
     uint64_t stats_seen_ms; /* when that was seen to change */
     struct outcome last;
+    struct shrunk shrunk;
     struct host_took took;
     /* counted in this run; each is a metric */
     uint64_t commands, command_failures, bytes_reclaimed, bytes_granted;
@@ -84,9 +97,9 @@ void watch_plan(struct watch *watch, const struct mc_snapshot *snapshot, const s
 /* The entry of a guest, or NULL. */
 struct watched *watch_find(const struct watch *watch, const char *uuid);
 
-/* A command goes out, is late, comes back. */
-void watch_sent(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
-                uint64_t now_ms);
+/* A command of the plan goes out, is late, comes back. */
+void watch_sent(struct watch *watch, const struct mc_plan *plan, const struct mc_guest *guest,
+                const struct mc_step *step, uint64_t now_ms);
 /* Returns whether this is another one than before. */
 bool watch_withheld(struct watch *watch, const struct mc_guest *guest, const struct mc_step *step,
                     uint64_t now_ms);

@@ -150,7 +150,12 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndedupe\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndedupe\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion\nhelp' -- "$cur"
+        )
+        ;;
+    help:1)
+        mapfile -t COMPREPLY < <(
+            compgen -W "$("${memctl[@]}" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p')" -- "$cur"
         )
         ;;
     agent:1)

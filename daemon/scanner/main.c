@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memctl-scan: reads guests' memory for memctld and finds equal pages. memctld starts it with one
- * end of a socket as descriptor 3; it has no other way to the world, and ends when that ends.
+ * memctl-scan: reads guests' memory for memctld and finds equal pages. It is started with a
+ * connection to memctld as descriptor 3: by memctld itself, or by a service manager to whose socket
+ * memctld has connected. It has no other way to the world, and ends when that ends.
  */
 #include <errno.h>
 #include <poll.h>
@@ -218,6 +219,16 @@ static bool has_socket(void)
     return getsockopt(SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
+/* Who has connected may have any guest's memory read: only root, or who this runs as. */
+static bool is_for_me(void)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    return getsockopt(SOCKET_FD, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
 int main(int argc, char **argv)
 {
     static struct scan scan;
@@ -230,6 +241,12 @@ int main(int argc, char **argv)
     }
     if (argc > 1 || !has_socket()) {
         fputs("memctl-scan: started by memctld, not by hand; see memctl-scan(8)\n", stderr);
+        return 2;
+    }
+    if (!is_for_me()) {
+        fputs("memctl-scan: at the other end of the socket is another user, who must not have "
+              "guests' memory read\n",
+              stderr);
         return 2;
     }
     close_range(SOCKET_FD + 1, ~0U, 0); /* memctld's, if one is not close-on-exec */

@@ -52,12 +52,32 @@ int scan_send(int fd, json_t *message, const int *fds, size_t count)
     return rc;
 }
 
-static void take_fds(struct msghdr *header, struct scan_packet *packet)
+/* What comes beside a packet, at most. */
+union beside_space {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int) * (MC_SCAN_REGIONS_MAX + 1)) +
+               CMSG_SPACE(sizeof(struct ucred))];
+};
+
+static void take_sender(const struct cmsghdr *control, struct scan_packet *packet)
+{
+    struct ucred sender;
+
+    if (control->cmsg_len < CMSG_LEN(sizeof(sender)))
+        return;
+    memcpy(&sender, CMSG_DATA(control), sizeof(sender));
+    packet->pid = sender.pid;
+    packet->uid = sender.uid;
+}
+
+static void take_beside(struct msghdr *header, struct scan_packet *packet)
 {
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
          control = CMSG_NXTHDR(header, control)) {
         size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
+        if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_CREDENTIALS)
+            take_sender(control, packet);
         if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
             continue;
         for (size_t i = 0; i < count; i++) {
@@ -75,7 +95,7 @@ static void take_fds(struct msghdr *header, struct scan_packet *packet)
 int scan_receive(int fd, struct scan_packet *packet)
 {
     char *text = malloc(SCAN_PACKET_MAX);
-    union fds_space space;
+    union beside_space space;
     struct iovec piece = {text, SCAN_PACKET_MAX};
     struct msghdr header = {.msg_iov = &piece,
                             .msg_iovlen = 1,
@@ -91,7 +111,7 @@ int scan_receive(int fd, struct scan_packet *packet)
     if (got < 0)
         rc = errno == ECONNRESET ? -EPIPE : -errno;
     else
-        take_fds(&header, packet);
+        take_beside(&header, packet);
     if (got == 0)
         rc = -EPIPE;
     if (rc == 0)

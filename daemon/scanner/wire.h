@@ -26,6 +26,8 @@
 
 struct scan_packet {
     json_t *message;
+    pid_t pid; /* who sent it, by the kernel: where the socket has SO_PASSCRED; else 0 */
+    uid_t uid;
     int fds[MC_SCAN_REGIONS_MAX + 1];
     size_t fd_count;
 };

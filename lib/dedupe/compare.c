@@ -3,8 +3,8 @@
 
 #include "dedupe/scanner.h"
 
-/* Copies often lie side by side as well: so many entries of the pagemap at once. */
-#define PEER_ENTRIES 16
+/* Copies often lie side by side as well: up to so many entries of the pagemap at once. */
+#define PEER_ENTRIES 128
 
 /* Pages of one guest that suspects are compared with. */
 struct peers {
@@ -12,8 +12,6 @@ struct peers {
     size_t region;
     struct mc_batch batch;
     struct suspect *suspects[MC_BATCH_PAGES];
-    uint64_t looked_at; /* the pagemap was, from this address on */
-    uint64_t entries[PEER_ENTRIES];
 };
 
 static bool locate(const struct slot *slot, uint64_t number, size_t *region, uint64_t *address)
@@ -69,53 +67,80 @@ static const uint8_t *in_batch(const struct mc_batch *batch, uint64_t number)
     return low < batch->count && batch->numbers[low] == number ? batch->pages[low] : NULL;
 }
 
-/* The entry of a private page; 0 if there is none any more. */
-static uint64_t entry_of(struct peers *peers, uint64_t address)
-{
-    const struct mc_scan_region *region = &peers->slot->guest.regions[peers->region];
-    size_t count =
-        (size_t)mc_min_u64((region->address + region->size - address) / MC_PAGE, PEER_ENTRIES);
-
-    if (!peers->looked_at || address < peers->looked_at ||
-        address >= peers->looked_at + PEER_ENTRIES * MC_PAGE) {
-        memset(peers->entries, 0, sizeof(peers->entries));
-        peers->looked_at = address;
-        if (mc_pagemap_entries(&peers->slot->map, address, peers->entries, count) < 0)
-            return 0;
-    }
-    return peers->entries[(address - peers->looked_at) / MC_PAGE];
-}
-
-static void add_peer(struct peers *peers, struct suspect *suspect)
+static void add_peer(const struct worker *worker, struct peers *peers, struct suspect *suspect)
 {
     struct mc_batch *batch = &peers->batch;
-    uint64_t address, entry = 0;
+    uint64_t address;
     size_t region;
-    bool there = locate(peers->slot, suspect->page, &region, &address);
 
-    if (there && batch->count && region != peers->region)
-        return; /* in the next round */
-    peers->region = there ? region : peers->region;
-    if (there && peers->slot->guest.regions[region].fd < 0) {
-        entry = entry_of(peers, address);
-        there = mc_pagemap_is_readable(entry);
-    }
-    if (!there) {
+    if (!locate(peers->slot, suspect->page, &region, &address)) {
         suspect->done = true;
-        suspect->merged = (entry & MC_PAGEMAP_PRESENT) != 0;
         return;
     }
+    if (!batch->count)
+        peers->region = region;
+    if (region != peers->region ||
+        batch->count == mc_reader_likes(&worker->reader, &peers->slot->guest.regions[region]))
+        return; /* in the next round */
     peers->suspects[batch->count] = suspect;
     batch->addresses[batch->count++] = address;
+}
+
+/* Entries from the address of one peer to that of the last one that lies not far behind it. */
+static size_t entries_from(const struct mc_batch *batch, size_t first)
+{
+    uint64_t start = batch->addresses[first];
+    size_t i = first + 1;
+
+    while (i < batch->count && batch->addresses[i] > batch->addresses[i - 1] &&
+           batch->addresses[i] - start < PEER_ENTRIES * MC_PAGE)
+        i++;
+    return (size_t)(batch->addresses[i - 1] - start) / MC_PAGE + 1;
+}
+
+static bool may_be_read(const struct mc_scan_region *region, uint64_t entry)
+{
+    return region->fd < 0 ? mc_pagemap_is_readable(entry) : (entry & MC_PAGEMAP_PRESENT) != 0;
+}
+
+/* Leave the peers that are there and may be read now. */
+static void settle(struct peers *peers)
+{
+    struct mc_batch *batch = &peers->batch;
+    uint64_t entries[PEER_ENTRIES], start = 0, end = 0;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        uint64_t address = batch->addresses[i], entry;
+
+        if (address < start || address >= end) {
+            size_t count = entries_from(batch, i);
+
+            start = address;
+            end = address + count * MC_PAGE;
+            if (mc_pagemap_entries(&peers->slot->map, address, entries, count) < 0)
+                memset(entries, 0, sizeof(entries));
+        }
+        entry = entries[(address - start) / MC_PAGE];
+        if (may_be_read(&peers->slot->guest.regions[peers->region], entry)) {
+            batch->addresses[kept] = address;
+            peers->suspects[kept++] = peers->suspects[i];
+        } else {
+            peers->suspects[i]->done = true;
+            peers->suspects[i]->merged = (entry & MC_PAGEMAP_PRESENT) != 0;
+        }
+    }
+    batch->count = kept;
 }
 
 static void compare_with(struct worker *worker, struct peers *peers)
 {
     const struct mc_scan_guest *guest = &peers->slot->guest;
     const struct mc_scan_region *region = &guest->regions[peers->region];
-    uint8_t *copies = worker->reader.peers;
-    int rc = region->fd < 0 ? mc_read_private(guest->pid, &peers->batch, copies)
-                            : mc_read_shared_copies(region, &peers->batch, copies);
+    struct mc_reader *reader = &worker->reader;
+    int rc = region->fd < 0
+                 ? mc_read_private(guest->pid, &peers->batch, reader->peers)
+                 : mc_read_shared(reader, &reader->others, region, &peers->batch, reader->peers);
 
     for (size_t i = 0; i < peers->batch.count; i++) {
         if (rc < 0 || !peers->batch.pages[i])
@@ -123,6 +148,8 @@ static void compare_with(struct worker *worker, struct peers *peers)
         else
             compare(worker, peers->suspects[i], peers->batch.pages[i]);
     }
+    if (region->fd >= 0)
+        mc_reader_release(&reader->others, &peers->batch);
 }
 
 /* The suspects whose other page is of this guest, and there in one region. */
@@ -133,7 +160,6 @@ static void compare_in(struct worker *worker, struct peers *peers, size_t first)
     peers->slot = &worker->scanner->slots[guest];
     peers->batch.count = 0;
     peers->region = 0;
-    peers->looked_at = 0;
     for (size_t i = first; i < worker->suspect_count; i++) {
         struct suspect *suspect = &worker->suspects[i];
         const uint8_t *near;
@@ -144,10 +170,11 @@ static void compare_in(struct worker *worker, struct peers *peers, size_t first)
         if (near)
             compare(worker, suspect, near);
         else if (mc_slot_is_read(peers->slot))
-            add_peer(peers, suspect);
+            add_peer(worker, peers, suspect);
         else
             suspect->done = true;
     }
+    settle(peers);
     if (peers->batch.count)
         compare_with(worker, peers);
 }

@@ -19,9 +19,12 @@
 
 #define HUGE_PAGE (2 * MC_MIB)
 
+/* Slots of a cache line, which a look compares at once; it begins with the line's first. */
+#define AT_ONCE ((size_t)4)
+
 static size_t bytes_of(size_t size)
 {
-    return (size + 1) * sizeof(struct mc_frame);
+    return (size + AT_ONCE) * sizeof(struct mc_frame);
 }
 
 /* From the start of a huge page on, if there is one: a look at a small page misses the TLB. */
@@ -70,7 +73,7 @@ bool mc_frames_full(const struct mc_frames *frames)
 
 static size_t home_of(const struct mc_frames *frames, uint64_t hash)
 {
-    return (size_t)(((unsigned __int128)hash * frames->homes) >> 64);
+    return (size_t)(((unsigned __int128)~hash * frames->homes) >> 64) / AT_ONCE * AT_ONCE;
 }
 
 void mc_frames_prefetch(const struct mc_frames *frames, uint64_t hash)
@@ -78,13 +81,17 @@ void mc_frames_prefetch(const struct mc_frames *frames, uint64_t hash)
     __builtin_prefetch(&frames->slots[home_of(frames, hash)], 1);
 }
 
-/* The first slot that is empty or has this hash or a greater one. */
+/* The first slot that is empty or has this hash or a smaller one. */
 static size_t place_of(const struct mc_frames *frames, uint64_t hash)
 {
-    size_t i = home_of(frames, hash);
+    size_t i = home_of(frames, hash), before;
 
-    while (frames->slots[i].count && frames->slots[i].hash < hash)
-        i++;
+    do {
+        before = 0;
+        for (size_t j = 0; j < AT_ONCE; j++) /* the greater ones come first */
+            before += frames->slots[i + j].hash > hash;
+        i += before;
+    } while (before == AT_ONCE);
     return i;
 }
 
@@ -149,15 +156,20 @@ void mc_frames_drop(struct mc_frames *frames,
     frames->used = 0;
     frames->crowded = false;
     for (size_t i = 0; i < frames->size; i++) {
-        struct mc_frame frame = frames->slots[i];
+        struct mc_frame *frame = &frames->slots[i];
 
-        if (!frame.count)
+        if (!frame->count)
             continue;
-        frames->slots[i] = (struct mc_frame){0};
-        if (drop(&frame, opaque))
+        if (drop(frame, opaque)) {
+            *frame = (struct mc_frame){0};
             continue;
-        next = next_place(frames, &frame, next);
-        frames->slots[next++] = frame;
+        }
+        next = next_place(frames, frame, next);
+        if (next != i) {
+            frames->slots[next] = *frame;
+            *frame = (struct mc_frame){0};
+        }
+        next++;
         frames->used++;
     }
 }

@@ -6,12 +6,14 @@
  * A frame of 16 bytes says: guest g has `count` pages with this hash, one of them is `page`. There
  * is one frame for each hash and guest, so that the frames of one hash together say who shares that
  * content with whom. The table is one array with linear probing, in which the place where a hash
- * begins to be looked for grows with the hash, and frames stand in the order of their hashes (Amble
- * and Knuth, "Ordered hash tables", 1974). So all frames of one hash stand side by side, a look
- * ends at the first greater hash even where the table is nearly full, and to forget or to move
- * frames is one walk. The price is that a new frame pushes those behind it up to the next empty
- * slot. There is no way around from the last slot to the first: some slots at the end are no hash's
- * own.
+ * begins to be looked for falls as the hash grows, and frames stand in the order of their hashes,
+ * the greatest first (Amble and Knuth, "Ordered hash tables", 1974). So all frames of one hash
+ * stand side by side, a look ends at the first smaller hash even where the table is nearly full,
+ * and to forget or to move frames is one walk. An empty slot has the hash 0 and ends a look
+ * likewise: so a look compares hashes and nothing else, and some of them without waiting for the
+ * answer, as it would be guessed wrong half of the time. The price is that a new frame pushes those
+ * behind it up to the next empty slot. There is no way around from the last slot to the first: some
+ * slots at the end are no hash's own.
  *
  * Frames stay from one pass to the next. A content that has no frame from the last pass is fresh:
  * a page was written since. That replaces a hash remembered for each page, which would cost half as
@@ -40,7 +42,7 @@ struct mc_frame {
 _Static_assert(sizeof(struct mc_frame) == 16, "a hint frame has 16 bytes");
 
 struct mc_frames {
-    struct mc_frame *slots; /* and one more, which stays empty */
+    struct mc_frame *slots; /* and a few more, which stay empty */
     size_t size;            /* slots */
     size_t homes;           /* the first so many, in which looks begin */
     size_t used;

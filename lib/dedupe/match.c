@@ -18,22 +18,35 @@ static void hash_pages(void *opaque)
     for (; worker->next < worker->batch.count; worker->next++) {
         const uint8_t *page = worker->batch.pages[worker->next];
 
+        uint64_t hash;
+
         if (!page)
             continue;
-        worker->zero[worker->next] = memcmp(page, zeros, MC_PAGE) == 0;
-        if (worker->zero[worker->next])
-            continue;
-        worker->hashes[worker->next] = scanner->hash(page, scanner->secret);
-        if (scanner->sketches)
+        hash = scanner->hash(page, scanner->secret);
+        worker->hashes[worker->next] = hash;
+        /* Zeros as well are hashed first: that is as fast as memory, and fetches ahead. */
+        worker->zero[worker->next] =
+            hash == scanner->zero_hash && memcmp(page, zeros, MC_PAGE) == 0;
+        if (scanner->sketches && !worker->zero[worker->next])
             worker->sketch_hashes[worker->next] = scanner->hash(page, scanner->sketch_secret);
     }
 }
 
+/* Frames that the batch will want, before the lock is taken for them. */
+static void prefetch_frames(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->batch.count; i++)
+        if (worker->batch.pages[i] && !worker->zero[i])
+            mc_frames_prefetch(&worker->scanner->frames, worker->hashes[i]);
+}
+
 static int read_pages(struct worker *worker)
 {
+    struct mc_reader *reader = &worker->reader;
+
     if (worker->region->fd >= 0)
-        return mc_read_shared(&worker->reader, worker->region, &worker->batch);
-    return mc_read_private(worker->slot->guest.pid, &worker->batch, worker->reader.copies);
+        return mc_read_shared(reader, &reader->own, worker->region, &worker->batch, reader->copies);
+    return mc_read_private(worker->slot->guest.pid, &worker->batch, reader->copies);
 }
 
 int mc_match_read(struct worker *worker)
@@ -45,7 +58,15 @@ int mc_match_read(struct worker *worker)
     worker->next = 0;
     while (rc == 0 && mc_reader_try(hash_pages, worker) < 0)
         worker->batch.pages[worker->next++] = NULL;
+    if (rc == 0)
+        prefetch_frames(worker);
     return rc;
+}
+
+void mc_match_release(struct worker *worker)
+{
+    if (worker->region->fd >= 0)
+        mc_reader_release(&worker->reader.own, &worker->batch);
 }
 
 /* ---- the table ---- */
@@ -189,12 +210,7 @@ static void make_room(struct mc_scanner *scanner)
 
 void mc_match_note(struct mc_scanner *scanner, struct worker *worker)
 {
-    const struct mc_batch *batch = &worker->batch;
-
     worker->suspect_count = 0;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->pages[i] && !worker->zero[i])
-            mc_frames_prefetch(&scanner->frames, worker->hashes[i]);
     add_met(&worker->slot->met, &worker->met);
     note_pages(scanner, worker);
     make_room(scanner);

@@ -14,15 +14,17 @@
 
 #include <linux/userfaultfd.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
+#include "dedupe/pagemap.h"
+
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
 
 /* Large enough that mapping costs little, small enough that its page tables do. */
 #define WINDOW ((uint64_t)256 * MC_MIB)
+
+/* What the kernel maps besides the page that was touched, if it is there; its default. */
+#define FAULT_AROUND ((uint64_t)64 * MC_KIB)
 
 static _Thread_local sigjmp_buf *landing;
 
@@ -113,7 +115,7 @@ static size_t gather(const struct mc_batch *batch, size_t first, struct iovec *p
 
 int mc_read_private(pid_t pid, struct mc_batch *batch, uint8_t *copies)
 {
-    struct iovec pieces[MC_BATCH_PAGES];
+    struct iovec pieces[MC_COPIED_PAGES];
     size_t done = 0;
 
     for (size_t i = 0; i < batch->count; i++)
@@ -146,8 +148,7 @@ static size_t run_from(const struct mc_batch *batch, size_t first)
     return end - first;
 }
 
-int mc_read_shared_copies(const struct mc_scan_region *region, struct mc_batch *batch,
-                          uint8_t *copies)
+static int copy_shared(const struct mc_scan_region *region, struct mc_batch *batch, uint8_t *copies)
 {
     size_t run;
 
@@ -165,75 +166,108 @@ int mc_read_shared_copies(const struct mc_scan_region *region, struct mc_batch *
     return 0;
 }
 
-void mc_reader_unmap(struct mc_reader *reader)
+static void unmap(struct mc_window *window)
 {
-    if (reader->window)
-        munmap(reader->window, reader->mapped);
-    reader->window = NULL;
-    reader->mapped = 0;
+    if (window->memory)
+        munmap(window->memory, window->mapped);
+    *window = (struct mc_window){0};
 }
 
-static bool shows(const struct mc_reader *reader, const struct mc_scan_region *region,
+void mc_reader_unmap(struct mc_reader *reader)
+{
+    unmap(&reader->own);
+    unmap(&reader->others);
+}
+
+static bool shows(const struct mc_window *window, const struct mc_scan_region *region,
                   uint64_t address)
 {
-    return reader->window && reader->fd == region->fd && address >= reader->at &&
-           address < reader->at + reader->mapped &&
-           reader->offset == region->offset + (reader->at - region->address);
+    return window->memory && window->fd == region->fd && address >= window->at &&
+           address < window->at + window->mapped &&
+           window->offset == region->offset + (window->at - region->address);
 }
 
 /* Holes of huge pages must not be reserved for us, hence MAP_NORESERVE. */
-static int show(struct mc_reader *reader, const struct mc_scan_region *region, uint64_t address)
+static int show(int uffd, struct mc_window *window, const struct mc_scan_region *region,
+                uint64_t address)
 {
     uint64_t from = (address - region->address) / WINDOW * WINDOW;
     uint64_t size = mc_min_u64(WINDOW, region->size - from);
     struct uffdio_register watched = {.mode = UFFDIO_REGISTER_MODE_MISSING};
-    void *window;
+    void *memory;
 
-    mc_reader_unmap(reader);
-    window = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, region->fd,
+    unmap(window);
+    memory = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, region->fd,
                   (off_t)(region->offset + from));
-    if (window == MAP_FAILED)
+    if (memory == MAP_FAILED)
         return -errno;
-    watched.range.start = (uint64_t)(uintptr_t)window;
+    watched.range.start = (uint64_t)(uintptr_t)memory;
     watched.range.len = size;
-    if (ioctl(reader->uffd, UFFDIO_REGISTER, &watched) < 0) {
-        munmap(window, size);
+    if (ioctl(uffd, UFFDIO_REGISTER, &watched) < 0) {
+        munmap(memory, size);
         return -errno;
     }
-    /* Without it our looks would count as uses of the pages when the window goes. */
-    madvise(window, size, MADV_SEQUENTIAL);
-    reader->window = window;
-    reader->mapped = size;
-    reader->at = region->address + from;
-    reader->offset = region->offset + from;
-    reader->fd = region->fd;
+    /* Without it our looks would count as uses of the pages when they are unmapped. */
+    madvise(memory, size, MADV_SEQUENTIAL);
+    *window = (struct mc_window){.memory = memory,
+                                 .mapped = size,
+                                 .at = region->address + from,
+                                 .offset = region->offset + from,
+                                 .fd = region->fd};
     return 0;
 }
 
-/* All pages of a run in one call instead of a fault for each few; a hole is left to the reader. */
-static void populate(const struct mc_batch *batch)
+/* Around the batch's pages, which need not be in order. */
+static struct mc_page_range range_of(const struct mc_batch *batch)
 {
-    size_t start = 0;
+    struct mc_page_range range = {.start = UINT64_MAX};
 
-    for (size_t i = 1; i <= batch->count; i++) {
-        if (i < batch->count && batch->pages[i] == batch->pages[i - 1] + MC_PAGE)
-            continue;
-        madvise((void *)(uintptr_t)batch->pages[start], (i - start) * MC_PAGE, MADV_POPULATE_READ);
-        start = i;
-    }
-}
-
-int mc_read_shared(struct mc_reader *reader, const struct mc_scan_region *region,
-                   struct mc_batch *batch)
-{
     for (size_t i = 0; i < batch->count; i++) {
-        uint64_t address = batch->addresses[i];
-
-        if (!shows(reader, region, address) &&
-            (i || reader->uffd < 0 || show(reader, region, address) < 0))
-            return mc_read_shared_copies(region, batch, reader->copies);
-        batch->pages[i] = reader->window + (address - reader->at);
+        range.start = mc_min_u64(range.start, batch->addresses[i]);
+        range.end = mc_max_u64(range.end, batch->addresses[i] + MC_PAGE);
     }
-    populate(batch);
+    return range;
+}
+
+/* Can one window show all of it, and does this one? */
+static bool is_shown(const struct mc_reader *reader, struct mc_window *window,
+                     const struct mc_scan_region *region, const struct mc_batch *batch)
+{
+    struct mc_page_range range = range_of(batch);
+
+    if (reader->uffd < 0 ||
+        (range.start - region->address) / WINDOW != (range.end - 1 - region->address) / WINDOW)
+        return false;
+    return shows(window, region, range.start) ||
+           show(reader->uffd, window, region, range.start) == 0;
+}
+
+int mc_read_shared(struct mc_reader *reader, struct mc_window *window,
+                   const struct mc_scan_region *region, struct mc_batch *batch, uint8_t *copies)
+{
+    if (!is_shown(reader, window, region, batch))
+        return copy_shared(region, batch, copies);
+    /* A touch maps sixteen of them. To ask for all of them (MADV_POPULATE_READ) takes longer, as
+     * the kernel then looks at each again, and counts as a use of each. */
+    for (size_t i = 0; i < batch->count; i++)
+        batch->pages[i] = window->memory + (batch->addresses[i] - window->at);
     return 0;
+}
+
+void mc_reader_release(const struct mc_window *window, const struct mc_batch *batch)
+{
+    struct mc_page_range range = range_of(batch);
+    uint64_t start, end;
+
+    if (!batch->count || !window->memory || range.start < window->at ||
+        range.end > window->at + window->mapped)
+        return;
+    start = mc_less_u64(range.start - window->at, FAULT_AROUND);
+    end = mc_min_u64(range.end - window->at + FAULT_AROUND, window->mapped);
+    madvise(window->memory + start, end - start, MADV_DONTNEED);
+}
+
+size_t mc_reader_likes(const struct mc_reader *reader, const struct mc_scan_region *region)
+{
+    return region->fd >= 0 && reader->uffd >= 0 ? MC_BATCH_PAGES : MC_COPIED_PAGES;
 }

@@ -11,6 +11,10 @@
  * allocate it; so the window is registered with userfaultfd, whose SIGBUS feature turns that touch
  * into a signal. Where the kernel has no userfaultfd, pread() takes its place, which never
  * allocates and copies.
+ *
+ * Of a window only one batch's pages are in our page tables at a time. A page that we map counts
+ * half for the guest (Pss); and what the kernel keeps for each page is still in the processor's
+ * caches when it is unmapped.
  */
 #ifndef MEMCTL_READING_H
 #define MEMCTL_READING_H
@@ -23,18 +27,25 @@
 #include <memctl/scan.h>
 #include <memctl/units.h>
 
+/* What is mapped goes in the pages of one page table at once. */
+#define MC_BATCH_PAGES 256
+
 /* process_vm_readv() is fastest with 512 KiB to 1 MiB at once, which stays in the second-level
  * cache. */
-#define MC_BATCH_PAGES 128
+#define MC_COPIED_PAGES 128
+
+/* Shared memory, mapped. */
+struct mc_window {
+    uint8_t *memory;     /* or NULL */
+    uint64_t mapped;     /* bytes */
+    uint64_t at, offset; /* what it shows: address in the process, offset in the file */
+    int fd;              /* of this file */
+};
 
 struct mc_reader {
-    int uffd;            /* -1: none */
-    uint8_t *copies;     /* MC_BATCH_PAGES pages */
-    uint8_t *peers;      /* the same, for pages that are compared */
-    uint8_t *window;     /* a shared region is mapped here, or NULL */
-    uint64_t mapped;     /* bytes of the window */
-    uint64_t at, offset; /* what the window shows: address in the process, offset in the file */
-    int fd;              /* of this file */
+    int uffd;                     /* -1: none */
+    uint8_t *copies, *peers;      /* MC_BATCH_PAGES pages; of the batch, and to be compared */
+    struct mc_window own, others; /* likewise */
 };
 
 /* Pages of one guest that were read, or are to be. */
@@ -55,15 +66,19 @@ void mc_reader_free(struct mc_reader *reader);
  */
 int mc_read_private(pid_t pid, struct mc_batch *batch, uint8_t *copies);
 
-/* Pages of a shared region that are present. */
-int mc_read_shared(struct mc_reader *reader, const struct mc_scan_region *region,
-                   struct mc_batch *batch);
+/*
+ * Pages of a shared region that are present: through the window, or to `copies` where one window
+ * cannot show them all. Absent ones that are copied are zeros.
+ */
+int mc_read_shared(struct mc_reader *reader, struct mc_window *window,
+                   const struct mc_scan_region *region, struct mc_batch *batch, uint8_t *copies);
 
-/* Copies them to `copies` instead; absent ones are zeros. */
-int mc_read_shared_copies(const struct mc_scan_region *region, struct mc_batch *batch,
-                          uint8_t *copies);
+/* How many pages of a region are best read at once. */
+size_t mc_reader_likes(const struct mc_reader *reader, const struct mc_scan_region *region);
 
-/* Take the window down, so that the pages belong to the guest alone again. */
+/* Unmap what was read of shared memory, so that the pages belong to the guest alone again. */
+void mc_reader_release(const struct mc_window *window, const struct mc_batch *batch);
+/* Take the windows down. */
 void mc_reader_unmap(struct mc_reader *reader);
 
 /*

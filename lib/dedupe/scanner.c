@@ -13,6 +13,8 @@
 /* Of the table's memory, this part finds frequent contents. */
 #define HEAVY_PART 8
 
+static const uint8_t zeros[MC_PAGE];
+
 struct mc_scanner_config mc_scanner_config_default(void)
 {
     return (struct mc_scanner_config){
@@ -54,6 +56,7 @@ int mc_scanner_new(const struct mc_scanner_config *config, struct mc_scanner **s
         mc_error_set(err, rc, "no threads: %s", strerror(-rc));
     if (rc == 0)
         rc = draw_secret(made->secret, err);
+    made->zero_hash = made->hash(zeros, made->secret);
     if (rc == 0 && (mc_frames_init(&made->frames, MC_FRAMES_LEAST) < 0 ||
                     mc_heavy_init(&made->heavy, MC_PAGE) < 0))
         rc = mc_error_set(err, -ENOMEM, "out of memory");

@@ -111,6 +111,7 @@ struct mc_scanner {
     struct mc_scanner_config config;
     uint8_t secret[MC_HASH_SECRET];
     mc_page_hash_function *hash;
+    uint64_t zero_hash; /* of a page of zeros */
     bool sketches;
     uint8_t sketch_secret[MC_HASH_SECRET];
     struct slot slots[MC_DEDUPE_GUESTS_MAX];
@@ -148,6 +149,8 @@ uint64_t mc_walk_census(struct slot *slot);
 
 /* match.c. Without the lock: read and hash the batch. A negative errno. */
 int mc_match_read(struct worker *worker);
+/* Likewise: it is not needed any more. */
+void mc_match_release(struct worker *worker);
 /* With it: to the frames; leaves suspects. Afterwards, if the table is full, it samples less. */
 void mc_match_note(struct mc_scanner *scanner, struct worker *worker);
 

@@ -105,6 +105,7 @@ static void take_domain(struct mc_steer_memory *memory, const char *domain, uint
     memory->since_ms = now_ms;
     memory->rival_passes = 0;
     memory->searching = memory->ended = false;
+    memory->foretold = 0;
 }
 
 /* Judged once for each pass of the scanner: between them nothing new is known. */
@@ -204,14 +205,36 @@ static void give_orders(const struct mc_steer_host *host, struct mc_steer_guest 
     }
 }
 
+static void note_promise(struct mc_steer_guest *guest)
+{
+    guest->mind.foretold = mc_max_u64(guest->mind.promised, mc_steer_saved(guest));
+    guest->mind.present = guest->present;
+    guest->mind.zero = guest->zero;
+}
+
+/* One that joins the others while ksmd looks, or has looked, was promised what it is now. */
+static void note_promises(struct mc_steer_guest *guests, size_t count, bool looks)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct mc_steer_guest *guest = &guests[i];
+
+        if (guest->looked && !guest->mergeable)
+            guest->mind.foretold = 0;
+        else if (looks && guest->mergeable && !guest->mind.foretold &&
+                 guest->reason == MC_STEER_PAYS)
+            note_promise(guest);
+    }
+}
+
 void mc_steer_decide(const struct mc_steer_config *config, const struct mc_steer_host *host,
                      struct mc_steer_guest *guests, size_t count, struct mc_steer_memory *memory,
                      struct mc_steer_plan *plan)
 {
     bool is_new = host->pass != memory->pass;
 
+    mc_steer_learn(&memory->speed, host->ksm.pages_scanned, host->ksmd_us);
     for (size_t i = 0; i < count; i++)
-        mc_steer_weigh(config, &guests[i], is_new);
+        mc_steer_weigh(config, &memory->speed, &guests[i], is_new);
     if (is_new) {
         memory->pass = host->pass;
         choose(host, guests, count, memory);
@@ -225,10 +248,14 @@ void mc_steer_decide(const struct mc_steer_config *config, const struct mc_steer
 
         if (guests[i].reason > MC_STEER_WAITS && !waits)
             continue;
-        plan->promised += mc_max_u64(guests[i].mind.promised, guests[i].saved);
-        plan->saved += guests[i].saved;
+        plan->promised += mc_max_u64(guests[i].mind.promised, mc_steer_saved(&guests[i]));
+        plan->saved += mc_steer_saved(&guests[i]);
     }
     mc_steer_set_pace(config, host, guests, count, memory, plan);
+    note_promises(guests, count, memory->searching || memory->ended);
+    plan->foretold = memory->foretold;
+    plan->pages_per_second = mc_steer_pages_per_second(&memory->speed);
+    plan->speed_is_learned = memory->speed.learned;
 }
 
 /* ---- names ---- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * ksmd's pace. While it looks for what was promised it gets its part of a processor, as much of it
- * as the saving is worth; when nine tenths are merged, or some passes did not find the rest, it
- * only has to keep up with what changes. Where the kernel has an advisor for that, it does the
- * sums.
+ * as the saving is worth; when it has gone through everything and nine tenths are merged, or some
+ * passes did not find the rest, it only has to keep up with what changes. Where the kernel has an
+ * advisor for that, it does the sums.
  */
 #include "dedupe/steer.h"
 
@@ -15,10 +15,13 @@
 
 /* Passes until it is clear that the rest will not be found. */
 #define SEARCH_SCANS 4
+/* So much ends the search when the pass is over in which it was reached, and so much at once. */
 #define FOUND_PERCENT 90
-/* It looks again when that much more than at the end of the search can be merged. */
-#define AGAIN_PERCENT 125
-#define AGAIN_BYTES (16 * MC_MIB)
+#define ALL_PERCENT 98
+/* It looks again when so much more is missing than at the end of the search: guests have come, or
+ * have written over what was merged, or were restored and begin anew. */
+#define AGAIN_PART 20
+#define AGAIN_BYTES (8 * MC_MIB)
 
 /* Pages between two pauses while it looks: short enough for others to run. */
 #define BATCH 2000
@@ -95,25 +98,57 @@ static bool is_held(const struct mc_steer_host *host, const struct mc_steer_gues
 
 /* ---- has it found what was promised? ---- */
 
-static void follow_search(const struct mc_steer_host *host, struct mc_steer_memory *memory,
+static bool has_saved(const struct mc_steer_plan *plan, unsigned percent)
+{
+    return plan->saved >= plan->promised / 100 * percent;
+}
+
+/* What is promised now is what this search will be judged by. */
+static void begin_search(const struct mc_steer_host *host, struct mc_steer_guest *guests,
+                         size_t count, struct mc_steer_memory *memory,
+                         const struct mc_steer_plan *plan)
+{
+    memory->searching = true;
+    memory->near = false;
+    memory->scans = host->ksm.full_scans;
+    memory->foretold = plan->promised;
+    for (size_t i = 0; i < count; i++)
+        guests[i].mind.foretold = 0;
+}
+
+/* A pass that has found nine tenths may find the rest, and costs little more when it is ended. */
+static bool is_over(const struct mc_steer_host *host, struct mc_steer_memory *memory,
+                    const struct mc_steer_plan *plan)
+{
+    if (!memory->near && has_saved(plan, FOUND_PERCENT)) {
+        memory->near = true;
+        memory->near_scans = host->ksm.full_scans;
+    }
+    return has_saved(plan, ALL_PERCENT) ||
+           (memory->near && host->ksm.full_scans > memory->near_scans) ||
+           host->ksm.full_scans >= memory->scans + SEARCH_SCANS;
+}
+
+static void follow_search(const struct mc_steer_host *host, struct mc_steer_guest *guests,
+                          size_t count, struct mc_steer_memory *memory,
                           const struct mc_steer_plan *plan)
 {
-    bool found = plan->saved >= plan->promised / 100 * FOUND_PERCENT;
+    bool found = has_saved(plan, FOUND_PERCENT);
+
+    uint64_t missing = mc_less_u64(plan->promised, plan->saved);
 
     if (memory->ended && !found &&
-        plan->promised > memory->promised / 100 * AGAIN_PERCENT + AGAIN_BYTES)
+        missing > memory->missing + plan->promised / AGAIN_PART + AGAIN_BYTES)
         memory->searching = memory->ended = false;
-    if (!memory->searching && !memory->ended) {
-        memory->searching = true;
-        memory->scans = host->ksm.full_scans;
-    }
+    if (!memory->searching && !memory->ended)
+        begin_search(host, guests, count, memory, plan);
     if (memory->ended && found)
         memory->gave_up = false;
-    if (memory->searching && (found || host->ksm.full_scans >= memory->scans + SEARCH_SCANS)) {
+    if (memory->searching && is_over(host, memory, plan)) {
         memory->searching = false;
         memory->ended = true;
         memory->gave_up = !found;
-        memory->promised = plan->promised;
+        memory->missing = missing;
     }
 }
 
@@ -141,19 +176,20 @@ static unsigned search_percent(const struct mc_steer_config *config,
 }
 
 /* So long a pause after each batch that this part of a processor is taken. */
-static void run_fast(struct mc_steer_plan *plan, const struct mc_ksm *ksm)
+static void run_fast(struct mc_steer_plan *plan, const struct mc_ksm *ksm, uint64_t speed)
 {
-    uint64_t work_ms = BATCH * 1000 / MC_KSM_PAGES_PER_SECOND;
-    uint64_t pause_ms = work_ms * (100 - plan->cpu_percent) / plan->cpu_percent;
+    uint64_t work_us = UINT64_C(1000000) * BATCH / speed;
+    uint64_t pause_ms = work_us * (100 - plan->cpu_percent) / plan->cpu_percent / 1000;
 
     want(plan, ksm, MC_KSM_ADVISOR_MODE, 0);
     want(plan, ksm, MC_KSM_PAGES_TO_SCAN, BATCH);
     want(plan, ksm, MC_KSM_SLEEP_MS, mc_max_u64(pause_ms, 1));
 }
 
-static void run_slowly(struct mc_steer_plan *plan, const struct mc_ksm *ksm, uint64_t pages)
+static void run_slowly(struct mc_steer_plan *plan, const struct mc_ksm *ksm, uint64_t speed,
+                       uint64_t pages)
 {
-    uint64_t most = MC_KSM_PAGES_PER_SECOND / 1000 * SLOW_SLEEP_MS * SLOW_PERCENT / 100;
+    uint64_t most = mc_max_u64(speed / 1000 * SLOW_SLEEP_MS * SLOW_PERCENT / 100, SLOW_LEAST);
 
     plan->cpu_percent = SLOW_PERCENT;
     want(plan, ksm, MC_KSM_SLEEP_MS, SLOW_SLEEP_MS);
@@ -179,12 +215,13 @@ static uint64_t mergeable_pages(const struct mc_steer_guest *guests, size_t coun
 }
 
 static void run(const struct mc_steer_config *config, const struct mc_steer_host *host,
-                const struct mc_steer_guest *guests, size_t count, struct mc_steer_memory *memory,
+                struct mc_steer_guest *guests, size_t count, struct mc_steer_memory *memory,
                 struct mc_steer_plan *plan)
 {
+    uint64_t speed = mc_steer_pages_per_second(&memory->speed);
     char saved[MC_SIZE_TEXT], promised[MC_SIZE_TEXT];
 
-    follow_search(host, memory, plan);
+    follow_search(host, guests, count, memory, plan);
     plan->pace = memory->searching ? MC_STEER_SEARCH
                  : memory->gave_up ? MC_STEER_GAVE_UP
                                    : MC_STEER_FOUND;
@@ -192,9 +229,9 @@ static void run(const struct mc_steer_config *config, const struct mc_steer_host
              mc_size_format(promised, plan->promised));
     plan->cpu_percent = search_percent(config, host, guests, count, plan);
     if (memory->searching)
-        run_fast(plan, &host->ksm);
+        run_fast(plan, &host->ksm, speed);
     else
-        run_slowly(plan, &host->ksm, mergeable_pages(guests, count));
+        run_slowly(plan, &host->ksm, speed, mergeable_pages(guests, count));
     /* While it looks, no page is left out; later those that never merge are looked at less often.
      */
     want(plan, &host->ksm, MC_KSM_SMART_SCAN, !memory->searching);
@@ -204,8 +241,8 @@ static void run(const struct mc_steer_config *config, const struct mc_steer_host
 }
 
 void mc_steer_set_pace(const struct mc_steer_config *config, const struct mc_steer_host *host,
-                       const struct mc_steer_guest *guests, size_t count,
-                       struct mc_steer_memory *memory, struct mc_steer_plan *plan)
+                       struct mc_steer_guest *guests, size_t count, struct mc_steer_memory *memory,
+                       struct mc_steer_plan *plan)
 {
     for (unsigned i = 0; i < MC_KSM_KNOBS; i++)
         plan->knobs.value[i] = MC_UNKNOWN;

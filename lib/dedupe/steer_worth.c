@@ -7,6 +7,9 @@
  * third one gets what was written meanwhile. And it costs huge pages, since KSM breaks the one that
  * a merged page lies in: more misses of the TLB for the guest from then on. How much that matters
  * is the guest's affair; a huge page is held to be worth a sixteenth of its size.
+ *
+ * When ksmd breaks a huge page, new kernels drop the pages of zeros in it and count that nowhere.
+ * The scanner sees it: so many pages of zeros are there no more.
  */
 #include "dedupe/steer.h"
 
@@ -34,9 +37,23 @@ static uint64_t bounded(uint64_t bytes)
  */
 static uint64_t promise(const struct mc_steer_guest *guest)
 {
-    uint64_t saved = bounded(guest->saved), left = bounded(guest->saving);
+    uint64_t saved = bounded(mc_steer_saved(guest)), left = bounded(guest->saving);
 
     return mc_max_u64(saved, mc_min_u64(saved + left, mc_max_u64(guest->mind.promised, left)));
+}
+
+/* Zeros that were there when ksmd began, are not, and were not written either; ksmd's own apart. */
+static uint64_t dropped(const struct mc_steer_guest *guest)
+{
+    uint64_t zeros = mc_less_u64(guest->mind.zero, guest->zero);
+    uint64_t gone = mc_less_u64(guest->mind.present, guest->present);
+
+    return guest->mind.foretold ? mc_less_u64(mc_min_u64(zeros, gone), guest->zeroed) : 0;
+}
+
+uint64_t mc_steer_saved(const struct mc_steer_guest *guest)
+{
+    return bounded(guest->saved) + guest->dropped;
 }
 
 /* Each page that is still to be merged breaks the huge page that it is in, until all are broken. */
@@ -57,11 +74,12 @@ static uint64_t per_second(const struct mc_steer_guest *guest, uint64_t gain)
                          : 0;
 }
 
-void mc_steer_weigh(const struct mc_steer_config *config, struct mc_steer_guest *guest,
-                    bool is_new_pass)
+void mc_steer_weigh(const struct mc_steer_config *config, const struct mc_steer_speed *speed,
+                    struct mc_steer_guest *guest, bool is_new_pass)
 {
     uint64_t error = bounded(guest->error), least, most;
 
+    guest->dropped = guest->scanned ? dropped(guest) : 0;
     if (!is_new_pass)
         return;
     if (!guest->scanned || !guest->wanted || !guest->fit) {
@@ -71,8 +89,8 @@ void mc_steer_weigh(const struct mc_steer_config *config, struct mc_steer_guest 
         return;
     }
     guest->mind.promised = promise(guest);
-    guest->cpu_ms =
-        1 + bounded(guest->present) / MC_PAGE * SEARCH_PASSES * 1000 / MC_KSM_PAGES_PER_SECOND;
+    guest->cpu_ms = 1 + bounded(guest->present) / MC_PAGE * SEARCH_PASSES * 1000 /
+                            mc_steer_pages_per_second(speed);
     guest->split = broken(guest);
     guest->gain = mc_less_u64(guest->mind.promised, guest->split / HUGE_WORTH);
     least = mc_less_u64(guest->gain, error);

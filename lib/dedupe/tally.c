@@ -210,6 +210,27 @@ static void add_content(struct tally *tally, size_t count, bool heavy)
     }
 }
 
+/* A page whose content is nowhere else: it saves nothing, so most of the sums stay as they are. */
+static void add_single(struct part *part, bool fresh, bool sampled)
+{
+    struct sums *sums = sampled ? &part->light : &part->heavy;
+
+    sums->pages++;
+    sums->changing += fresh;
+    sums->unique += !fresh;
+    part->squares.xx += sampled;
+}
+
+/* Most contents are a page of one guest: then there is no need to collect who holds them. */
+static bool is_single(const struct tally *tally, const struct mc_frame *frame)
+{
+    const struct mc_tally_input *input = tally->input;
+
+    return frame->count == 1 && frame->seen && frame->guest < input->guest_count &&
+           input->guests[frame->guest].counts && input->heavy > 1 &&
+           mc_tally_samples(frame->hash, input->shift);
+}
+
 static void walk(struct tally *tally)
 {
     const struct mc_tally_input *input = tally->input;
@@ -222,6 +243,12 @@ static void walk(struct tally *tally)
         bool heavy;
 
         chained = mc_frames_chain(input->frames, slot);
+        if (chained == 1 && is_single(tally, chain)) {
+            add_single(&tally->guests[chain->guest], chain->fresh, input->shift > 0);
+            add_single(&tally->domains[input->guests[chain->guest].domain], chain->fresh,
+                       input->shift > 0);
+            continue;
+        }
         count = collect(tally, chain, chained, &pages);
         heavy = !input->shift || pages >= input->heavy;
         if (count && (heavy || mc_tally_samples(chain->hash, input->shift)))

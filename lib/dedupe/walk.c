@@ -84,11 +84,12 @@ int mc_walk_take(struct mc_scanner *scanner, struct worker *worker)
     struct cursor *cursor = &scanner->cursor;
     struct slot *slot = &scanner->slots[cursor->slot];
     struct mc_batch *batch = &worker->batch;
+    size_t most = MC_BATCH_PAGES;
     int rc = 0;
 
     batch->count = 0;
     worker->slot = slot;
-    while (rc == 0 && batch->count < MC_BATCH_PAGES) {
+    while (rc == 0 && batch->count < most) {
         struct mc_page_range *range = &cursor->ranges[cursor->next];
         size_t count;
 
@@ -103,7 +104,8 @@ int mc_walk_take(struct mc_scanner *scanner, struct worker *worker)
             continue;
         }
         worker->region = &slot->guest.regions[cursor->region];
-        count = (size_t)mc_min_u64(pages(range), MC_BATCH_PAGES - batch->count);
+        most = mc_reader_likes(&worker->reader, worker->region);
+        count = (size_t)mc_min_u64(pages(range), most - batch->count);
         take(worker, range, first_page(&slot->guest, cursor->region), count);
         range->start += count * MC_PAGE;
         cursor->next += range->start >= range->end;

@@ -46,10 +46,9 @@ static void work_on(struct mc_scanner *scanner, struct worker *worker)
     }
     mc_match_note(scanner, worker);
     scanner->done += worker->met.present * MC_PAGE;
-    if (!worker->suspect_count)
-        return;
     pthread_mutex_unlock(&workers->lock);
     mc_compare_all(worker);
+    mc_match_release(worker);
     pthread_mutex_lock(&workers->lock);
     mc_compare_judge(scanner, worker);
 }

@@ -10,6 +10,9 @@
 /* Guests with more than this many percent of the host's memory are squeezed also in calm times. */
 #define RATIO_HIGH 200
 
+/* What the history of a guest takes at the default times; docs/operations.md has the figures. */
+#define HISTORY_OF_GUEST (6 * MC_MIB)
+
 /* Of all ticks; above it, the daemon is short of time. */
 #define LATE_PART 20
 
@@ -234,6 +237,44 @@ static void check_host_state(const struct doctor_facts *facts, struct mc_finding
     doctor_fix(finding, "memctl events --since 10min; memctl top --sort used");
 }
 
+static void check_history_size(const struct doctor_facts *facts, struct mc_finding *finding)
+{
+    uint64_t gib = (facts->guest_count * HISTORY_OF_GUEST + MC_GIB - 1) / MC_GIB;
+    char size[MC_SIZE_TEXT], most[MC_SIZE_TEXT];
+
+    mc_size_format(size, facts->daemon.history_size);
+    mc_size_format(most, facts->daemon.history_max);
+    if (!facts->daemon.history_shortened) {
+        doctor_find(finding, MC_LEVEL_OK, "The history takes %s of %s.", size, most);
+        return;
+    }
+    doctor_find(finding, MC_LEVEL_NOTE, "The history is shortened to fit into %s.", most);
+    doctor_why(finding, "Raw rows and minutes go before their time; 'memctl status' shows what is "
+                        "left, and capacity and plan know no more than that.");
+    gib = mc_max_u64(gib, 2 * facts->daemon.history_max / MC_GIB);
+    doctor_fix(finding,
+               "printf '[history]\nsize = %lluG\n' >>/etc/memctl/memctld.conf && systemctl restart "
+               "memctld # or shorter keep-raw, keep-minutes",
+               (unsigned long long)mc_max_u64(gib, 1));
+}
+
+static void check_history(const struct doctor_facts *facts, struct mc_finding *finding)
+{
+    const struct doctor_daemon *daemon = &facts->daemon;
+
+    if (!daemon->answers || !daemon->keeps_history)
+        return;
+    if (daemon->history_up) {
+        check_history_size(facts, finding);
+        return;
+    }
+    doctor_find(finding, MC_LEVEL_WARNING, "The history cannot be written: %.180s.",
+                daemon->history_error);
+    doctor_why(finding, "Guests are moved as before; what finds no room in memory until it can be "
+                        "written again is lost to history, capacity and plan.");
+    doctor_fix(finding, "df -h /var/lib/memctl; journalctl -u memctld -n 20");
+}
+
 const struct doctor_host_check doctor_daemon_checks[] = {
     {"libvirt", check_libvirt},
     {"memctld", check_daemon},
@@ -244,6 +285,7 @@ const struct doctor_host_check doctor_daemon_checks[] = {
     {"mode", check_mode},
     {"policy", check_policy},
     {"time", check_time},
+    {"history", check_history},
     {"overcommit", check_overcommit},
     {"host-state", check_host_state},
     {0},

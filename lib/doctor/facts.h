@@ -82,6 +82,9 @@ struct doctor_daemon {
     uint64_t budget, strict, headroom, deficit;
     char policy[64], refused[64]; /* refused: "" if none was set aside */
     uint64_t ticks, ticks_late, observe_failures;
+    bool keeps_history, history_up, history_shortened;
+    uint64_t history_size, history_max;
+    char history_error[256];
 };
 
 struct doctor_guest {

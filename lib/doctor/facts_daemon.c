@@ -54,6 +54,7 @@ static void read_status(const json_t *status, struct doctor_daemon *daemon)
     const json_t *link = json_object_get(status, "hypervisor");
     const json_t *plan = json_object_get(status, "plan");
     const json_t *counters = json_object_get(status, "counters");
+    const json_t *history = json_object_get(status, "history");
 
     copy(daemon->version, sizeof(daemon->version), status, "version");
     copy(daemon->policy, sizeof(daemon->policy), status, "policy");
@@ -74,6 +75,12 @@ static void read_status(const json_t *status, struct doctor_daemon *daemon)
     daemon->strict = size_of(plan, "strict");
     daemon->headroom = size_of(plan, "headroom");
     daemon->deficit = count_of(plan, "deficit");
+    daemon->keeps_history = json_is_object(history);
+    daemon->history_up = is(history, "up");
+    daemon->history_shortened = json_is_integer(json_object_get(history, "shortened_ms"));
+    daemon->history_size = size_of(history, "size");
+    daemon->history_max = size_of(history, "size_max");
+    copy(daemon->history_error, sizeof(daemon->history_error), history, "error");
 }
 
 static int read_guest(const json_t *json, struct doctor_facts *facts)

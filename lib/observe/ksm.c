@@ -82,6 +82,7 @@ void mc_ksm_read(const char *folder, struct mc_ksm *ksm)
     ksm->sharing = read_number(folder, "pages_sharing");
     ksm->zero_pages = read_number(folder, "ksm_zero_pages");
     ksm->full_scans = read_number(folder, "full_scans");
+    ksm->pages_scanned = read_number(folder, "pages_scanned");
     ksm->max_page_sharing = read_number(folder, "max_page_sharing");
     ksm->merge_across_nodes = read_number(folder, "merge_across_nodes");
     ksm->present = ksm->knobs.value[MC_KSM_RUN] != MC_UNKNOWN &&

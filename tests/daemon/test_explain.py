@@ -51,12 +51,54 @@ def tells_the_way_of_a_guest_that_was_moved(build):
         text = explain(memctld, "idle")
         for words in ("It is configured with 1.00G", "could be given up without swapping",
                       "It cannot give up", "(source: balloon, by statistics)", "The policy shares would give it",
-                      "min 128M, max 1.00G", "Nothing new: the balloon was told",
+                      "min 128M, max 1.00G", " among 4 guests that could have 4.00G.",
+                      "(shares 1000 of 4000,", "shrunk The last time", "The policy wished", "Nothing new: the balloon was told",
                       "ago it was told to go from", "The hypervisor took it after"):
             assert words in text, (words, text)
         told = memctld.json("explain", "idle")
         assert told["statistics_age_ms"] < 5000 and told["age_ms"] < 5000, told
         assert told["last"]["from"] > 900 * MiB and told["last"]["took_ms"] is not None, told
+
+
+def tells_of_the_last_time_that_it_was_made_smaller(build):
+    """Also when it was told to grow since."""
+    guest = SCENARIO["guests"][0]
+    scenario = dict(SCENARIO, guests=[guest, dict(guest, name="other")])
+    with simulate(build, scenario, STRICT + BY_SHARES, budget=1800 * MiB) as memctld:
+        told = wait_for("the shrink", lambda: memctld.json("explain", "idle")["shrunk"])[0]
+        wait_for("its end", lambda: "The balloon is there." in explain(memctld, "idle"))
+        small = memctld.guests()["idle"]["actual"]
+        memctld.run("set", "idle", "shares=9000", "min=" + str(small + 20 * MiB))
+        wait_for("growth", lambda: last(memctld, "idle")["to"] > small)
+        after = memctld.json("explain", "idle")["shrunk"]
+        assert after["from"] == told["from"] == 1024 * MiB and after["to"] <= small, after
+        assert after["commands"] >= told["commands"] >= 1 and after["wish"] <= after["to"], after
+        assert after["age_ms"] <= after["began_age_ms"], after
+        assert after["divided"] < 2048 * MiB and after["state"] == "high", after
+        text = explain(memctld, "idle")
+        assert " ago, from 1.00G to " in text and "was divided, the host's state was high" in text
+        if after["commands"] > 1:
+            assert "'memctl events --guest idle' has each." in text, text
+        memctld.run("set", "idle", "shares=1000", "min=128M")
+        wait_for("another time", lambda: memctld.json("explain", "idle")["shrunk"]["from"]
+                 < 1000 * MiB)
+        assert memctld.json("explain", "other")["rivals"] == {
+            "guests": 2, "shares": 2000, "min": 2 * 128 * MiB, "max": 2048 * MiB}
+
+
+def names_what_trouble_asks_for_as_the_least(build):
+    """The policy was asked with it: it is no change of the wish."""
+    scenario = dict(SCENARIO, guests=[
+        dict(SCENARIO["guests"][1], working_set=[[0, "60M"], [4, "900M"]]),
+        SCENARIO["guests"][0]])
+    config = STRICT.replace("cooldown = 0", "cooldown = 60s") + BY_SHARES
+    with simulate(build, scenario, config, budget=1800 * MiB) as memctld:
+        def asked():
+            told = memctld.json("explain", "busy")["guest"]["plan"]
+            return told["changes"][:1] and told["changes"][0]["rule"] == "distress" and \
+                told["changes"][0]["to"] == told["wish"] and explain(memctld, "busy")
+        text = wait_for("the least", asked)[0]
+        assert "distress: the policy could not give less than" in text, text
 
 
 def tells_how_far_a_slow_balloon_got(build):
@@ -134,6 +176,8 @@ def explains_nothing_about_others(build):
 
 TESTS = [
     tells_the_way_of_a_guest_that_was_moved,
+    tells_of_the_last_time_that_it_was_made_smaller,
+    names_what_trouble_asks_for_as_the_least,
     tells_how_far_a_slow_balloon_got,
     tells_that_a_stuck_balloon_does_not_move,
     names_the_rules_that_changed_the_wish,

@@ -19,7 +19,8 @@ sys.path.insert(0, str(SOURCE / "tests" / "tools"))
 
 import tap  # noqa: E402
 
-EXPOSURE_MOST = 2.0  # of memctld.service, as systemd-analyze counts it
+# As systemd-analyze counts it.
+EXPOSURE_MOST = {"memctld.service": 2.0, "memctl-scan@.service": 1.5}
 
 
 class Installed:
@@ -52,6 +53,13 @@ def names(folder, pattern):
     return sorted(path.name for path in (SOURCE / folder).glob(pattern))
 
 
+def described():
+    """The manual pages that are made of the documentation."""
+    sys.path.insert(0, str(SOURCE / "docs" / "man"))
+    import from_markdown
+    return [page[:-1].replace("(", ".") for page in from_markdown.PAGES.values()]
+
+
 def wanted(has_manual):
     """Every file that belongs to an installation, by where its source is."""
     yield from ("{bindir}/memctl", "{sbindir}/memctld", "{sbindir}/balloon-guest-agent",
@@ -74,13 +82,19 @@ def wanted(has_manual):
             yield f"{to}/{name}"
     for name in names("policies", "*.c"):
         yield f"{{libdir}}/memctl/policies/{name.removesuffix('.c')}.so"
-    for name in names("docs/man", "*.scd") if has_manual else ():
-        page = name.removesuffix(".scd")
+    pages = [name.removesuffix(".scd") for name in names("docs/man", "*.scd")]
+    for page in [*pages, *described()] if has_manual else ():
         yield f"{{mandir}}/man{page[-1]}/{page}"
 
 
+# And the programs that they start.
+UNITS = {"memctld.service": "{sbindir}/memctld",
+         "memctl-scan@.service": "{libexecdir}/memctl/memctl-scan", "memctl-scan.socket": None,
+         "balloon-guest-agent.service": "{sbindir}/balloon-guest-agent"}
+
+
 def installs_everything_and_nothing_else(installed):
-    units = {installed.unit("memctld.service"), installed.unit("balloon-guest-agent.service")}
+    units = {installed.unit(name) for name in UNITS}
     expected = {installed.at(path) for path in wanted(shutil.which("scdoc"))} | units
     there = installed.files()
     assert not expected - there, f"missing: {sorted(map(str, expected - there))}"
@@ -97,11 +111,18 @@ def installs_with_the_right_modes(installed):
 
 
 def names_in_the_unit_what_it_installs(installed):
-    unit = installed.unit("memctld.service").read_text()
-    program = re.search(r"^ExecStart=(\S+)", unit, re.M)[1]
-    assert installed.at(program).exists(), program
-    assert "@" not in re.sub(r"(?m)^#.*$", "", unit).replace("@system-service", "") \
-        .replace("@privileged @resources", "")
+    for name in ("memctld.service", "memctl-scan@.service"):
+        unit = installed.unit(name).read_text()
+        program = re.search(r"^ExecStart=(\S+)", unit, re.M)[1]
+        assert installed.at(program).exists(), program
+        assert "@" not in re.sub(r"(?m)^#.*$", "", unit).replace("@system-service", "") \
+            .replace("@privileged @resources", "")
+
+
+def memctld_looks_for_the_scanner_where_it_listens(installed):
+    path = re.search(r"^ListenSequentialPacket=(\S+)",
+                     installed.unit("memctl-scan.socket").read_text(), re.M)[1]
+    assert f"MEMCTL_SCAN_SOCKET={path}\n" in installed.unit("memctld.service").read_text()
 
 
 def verifies_the_units(installed):
@@ -109,16 +130,17 @@ def verifies_the_units(installed):
         print("# systemd-analyze is missing: not checked")
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name, program in (("memctld.service", "memctld"),
-                              ("balloon-guest-agent.service", "balloon-guest-agent")):
-            text = re.sub(r"(?m)^(ExecStart|ExecStopPost)=\S+",
-                          rf"\1={installed.at('{sbindir}/' + program)}",
-                          installed.unit(name).read_text())
-            unit = Path(folder) / name
-            unit.write_text(text)
+        for name, program in UNITS.items():
+            text = installed.unit(name).read_text()
+            if program:
+                text = re.sub(r"(?m)^(ExecStart|ExecStopPost)=\S+",
+                              rf"\1={installed.at(program)}", text)
+            (Path(folder) / name).write_text(text)
+        for name in UNITS:
+            unit = Path(folder) / name.replace("@.", "@1.")
             done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit],
                                   capture_output=True, text=True, timeout=60)
-            said = [line for line in done.stderr.splitlines() if name in line]
+            said = [line for line in done.stderr.splitlines() if re.search("memctl|balloon", line)]
             assert not said, said
 
 
@@ -126,16 +148,16 @@ def exposes_little(installed):
     if not shutil.which("systemd-analyze"):
         print("# systemd-analyze is missing: not checked")
         return
-    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
-                           installed.unit("memctld.service")], capture_output=True, text=True,
-                          timeout=60)
-    found = re.search(r"exposure level for memctld.service: ([\d.]+)", done.stdout)
-    if not found:  # before systemd 250
-        print(f"# not checked: {done.stderr.strip()}")
-        return
-    print(f"# exposure {found[1]}")
-    assert float(found[1]) <= EXPOSURE_MOST, "\n".join(
-        line for line in done.stdout.splitlines() if line.startswith("✗"))
+    for name, most in EXPOSURE_MOST.items():
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                               installed.unit(name)], capture_output=True, text=True, timeout=60)
+        found = re.search(r"exposure level for (\S+): ([\d.]+)", done.stdout)
+        if not found:  # before systemd 250
+            print(f"# not checked: {done.stderr.strip()}")
+            return
+        print(f"# exposure of {found[1]} {found[2]}")
+        assert float(found[2]) <= most, "\n".join(
+            line for line in done.stdout.splitlines() if line.startswith("✗"))
 
 
 def makes_its_group_and_its_folders(installed):
@@ -170,6 +192,22 @@ def has_completions_that_can_be_read(installed):
             assert done.returncode == 0, (shell, done.stderr)
 
 
+def has_a_manual_without_a_warning(installed):
+    """Of every program, protocol and file; with none for whoever formats it on 80 columns."""
+    if not (shutil.which("scdoc") and shutil.which("man") and shutil.which("groff")):
+        print("# scdoc, man or groff is missing: not checked")
+        return
+    pages = [path for path in installed.files() if "/man/man" in str(path)]
+    assert len(pages) >= 12, pages
+    for path in pages:
+        done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", path],
+                              capture_output=True, text=True, timeout=60,
+                              env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80"})
+        assert done.returncode == 0 and not done.stderr, (path.name, done.stderr)
+        words = path.read_text().partition(".SH NAME")[2].split(".SH")[0]
+        assert f"{path.name.rpartition('.')[0]} - " in words.replace("\\&", "").replace("\\", ""), (path.name, words)
+
+
 def canonical(installed):
     """Every installed file as a package names it: /usr/bin/memctl, whatever the prefix was."""
     places = [(installed.at(option).resolve(), to) for option, to in (
@@ -177,7 +215,7 @@ def canonical(installed):
         ("{bindir}", "/usr/bin"), ("{sbindir}", "/usr/sbin"), ("{includedir}", "/usr/include"),
         ("{mandir}", "/usr/share/man"), ("{datadir}", "/usr/share"), ("lib", "/usr/lib"))]
     for path in installed.files():
-        if path.name.endswith(".service"):
+        if path.suffix in (".service", ".socket"):
             yield f"/usr/lib/systemd/system/{path.name}"
             continue
         place, to = next((place, to) for place, to in places if path.is_relative_to(place))
@@ -193,7 +231,7 @@ def packages_every_file_for_debian(installed):
     for listing in (SOURCE / "packaging" / "debian").glob("*.install"):
         for line in listing.read_text().splitlines():
             source = line.split()[0]
-            patterns.append("/" + re.sub(r"^lib/systemd", "usr/lib/systemd", source))
+            patterns.append("/" + source.replace("{,usr/}lib/systemd", "usr/lib/systemd"))
     check_packages(installed, [p for p in patterns if p.startswith("/usr")])
 
 
@@ -223,10 +261,12 @@ TESTS = [
     installs_everything_and_nothing_else,
     installs_with_the_right_modes,
     names_in_the_unit_what_it_installs,
+    memctld_looks_for_the_scanner_where_it_listens,
     verifies_the_units,
     exposes_little,
     makes_its_group_and_its_folders,
     has_completions_that_can_be_read,
+    has_a_manual_without_a_warning,
     packages_every_file_for_debian,
     packages_every_file_for_rpm,
 ]

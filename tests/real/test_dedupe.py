@@ -8,6 +8,10 @@ import collections
 import contextlib
 import hashlib
 import json
+import os
+import re
+import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -44,10 +48,12 @@ class World:
             self.guests["off"] = self.lab.boot(
                 "off", memory="128M", metadata_xml="<m:guest xmlns:m='https://memctl.org/xmlns/"
                 "guest/1.0' dedupe='no'/>")
-            self.memctld = stack.enter_context(Memctld(build, self.lab.uri, config=(
-                "[dedupe]\nmode = scan\ncpu = 50%\ninterval = 1s\n"
-                f"sketch-key = {self.folder}/key\n"
-                "[guests]\ntrust-domain = lab\nmanaged = no\n")))
+            self.trace = self.folder / "trace"
+            with traced(self.build, self.folder, self.trace):
+                self.memctld = stack.enter_context(Memctld(build, self.lab.uri, config=(
+                    "[dedupe]\nmode = scan\ncpu = 50%\ninterval = 1s\n"
+                    f"sketch-key = {self.folder}/key\n"
+                    "[guests]\ntrust-domain = lab\nmanaged = no\n")))
             wait_for("all guests to be read", lambda: len(self.scanned()) == 3, 180)
             self.parts = stack.pop_all()
 
@@ -66,6 +72,30 @@ class World:
         goal = self.report()["pass"] + count
         wait_for("passes", lambda: self.report()["pass"] >= goal, 180)
         return self.report()
+
+
+@contextlib.contextmanager
+def traced(build, folder, trace):
+    """A memctl-scan that is started now has each of its calls that reads written down, by strace."""
+    scan = build / "daemon" / "scanner" / "memctl-scan"
+    if shutil.which("strace"):
+        program = folder / "memctl-scan"
+        # -D: the scanner stays memctld's own child, and strace looks on from beside.
+        program.write_text("#!/bin/sh\nexec strace -D -f -y -A -e "
+                           "trace=process_vm_readv,pread64,mmap,ioctl "
+                           f"-o {shlex.quote(str(trace))} {shlex.quote(str(scan))}\n")
+        program.chmod(0o755)
+        scan = program
+    os.environ["MEMCTL_SCAN"] = str(scan)
+    try:
+        yield
+    finally:
+        del os.environ["MEMCTL_SCAN"]
+
+
+def calls_for(pid, text):
+    """How many of the scanner's calls read of this process: by its number, or one of its files."""
+    return len(re.findall(rf"process_vm_readv\({pid},|</proc/{pid}/", text))
 
 
 def note(text):
@@ -281,9 +311,32 @@ def smaps_sum(pid, size, key):
     return total
 
 
+def open_files_of(process, pid):
+    """Of those that a process has open, the ones that belong to another one's /proc."""
+    found = []
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(entry))
+    return [path for path in found if path.startswith(f"/proc/{pid}/")]
+
+
+def nobody_has_read(world, guest, others, begin=0):
+    """Not one byte since the trace was so long, while the others were read."""
+    if not world.trace.exists():
+        note("strace is missing: the scanner's calls were not looked at")
+        return
+    text = world.trace.read_text(errors="replace")[begin:]
+    counts = {name: calls_for(world.guests[name].pid, text) for name in (guest, *others)}
+    note(f"calls of the scanner that read of each guest: {counts}")
+    assert counts[guest] == 0 and all(counts[name] > 10 for name in others), counts
+    for process in (world.memctld.process.pid, world.memctld.json("dedupe")["scanner"]["pid"]):
+        assert not open_files_of(process, world.guests[guest].pid), process
+
+
 def off_is_off(world):
     guest = by_name(world.report())["off"]
     assert guest["state"] == "off" and "scanned" not in guest, guest
+    nobody_has_read(world, "off", "ab")
     log = Path(world.lab.dir, "log", "libvirtd.log")
     if log.exists():
         tainted = [line for line in log.read_text(errors="replace").splitlines()
@@ -292,7 +345,9 @@ def off_is_off(world):
     world.memctld.json("set", "b", "dedupe=no")
     wait_for("b to be left alone",
              lambda: by_name(world.report())["b"]["state"] == "off", 180)
-    report = world.passes(1)
+    begin = world.trace.stat().st_size if world.trace.exists() else 0
+    report = world.passes(2)
+    nobody_has_read(world, "b", "a", begin)
     assert pair(report, "a", "b") == 0
     world.memctld.json("set", "b", "dedupe=yes")
     wait_for("b to be read again", lambda: "b" in world.scanned(), 180)

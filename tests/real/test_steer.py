@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """
-memctld steers the kernel's page merging on real guests: what it promised is merged, nobody else is,
-and everything is put back. test_steer.py BUILD_DIR. Prints TAP.
+memctld steers the kernel's page merging on real guests: what the scanner promised before is merged,
+nobody else is, whatever happens to the guests, and everything is put back.
+test_steer.py BUILD_DIR. Prints TAP.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,21 +20,20 @@ TESTS_DIR = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 
 import tap  # noqa: E402
-from guestlab import Lab, MiB, why_not  # noqa: E402
+from guestlab import Lab, LabError, MiB, why_not  # noqa: E402
 from memctld import Memctld, wait_for  # noqa: E402
 
 KSM = Path("/sys/kernel/mm/ksm")
 KNOBS = ("advisor_mode", "advisor_max_cpu", "advisor_min_pages_to_scan",
          "advisor_max_pages_to_scan", "advisor_target_scan_time", "pages_to_scan",
          "sleep_millisecs", "smart_scan", "use_zero_pages", "run")
-PAGE = 4096
 # The host has memory enough, and would not merge anything: so it is told to do with little.
 CONFIG = """[budget]
 budget = 256M
 [governor]
 host-reclaim = no
 [dedupe]
-mode = merge
+mode = scan
 cpu = 50%
 cpu-when-short = 50%
 interval = 1s
@@ -40,6 +41,7 @@ interval = 1s
 trust-domain = lab
 min = 100%
 """
+ALONE = "<memoryBacking><nosharepages/></memoryBacking>"
 
 
 def metadata(settings):
@@ -74,24 +76,60 @@ def marks(guest):
     return sizes, merged
 
 
+class Watch:
+    """Who is mergeable while ksmd runs, looked at all the time: what must never be seen is kept."""
+
+    def __init__(self, guests, domain_of):
+        self.guests, self.domain_of = guests, domain_of
+        self.looks, self.broken = 0, []
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.end.wait(0.1):
+            runs = read("run")
+            seen = set()
+            for name, guest in self.guests.items():
+                with contextlib.suppress(OSError, IndexError, ValueError, LabError):  # it starts or ends
+                    if marks(guest)[0]:
+                        seen.add(self.domain_of[name])
+            self.looks += 1
+            if runs == read("run") == "1" and (len(seen) > 1 or "nobody" in seen):
+                self.broken.append(seen)
+
+    def stop(self):
+        self.end.set()
+        self.thread.join()
+
+
 class World:
     def __init__(self, build):
         self.build = build
         self.knobs = {name: (KSM / name).read_text() for name in KNOBS if (KSM / name).exists()}
-        alone = "<memoryBacking><nosharepages/></memoryBacking>"
         with contextlib.ExitStack() as stack:
             stack.callback(self.reset_ksm)
+            # What KSM counts of processes that are gone, it counts no more.
+            (KSM / "run").write_text("2")
+            (KSM / "run").write_text(self.knobs["run"])
             self.lab = stack.enter_context(Lab(build))
-            self.guests = dict(zip("ab", self.lab.boot_many(["a", "b"], memory="192M")))
-            self.guests["off"] = self.lab.boot("off", memory="128M", top_xml=alone,
-                                               metadata_xml=metadata("dedupe='no'"))
-            self.guests["other"] = self.lab.boot("other", memory="128M", top_xml=alone,
-                                                 metadata_xml=metadata("trust-domain='other'"))
+            self.guests = {"a": self.lab.boot("a", memory="192M", top_xml=ALONE, wait=False,
+                                              virtio_mem="128M"),
+                           "b": self.lab.boot("b", memory="192M", top_xml=ALONE, wait=False),
+                           "off": self.lab.boot("off", memory="128M", top_xml=ALONE, wait=False,
+                                                metadata_xml=metadata("dedupe='no'")),
+                           "other": self.lab.boot("other", memory="128M", top_xml=ALONE,
+                                                  metadata_xml=metadata("trust-domain='other'"))}
+            for guest in self.guests.values():
+                guest.hog.ping()
             for name in ("off", "other"):  # as somebody might have left them
                 self.merge(name, True)
             for name in "ab":
                 self.guests[name].hog.alloc(24 * MiB, "pool")
             self.before = self.state()
+            self.watch = Watch(self.guests, {"a": "lab", "b": "lab", "other": "other",
+                                             "off": "nobody"})
+            stack.callback(self.watch.stop)
             self.memctld = stack.enter_context(Memctld(build, self.lab.uri, config=CONFIG))
             self.parts = stack.pop_all()
 
@@ -118,11 +156,33 @@ class World:
                                            json.dumps({"execute": "query-memdev"})))
         return {item["id"]: item["merge"] for item in answer["return"]}
 
+    def is_off(self, name):
+        return not any(self.asked(name).values()) and not marks(self.guests[name])[0]
+
     def state(self):
         """All that memctld may change, as it is now."""
         return {"knobs": {name: read(name) for name in self.knobs},
                 "guests": {name: (self.asked(name), marks(guest)[0])
                            for name, guest in self.guests.items()}}
+
+    def report(self):
+        return self.memctld.json("dedupe")["report"]
+
+    def promise(self):
+        """What merging the domain's guests saves by the scanner, when it has read all of them."""
+        def passed():
+            report = self.report()
+            return report and {g["name"] for g in report["guests"] if g["passes"] >= 2} >= {
+                "a", "b", "other"} and report
+
+        report = wait_for("passes", passed, 120)[0]
+        domain = next(domain for domain in report["domains"] if domain["name"] == "lab")
+        return domain["saving"] + domain["zero"]
+
+    def configure(self, more="", mode="merge"):
+        text = CONFIG.replace("mode = scan", f"mode = {mode}")
+        self.memctld.config.write_text(text + more)
+        self.memctld.json("reload")
 
     def merging(self):
         return self.memctld.json("dedupe")["merging"]
@@ -130,46 +190,149 @@ class World:
     def by_name(self):
         return {guest["name"]: guest for guest in self.merging()["guests"]}
 
+    def all_mergeable(self, *names):
+        guests = self.by_name()
+        return all(guests[name]["reason"] == "pays" and guests[name]["ram"] and
+                   guests[name]["mergeable"] == guests[name]["ram"] for name in names)
+
+    def wait_for_ksmd(self, *names):
+        wait_for("ksmd to go on", lambda: read("run") == "1" and self.all_mergeable(*names), 120)
+
+
+def share_of_memory(world):
+    """
+    Of the guests' RAM, what is theirs: a page that several mappings share is divided among them, so
+    what this falls by is what was saved, by merging and by pages that are there no more.
+    """
+    def of(guest):
+        size = total = 0
+        for line in Path(f"/proc/{guest.pid}/smaps").read_text().splitlines():
+            words = line.split()
+            if not words[0].endswith(":"):
+                start, end = (int(x, 16) for x in words[0].split("-"))
+                size = end - start
+            elif words[0] == "Pss:" and size in (192 * MiB, 128 * MiB):
+                total += int(words[1]) * 1024
+        return total
+
+    return sum(of(world.guests[name]) for name in "ab")
+
 
 def parts_who_must_not_be_merged(world):
     """The guests that are off, or of another domain, are taken out before ksmd runs."""
-    def ready():
-        return world.merging() and world.merging()["pace"] in ("search", "found")
-
-    while_waiting = []
-    wait_for("ksmd to be started", lambda: while_waiting.append(
-        (read("run"), marks(world.guests["off"])[0], marks(world.guests["other"])[0])) or ready(), 60)
-    for run, off, other in while_waiting:
-        assert run != "1" or not (off or other), (run, off, other)
-    assert world.asked("off") == {"pc.ram": False} and not marks(world.guests["off"])[0]
-    assert world.asked("other") == {"pc.ram": False} and not marks(world.guests["other"])[0]
+    for name in "ab":  # what they have is known only while they stand still
+        world.guests[name].suspend()
+    world.promised = world.promise()
+    world.share = share_of_memory(world)
+    assert read("run") != "1" and world.state() == world.before  # so far it was only read
+    world.configure()
+    wait_for("ksmd to be started", lambda: world.merging() and
+             world.merging()["pace"] in ("search", "found"), 60)
+    assert world.is_off("off") and world.is_off("other")
     assert world.merging()["trust_domain"] == "lab", world.merging()
     guests = world.by_name()
     assert guests["off"]["reason"] == "off" and guests["other"]["reason"] in (
         "other-domain", "poor", "unknown"), guests
 
 
-def merges_what_it_promised(world):
-    wait_for("what was promised", lambda: world.merging()["pace"] == "found", 60)
-    events = [json.loads(line) for line in
-              world.memctld.run("--json", "events").stdout.splitlines()]
-    for event in events:
-        if event["kind"] in ("merge", "merge-failed", "ksm", "ksm-foreign-hand"):
-            note(f"{event.get('guest', '')} {event['text']}")
-    merging = world.merging()
-    note(f"promised {merging['promised'] / MiB:.1f}M, saved {merging['saved'] / MiB:.1f}M")
-    stats = {name: ksm_stat(world.guests[name]) for name in world.guests}
+def merges_what_was_promised_before(world):
+    """Within 2 %: by the kernel, and by what memctl tells of it."""
+    def is_merged():
+        merging = world.merging()
+        return merging["pace"] == "found" and merging["saved"] >= 0.98 * merging["foretold"]
+
+    try:
+        wait_for("what was promised", is_merged, 180)
+        really = world.share - share_of_memory(world)
+        stats = {name: ksm_stat(guest) for name, guest in world.guests.items()}
+    finally:
+        merging = world.merging()
+        for line in world.memctld.run("--json", "events").stdout.splitlines():
+            event = json.loads(line)
+            if event["kind"] in ("merge", "merge-failed", "ksm", "ksm-foreign-hand"):
+                note(f"{event.get('guest', '')} {event['text']}")
+        for name in "ab":
+            world.guests[name].resume()
+    note(f"the scanner promised {world.promised / MiB:.1f}M; memctl told {merging['foretold'] / MiB:.1f}M "
+         f"and tells {merging['saved'] / MiB:.1f}M saved; the kernel {really / MiB:.1f}M")
+    for told in (world.promised, merging["foretold"], merging["saved"]):
+        assert abs(told - really) <= 0.02 * really, (told, really, merging)
     for name in ("off", "other"):
         assert stats[name]["ksm_merging_pages"] == "0" and not marks(world.guests[name])[1], stats
-    sharing, shared = int(read("pages_sharing")), int(read("pages_shared"))
-    zeros = sum(int(stats[name]["ksm_zero_pages"]) for name in "ab")
-    really = (sharing + zeros) * PAGE
-    note(f"by the kernel {really / MiB:.1f}M: {sharing} pages sharing {shared}, {zeros} of zeros")
-    assert really >= 0.9 * merging["promised"], (really, merging)
-    assert merging["saved"] <= 1.05 * really, (really, merging)
 
 
-def stops_beside_a_process_that_is_no_guest(world):
+def tells_each_guest_s_part(world):
+    """Mergeable or not and why, promised, saved, cost: in tables, JSON and metrics."""
+    for line in world.memctld.run("dedupe").stdout.splitlines():
+        note(line)
+    shown = world.memctld.run("show", "a").stdout
+    part = shown.partition("equal pages\n")[2].splitlines()[:4]
+    for line in part:
+        note(line)
+    assert [line.split()[0] for line in part] == ["mergeable", "promised", "saved", "cost"], shown
+    assert part[0].split()[1] == "yes" and "pays" in part[0], shown
+    off = world.memctld.run("show", "off").stdout
+    assert "dedupe=no" in off.partition("equal pages\n")[2].splitlines()[0], off
+    merging = world.memctld.json("show", "a")["merging"]
+    assert merging["saved"] >= 0.9 * merging["foretold"] > 10 * MiB and merging["cpu_ms"], merging
+    metrics = world.memctld.metrics()
+    for name in ("mergeable", "promised", "foretold", "saved"):
+        assert f'memctl_merge_guest_{name}_bytes{{domain="a"' in metrics, metrics
+
+
+def goes_on_without_its_scanner(world):
+    """kill -9 of memctl-scan: what is merged stays, and the next one reads on."""
+    starts = world.memctld.json("dedupe")["scanner"]["starts"]
+    done = subprocess.run(["pgrep", "-P", str(world.memctld.process.pid), "memctl-scan"],
+                          capture_output=True, text=True, check=True)
+    os.kill(int(done.stdout.split()[0]), signal.SIGKILL)
+    wait_for("another one", lambda: world.memctld.json("dedupe")["scanner"]["starts"] > starts, 60)
+    wait_for("its passes", world.promise, 60)
+    assert read("run") == "1" and world.all_mergeable("a", "b"), world.merging()
+
+
+def a_guest_that_hangs_keeps_ksmd_from_no_more_than_it_must(world):
+    """Beside its own domain it may hang; when it must be parted and cannot, ksmd stands."""
+    guest = world.guests["b"]
+    guest.sigstop()
+    try:
+        time.sleep(3)
+        assert read("run") == "1" and world.by_name()["b"]["mergeable"], world.merging()
+        world.configure("[guests b]\ndedupe = no\n")
+        wait_for("ksmd to stand", lambda: read("run") == "0", 60)
+        wait_for("the reason", lambda: "guest 'b'" in world.merging()["why"], 10)
+        note(world.merging()["why"])
+        assert marks(guest)[0]
+    finally:
+        guest.sigcont()
+    wait_for("it to be parted", lambda: world.is_off("b"), 120)
+    world.configure()
+    world.wait_for_ksmd("a", "b")
+
+
+def a_guest_that_was_saved_is_looked_at_again(world):
+    """What is restored is another QEMU, which begins with nothing mergeable."""
+    path, pid = Path(world.lab.dir) / "b.saved", world.guests["b"].pid
+    world.lab.virsh("save", "b", str(path))
+    world.lab.virsh("restore", str(path))
+    assert world.guests["b"].pid != pid
+    path.unlink()
+    world.wait_for_ksmd("a", "b")
+    wait_for("it to be merged again", lambda: marks(world.guests["b"])[1] > 8 * MiB, 60)
+
+
+def memory_that_is_plugged_in_is_merged_as_well(world):
+    plugged = 128 * MiB
+    world.lab.virsh("update-memory-device", "a", "--requested-size", "128M", "--live")
+    wait_for("the guest to have it", lambda: world.memctld.guests()["a"]["memory"] >= 320 * MiB, 60)
+    world.wait_for_ksmd("a", "b")
+    guest = world.by_name()["a"]
+    assert guest["mergeable"] >= 192 * MiB + plugged, guest
+    assert plugged in marks(world.guests["a"])[0] and all(world.asked("a").values())
+
+
+def stops_beside_who_is_no_guest_and_a_guest_with_memory_that_stays(world):
+    """A process of somebody else; then a guest whose QEMU has more that is mergeable than its RAM."""
     stranger = subprocess.Popen([sys.executable, "-c", "import mmap, time; m = mmap.mmap(-1, 1 << 20,"
                                  " mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); "
                                  "m.madvise(mmap.MADV_MERGEABLE); time.sleep(600)"])
@@ -177,32 +340,29 @@ def stops_beside_a_process_that_is_no_guest(world):
         wait_for("ksmd to stand", lambda: world.merging()["pace"] == "blocked", 60)
         wait_for("it to be seen", lambda: read("run") == "0", 10)
         assert "no guests" in world.merging()["why"], world.merging()
+        plain = world.lab.bare("plain")
+        world.configure("[guests plain]\ntrust-domain = plain\n")
     finally:
         stranger.kill()
         stranger.wait()
-    wait_for("ksmd to go on", lambda: read("run") == "1", 60)
+    wait_for("the other reason", lambda: "nosharepages" in world.merging()["why"], 60)
+    assert read("run") == "0", world.merging()
+    plain.destroy()
+    world.configure()
+    world.wait_for_ksmd("a", "b")
 
 
-def parts_a_guest_that_is_switched_off(world):
-    """And lets nobody be merged beside what its QEMU has mergeable still."""
+def another_domain_has_its_turn_alone(world):
+    """The first one is parted before the second one is mergeable; the watch looks on."""
+    assert world.by_name()["other"]["reason"] in ("other-domain", "poor"), world.by_name()
     assert marks(world.guests["a"])[1] > 8 * MiB
-    world.memctld.json("set", "a", "dedupe=no")
-    wait_for("it to be parted", lambda: world.asked("a") == {"pc.ram": False}, 60)
-    sizes, merged = marks(world.guests["a"])
-    note(f"of a {sum(sizes) / MiB:.1f}M are mergeable still, and {merged / 1024:.0f}K merged")
-    assert 192 * MiB not in sizes and merged <= sum(sizes), (sizes, merged)
-    assert read("run") == "0" and world.merging()["pace"] in ("blocked", "nothing")
-    if world.merging()["pace"] == "blocked":
-        assert "nosharepages" in world.merging()["why"], world.merging()
-    world.memctld.json("set", "a", "dedupe=yes")
-    wait_for("ksmd to go on", lambda: read("run") == "1", 120)
-
-
-def shows_it_to_people(world):
-    for line in world.memctld.run("dedupe").stdout.splitlines():
-        note(line)
-    metrics = world.memctld.metrics()
-    assert 'memctl_merge_guest_saved_bytes{domain="a"' in metrics, metrics
+    world.configure("[guests a]\ndedupe = no\n[guests b]\ndedupe = no\n")
+    wait_for("the other one", lambda: marks(world.guests["other"])[0], 120)
+    assert world.is_off("a") and world.is_off("b") and not marks(world.guests["a"])[1]
+    assert world.merging()["trust_domain"] == "other", world.merging()
+    wait_for("its pages to be merged", lambda: marks(world.guests["other"])[1], 60)
+    note(f"looked {world.watch.looks} times for two domains that are mergeable while ksmd runs")
+    assert world.watch.looks > 50 and not world.watch.broken, world.watch.broken
 
 
 def puts_everything_back_after_a_crash(world):
@@ -228,6 +388,20 @@ def alone():
                               sys.executable, *sys.argv])
 
 
+TESTS = [
+    parts_who_must_not_be_merged,
+    merges_what_was_promised_before,
+    tells_each_guest_s_part,
+    goes_on_without_its_scanner,
+    a_guest_that_hangs_keeps_ksmd_from_no_more_than_it_must,
+    a_guest_that_was_saved_is_looked_at_again,
+    memory_that_is_plugged_in_is_merged_as_well,
+    stops_beside_who_is_no_guest_and_a_guest_with_memory_that_stays,
+    another_domain_has_its_turn_alone,
+    puts_everything_back_after_a_crash,
+]
+
+
 def main():
     build = Path(sys.argv[1]).resolve()
     skip = why_not()
@@ -241,9 +415,7 @@ def main():
         tap.run([], skip=skip)
     world = World(build)
     try:
-        tap.run([parts_who_must_not_be_merged, merges_what_it_promised, shows_it_to_people,
-                 stops_beside_a_process_that_is_no_guest, parts_a_guest_that_is_switched_off,
-                 puts_everything_back_after_a_crash], world)
+        tap.run(TESTS, world)
     finally:
         world.close()
 

@@ -61,7 +61,8 @@ class Memctld:
         for name, value in options.items():
             self.arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         self.environment = dict(os.environ, MEMCTL_POLICY_PATH=str(self.build / "policies"),
-                                MEMCTL_SCAN=str(self.build / "daemon" / "scanner" / "memctl-scan"))
+                                MEMCTL_SCAN=os.environ.get("MEMCTL_SCAN") or
+                                str(self.build / "daemon" / "scanner" / "memctl-scan"))
         if preload:
             self.environment["LD_PRELOAD"] = str(preload)
         self.process = None

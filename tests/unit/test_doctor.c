@@ -86,7 +86,11 @@ static void make_good(struct doctor_facts *facts, struct doctor_guest guests[2])
                    .has_plan = true,
                    .host_state = "high",
                    .policy = "idle-tax",
-                   .ticks = 1000},
+                   .ticks = 1000,
+                   .keeps_history = true,
+                   .history_up = true,
+                   .history_max = MC_GIB,
+                   .history_error = "disk full"},
         .guests = guests,
         .guest_count = 2,
     };
@@ -147,6 +151,8 @@ static void make_good(struct doctor_facts *facts, struct doctor_guest guests[2])
     X(policy, PROBLEM, "set aside", "policy use", strcpy(d->refused, "mine"))                      \
     X(policy, PROBLEM, "no plan", "policy use", d->has_plan = false)                               \
     X(time, WARNING, "100 of memctld's 1000 ticks", "CPUWeight", d->ticks_late = 100)              \
+    X(history, WARNING, "cannot be written: disk full.", "df -h", d->history_up = false)           \
+    X(history, NOTE, "shortened to fit into 1.00G", "size = 2G", d->history_shortened = true)      \
     X(overcommit, NOTE, "206 %", "memctl top", g->memory = 64 * MC_GIB)                            \
     X(overcommit, PROBLEM, "exceed what there is by 1.00G", "min=", d->deficit = MC_GIB)           \
     X(host_state, WARNING, "soft", "events", strcpy(d->host_state, "soft"))                        \

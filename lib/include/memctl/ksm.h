@@ -44,6 +44,7 @@ struct mc_ksm {
     uint64_t shared, sharing;  /* pages that are kept, and what they save beyond that */
     uint64_t zero_pages;       /* pages of zeros that ksmd replaced by the kernel's own */
     uint64_t full_scans;       /* passes over all that is mergeable */
+    uint64_t pages_scanned;    /* since the host's boot (kernel 6.6) */
     uint64_t max_page_sharing; /* so many pages are kept as one */
     uint64_t merge_across_nodes;
 };

@@ -54,8 +54,10 @@ enum mc_steer_pace {
 /* What is remembered of a guest from one decision to the next. Start from {0}. */
 struct mc_steer_mind {
     bool pays;
-    unsigned poor_passes; /* in a row */
-    uint64_t promised;    /* bytes that merging saves, as the last pass of the scanner has it */
+    unsigned poor_passes;   /* in a row */
+    uint64_t promised;      /* bytes that merging saves, as the last pass of the scanner has it */
+    uint64_t foretold;      /* the same when ksmd began to look for it; 0: it has not */
+    uint64_t present, zero; /* as the scanner had them then */
 };
 
 struct mc_steer_guest {
@@ -71,9 +73,10 @@ struct mc_steer_guest {
     uint64_t ram;              /* bytes of its RAM that QEMU has */
     uint64_t beside;           /* mergeable bytes of its QEMU that are not RAM, and stay so */
     uint64_t merging; /* of its pages, those that are merged, bytes, or were until lately */
-    uint64_t saved;   /* what of the saving is its part, bytes */
-    bool scanned;     /* the four below are of the scanner's last pass */
-    uint64_t present, huge;
+    uint64_t saved;   /* what of KSM's saving is its part, bytes; */
+    uint64_t zeroed;  /* of that, pages of zeros that ksmd replaced */
+    bool scanned;     /* the five below are of the scanner's last pass */
+    uint64_t present, huge, zero;
     uint64_t saving, error; /* what merging the rest would save, pages of zeros included */
 
     struct mc_steer_mind mind;
@@ -81,9 +84,10 @@ struct mc_steer_guest {
     /* what is decided */
     enum mc_steer_reason reason;
     enum mc_steer_switch order;
-    uint64_t cpu_ms; /* of ksmd until it is merged */
-    uint64_t split;  /* bytes in huge pages that merging would break, at most */
-    uint64_t gain;   /* what was promised less what the broken huge pages are worth */
+    uint64_t cpu_ms;  /* of ksmd until it is merged */
+    uint64_t split;   /* bytes in huge pages that merging would break, at most */
+    uint64_t gain;    /* what was promised less what the broken huge pages are worth */
+    uint64_t dropped; /* pages of zeros that the kernel dropped when it broke huge pages */
 };
 
 struct mc_steer_host {
@@ -95,7 +99,15 @@ struct mc_steer_host {
     bool looked;        /* strangers is true */
     unsigned strangers; /* processes that are mergeable and are no guests */
     bool hands_off;     /* KSM is somebody else's, or all is paused: it may only be stopped */
+    uint64_t ksmd_us;   /* processor time of ksmd since the host's boot, MC_UNKNOWN */
     struct mc_ksm ksm;
+};
+
+/* How fast ksmd is on this host. Start from {0}. */
+struct mc_steer_speed {
+    bool begun;
+    uint64_t pages, cpu_us; /* counted when it was last learned from */
+    uint64_t learned;       /* pages in a second of its processor time, 0: nothing yet */
 };
 
 /* What is remembered of the whole. Start from {0}. */
@@ -107,8 +119,12 @@ struct mc_steer_memory {
     uint64_t pass;         /* the last one that was judged */
     bool searching, ended; /* ended: with the search, it slows down */
     bool gave_up;
+    bool near; /* nine tenths were seen, in the pass `near_scans` */
+    uint64_t near_scans;
     uint64_t scans;    /* full_scans when the search began */
-    uint64_t promised; /* when it ended */
+    uint64_t missing;  /* of the promise when it ended */
+    uint64_t foretold; /* what was promised when it began */
+    struct mc_steer_speed speed;
 };
 
 struct mc_steer_plan {
@@ -117,8 +133,14 @@ struct mc_steer_plan {
     char why[MC_ERROR_TEXT / 2]; /* a sentence about ksmd */
     struct mc_ksm_knobs knobs;   /* MC_UNKNOWN: to be left as it is */
     uint64_t promised, saved;    /* of the domain's guests that are to be merged, bytes */
+    uint64_t foretold;           /* what was promised when ksmd began to look, 0: it has not */
+    uint64_t pages_per_second;   /* of ksmd's processor time, as it is reckoned with */
+    bool speed_is_learned;       /* on this host; else it is what others' hosts had */
     unsigned cpu_percent;        /* of one processor that ksmd may take now */
 };
+
+/* What merging has saved of a guest, after a decision: KSM's part and what was dropped. */
+MC_PUBLIC uint64_t mc_steer_saved(const struct mc_steer_guest *guest);
 
 /* 8 MiB, 50 %. */
 MC_PUBLIC struct mc_steer_config mc_steer_config_default(void);

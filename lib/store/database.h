@@ -63,7 +63,7 @@ static inline uint64_t mc_from_column(size_t value, int64_t column)
 }
 
 /* guest_numbers.c: the guest's number, a new one if it has none. The host, "", is 0. */
-int mc_store_guest_number(struct mc_store *store, const char *uuid, int64_t *number,
+int mc_store_guest_number(struct mc_store *store, const char *uuid, int64_t *id,
                           struct mc_error *err);
 
 /* write_points.c: within a transaction. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/thread.h>
@@ -285,6 +286,19 @@ static void tame_malloc(void)
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
+/* Each guest takes two, for its agent and for the state of its QEMU. Nothing here uses select(). */
+#define DESCRIPTORS 65536
+
+static void allow_descriptors(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    files.rlim_cur = mc_max_u64(files.rlim_cur, mc_min_u64(files.rlim_max, DESCRIPTORS));
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 /* The rest of --check-config, once the file was read: is there such a policy? Returns the exit
  * code. */
 static int check_policy(struct daemon *daemon)
@@ -336,6 +350,7 @@ int main(int argc, char **argv)
         return code;
     }
     code = EXIT_OK;
+    allow_descriptors();
     if (start(&daemon, &err) < 0) {
         log_error("%s", err.text);
         code = EXIT_FAILED;

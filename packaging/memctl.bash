@@ -70,7 +70,7 @@ _memctl() {
     *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == list ]]; then
-        mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'--all\n--sources\n--json\n--socket\n--help' -- "$cur")
         return
     fi
     if [[ $prev == --guest || $prev == --guest= || $prev == --like || $prev == --remove ]]; then
@@ -150,7 +150,12 @@ _memctl() {
     case ${words[0]-}:${#words[@]} in
     :0)
         mapfile -t COMPREPLY < <(
-            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndedupe\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion' -- "$cur"
+            compgen -W $'status\ntop\nlist\nshow\nexplain\nevents\ndedupe\nagent\nhistory\ndoctor\nset\nadmit\npause\nresume\npolicy\nsnapshot\ncapacity\nplan\nsimulate\nreplay\nreload\nversion\nhelp' -- "$cur"
+        )
+        ;;
+    help:1)
+        mapfile -t COMPREPLY < <(
+            compgen -W "$("${memctl[@]}" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p')" -- "$cur"
         )
         ;;
     agent:1)

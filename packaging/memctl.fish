@@ -25,8 +25,16 @@ end
 
 function __memctl_guest_wanted
     set -l words (__memctl_words)
-    test (count $words) -eq 1; and contains -- $words[1] show explain history set pause resume
-    or test (count $words) -eq 2; and test $words[1] = agent
+    if test (count $words) -eq 1
+        contains -- $words[1] show explain history set pause resume
+    else
+        test (count $words) -eq 2; and test $words[1] = agent
+    end
+end
+
+function __memctl_policy_wanted
+    set -l words (__memctl_words)
+    test (count $words) -eq 2; and test $words[1] = policy; and contains -- $words[2] show use
 end
 
 function __memctl_listing
@@ -78,19 +86,29 @@ function __memctl_simulated
     contains -- simulate (__memctl_words)
 end
 
-function __memctl_guests
+# memctl, with the socket that the line names.
+function __memctl_ask
     set -l ask memctl
     set -l words (commandline -opc)
     if set -l at (contains -i -- --socket $words); and test (count $words) -gt $at
         set -a ask --socket $words[(math $at + 1)]
     end
-    $ask --json list --all 2>/dev/null | string replace -rf '^    "name": "([^"\\\\]*)",$' '$1'
+    $ask --json $argv 2>/dev/null
+end
+
+function __memctl_guests
+    __memctl_ask list --all | string replace -rf '^    "name": "([^"\\\\]*)",$' '$1'
+end
+
+function __memctl_policies
+    __memctl_ask policy list | string replace -rf '^      "name": "([^"\\\\]*)",$' '$1'
 end
 
 complete -c memctl -f
 complete -c memctl -l json -d 'print JSON for programs'
 complete -c memctl -l socket -rF -d 'socket of the daemon'
 complete -c memctl -n __memctl_listing -l all -d 'also guests that do not run'
+complete -c memctl -n __memctl_listing -l sources -d 'from what it is known how much each works with'
 complete -c memctl -s h -l help -d 'tell how to use it'
 complete -c memctl -s V -l version -d 'print the version'
 complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host and the budget'
@@ -139,6 +157,7 @@ complete -c memctl -n '__memctl_at 0' -a admit -d 'make room for a guest before 
 complete -c memctl -n __memctl_admitting -l size -x -d 'what it is started with'
 complete -c memctl -n __memctl_admitting -l min -x -d 'its reservation'
 complete -c memctl -n __memctl_admitting -l xml -rF -d 'its domain XML'
+complete -c memctl -n __memctl_admitting -l guest -x -a '(__memctl_guests)' -d 'whose start ends the pledge'
 complete -c memctl -n __memctl_admitting -l wait -x -d 'wait so long for room'
 complete -c memctl -n __memctl_admitting -l hold -x -d 'keep the room so long'
 complete -c memctl -n __memctl_admitting -l force -d 'say yes in the end'
@@ -154,6 +173,9 @@ complete -c memctl -n '__memctl_at 0' -a version -d 'print the versions'
 complete -c memctl -n '__memctl_at 1; and test (__memctl_words) = policy' -a 'list show use eval'
 complete -c memctl -n '__memctl_words | string match -q policy' -l param -x -d 'NAME=VALUE'
 complete -c memctl -n '__memctl_words | string match -q policy' -l policy -x -d 'the policy to ask'
+complete -c memctl -n '__memctl_at 0' -a help -d 'tell more of a command'
+complete -c memctl -n '__memctl_command_is help; and __memctl_at 1' -a '(complete -C "memctl ")'
+complete -c memctl -n __memctl_policy_wanted -a '(__memctl_policies)' -d policy
 complete -c memctl -n __memctl_guest_wanted -a '(__memctl_guests)' -d guest
 complete -c memctl -n __memctl_setting_wanted -a 'shares= min= max= managed=yes managed=no last-resort=none last-resort=suspend last-resort=save cooldown= dedupe=yes dedupe=no trust-domain='
 complete -c memctl -n __memctl_simulated -F

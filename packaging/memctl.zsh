@@ -61,11 +61,13 @@ _memctl() {
         'plan:would anyone have been short with a change'
         'simulate:try policies on a simulated host, in virtual time'
         'version:print the versions of memctl and of the running daemon'
+        'help:tell more of a command'
     )
 
     _arguments -C \
         '--json[print JSON for programs]' \
         '--all[list: guests that do not run as well; doctor: also what is well]' \
+        '--sources[list: from what it is known how much each works with]' \
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \
@@ -82,7 +84,7 @@ _memctl() {
         '*--remove[plan: without this guest]:guest:_memctl_guests' \
         '--host-memory[plan: memory of the host]:size:' \
         '--budget[plan: budget of all guests]:size:' \
-        '--guest[events: about this guest]:guest:_memctl_guests' \
+        '--guest[events, admit: the guest]:guest:_memctl_guests' \
         '--matrix[dedupe: who shares with whom]' \
         '--sketch[dedupe: write a sketch]:file:_files' \
         '--overlap[dedupe: compare sketches]' \
@@ -117,6 +119,7 @@ _memctl() {
             ;;
         policy) compadd list show use eval ;;
         agent) compadd status enable ;;
+        help) _describe command commands ;;
         replay | simulate | dedupe) _files ;;
         esac
         ;;

@@ -136,11 +136,13 @@ int confine_capabilities(struct mc_error *err)
 
 #define PAGEMAP_SCAN_CALL 0xc0606610U /* linux/fs.h from 6.7 on */
 
-/* The thread sanitizer gives it for its own memory; elsewhere nothing more is allowed. */
-#ifdef __SANITIZE_THREAD__
+/* What sanitizers give for their own memory; elsewhere nothing more is allowed. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define ADVICE_OF_SANITIZER MADV_NOHUGEPAGE
+#define OTHER_ADVICE_OF_SANITIZER MADV_DONTDUMP
 #else
 #define ADVICE_OF_SANITIZER MADV_DONTNEED
+#define OTHER_ADVICE_OF_SANITIZER MADV_DONTNEED
 #endif
 
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
@@ -207,7 +209,7 @@ int confine_calls(struct mc_error *err)
         IF_EQUAL(MADV_DONTNEED, 4, 0),
         IF_EQUAL(MADV_HUGEPAGE, 3, 0),
         IF_EQUAL(ADVICE_OF_SANITIZER, 2, 0),
-        IF_EQUAL(22 /* MADV_POPULATE_READ */, 1, 0),
+        IF_EQUAL(OTHER_ADVICE_OF_SANITIZER, 1, 0),
         KILL,
         ALLOW,
         /* looking at page maps, and being told of absent pages; not filling them */

@@ -16,9 +16,6 @@
 
 #include "dedupe/pagemap.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
@@ -220,16 +217,6 @@ static int show(int uffd, struct mc_window *window, const struct mc_scan_region 
     return 0;
 }
 
-static void populate(const struct mc_batch *batch)
-{
-    size_t run;
-
-    for (size_t first = 0; first < batch->count; first += run) {
-        run = run_from(batch, first);
-        madvise((void *)(uintptr_t)batch->pages[first], run * MC_PAGE, MADV_POPULATE_READ);
-    }
-}
-
 /* Around the batch's pages, which need not be in order. */
 static struct mc_page_range range_of(const struct mc_batch *batch)
 {
@@ -260,10 +247,10 @@ int mc_read_shared(struct mc_reader *reader, struct mc_window *window,
 {
     if (!is_shown(reader, window, region, batch))
         return copy_shared(region, batch, copies);
+    /* A touch maps sixteen of them. To ask for all of them (MADV_POPULATE_READ) takes longer, as
+     * the kernel then looks at each again, and counts as a use of each. */
     for (size_t i = 0; i < batch->count; i++)
         batch->pages[i] = window->memory + (batch->addresses[i] - window->at);
-    /* A run in one call instead of a fault for each few; a hole is left to who touches it. */
-    populate(batch);
     return 0;
 }
 
@@ -272,7 +259,8 @@ void mc_reader_release(const struct mc_window *window, const struct mc_batch *ba
     struct mc_page_range range = range_of(batch);
     uint64_t start, end;
 
-    if (!window->memory || range.start < window->at || range.end > window->at + window->mapped)
+    if (!batch->count || !window->memory || range.start < window->at ||
+        range.end > window->at + window->mapped)
         return;
     start = mc_less_u64(range.start - window->at, FAULT_AROUND);
     end = mc_min_u64(range.end - window->at + FAULT_AROUND, window->mapped);

@@ -62,8 +62,9 @@ void mc_cache_expect(struct mc_domain_cache *cache, const char *uuid);
 struct mc_known_guest {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
-    int run_id; /* -1: it is expected, and was not seen yet */
-    pid_t pid;  /* of QEMU, 0 if it is not known */
+    int run_id;                 /* -1: it is expected, and was not seen yet */
+    pid_t pid;                  /* of QEMU, 0 if it is not known */
+    enum mc_qemu_state process; /* of that, now */
     enum mc_guest_state state;
     uint64_t memory, actual, rss;
 };

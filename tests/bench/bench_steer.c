@@ -37,6 +37,7 @@ struct race {
     double scanner_seconds;
     struct mc_steer_guest guests[VICTIMS];
     struct mc_steer_memory memory;
+    struct mc_steer_plan plan; /* memctl's last one */
     uint64_t now_ms;
 };
 
@@ -180,22 +181,22 @@ static void run_memctl(struct race *race)
                                  .pass = 1,
                                  .state = MC_HOST_CLEAR,
                                  .spare = UINT64_MAX,
-                                 .looked = true};
-    struct mc_steer_plan plan;
+                                 .looked = true,
+                                 .ksmd_us = (uint64_t)(ksmd_seconds(ksmd_find()) * 1e6)};
 
     if (race->now_ms % 2000) /* as often as memctld decides */
         return;
     mc_ksm_read(MC_KSM_FOLDER, &host.ksm);
     for (unsigned i = 0; i < VICTIMS; i++)
         race->guests[i].saved = saved_by(&host.ksm, &race->victims[i]);
-    mc_steer_decide(&config, &host, race->guests, VICTIMS, &race->memory, &plan);
+    mc_steer_decide(&config, &host, race->guests, VICTIMS, &race->memory, &race->plan);
     for (unsigned i = 0; i < VICTIMS; i++) {
         if (race->guests[i].order != MC_STEER_SWITCH_ON)
             continue;
         victim_make_mergeable(&race->victims[i]);
         race->guests[i].mergeable = race->guests[i].ram;
     }
-    set_knobs(&plan.knobs);
+    set_knobs(&race->plan.knobs);
 }
 
 /* ---- the race ---- */
@@ -228,6 +229,9 @@ static void tell(const char *name, const struct race *race, double seconds, doub
            " MiB, %.2f s of processor time, %.2f ms for each MiB\n",
            name, found ? "has 90 %" : "has NOT 90 %", seconds, saved / MC_MIB, race->truth / MC_MIB,
            cpu, saved ? cpu * 1000 / ((double)saved / (double)MC_MIB) : 0);
+    if (race->plan.speed_is_learned)
+        printf("%-9s learned that ksmd looks at %" PRIu64 " pages in a second of its time\n", name,
+               race->plan.pages_per_second);
     fflush(stdout);
 }
 

@@ -178,7 +178,7 @@ def prints_lines_for_people(build):
     with simulated(build) as memctld:
         wait_for("a command", lambda: "target" in kinds(memctld, "a"))
         for line in memctld.run("events").stdout.splitlines():
-            time.strptime(line[:14], "%m-%d %H:%M:%S")
+            time.strptime("2000-" + line[:14], "%Y-%m-%d %H:%M:%S")
             assert len(line) < 80 or "connected to" in line, line
         only = memctld.run("events", "--guest", "a").stdout.splitlines()
         assert only and all("  a: " in line for line in only), only

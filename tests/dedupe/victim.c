@@ -60,7 +60,8 @@ static void obey(const struct command *command, uint8_t *memory, enum victim_kin
             write_page(from + i * MC_PAGE, command->id + i * command->step);
         break;
     case DROP:
-        madvise(from, size, kind == VICTIM_SHARED ? MADV_REMOVE : MADV_DONTNEED);
+        madvise(from, size,
+                kind == VICTIM_PRIVATE || kind == VICTIM_HUGE ? MADV_DONTNEED : MADV_REMOVE);
         break;
     case MERGEABLE:
         madvise(from, size, MADV_MERGEABLE);
@@ -75,7 +76,9 @@ static void obey(const struct command *command, uint8_t *memory, enum victim_kin
 
 static void *make_memory(enum victim_kind kind, size_t size)
 {
-    int fd = kind == VICTIM_SHARED ? memfd_create("victim", MFD_CLOEXEC) : -1;
+    unsigned of_huge_pages = kind == VICTIM_SHARED_HUGE ? MFD_HUGETLB : 0;
+    bool shared = kind == VICTIM_SHARED || kind == VICTIM_SHARED_HUGE;
+    int fd = shared ? memfd_create("victim", MFD_CLOEXEC | of_huge_pages) : -1;
     uint8_t *memory;
 
     if (fd >= 0 && ftruncate(fd, (off_t)size) < 0)

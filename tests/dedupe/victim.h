@@ -6,9 +6,10 @@
 #include <memctl/scan.h>
 
 enum victim_kind {
-    VICTIM_PRIVATE, /* in small pages */
-    VICTIM_HUGE,    /* private, in transparent huge pages */
-    VICTIM_SHARED,  /* a memfd */
+    VICTIM_PRIVATE,     /* in small pages */
+    VICTIM_HUGE,        /* private, in transparent huge pages */
+    VICTIM_SHARED,      /* a memfd */
+    VICTIM_SHARED_HUGE, /* a memfd in huge pages, of which the host must have enough */
 };
 
 struct victim {

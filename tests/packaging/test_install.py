@@ -53,6 +53,13 @@ def names(folder, pattern):
     return sorted(path.name for path in (SOURCE / folder).glob(pattern))
 
 
+def described():
+    """The manual pages that are made of the documentation."""
+    sys.path.insert(0, str(SOURCE / "docs" / "man"))
+    import from_markdown
+    return [page[:-1].replace("(", ".") for page in from_markdown.PAGES.values()]
+
+
 def wanted(has_manual):
     """Every file that belongs to an installation, by where its source is."""
     yield from ("{bindir}/memctl", "{sbindir}/memctld", "{sbindir}/balloon-guest-agent",
@@ -75,8 +82,8 @@ def wanted(has_manual):
             yield f"{to}/{name}"
     for name in names("policies", "*.c"):
         yield f"{{libdir}}/memctl/policies/{name.removesuffix('.c')}.so"
-    for name in names("docs/man", "*.scd") if has_manual else ():
-        page = name.removesuffix(".scd")
+    pages = [name.removesuffix(".scd") for name in names("docs/man", "*.scd")]
+    for page in [*pages, *described()] if has_manual else ():
         yield f"{{mandir}}/man{page[-1]}/{page}"
 
 
@@ -185,6 +192,22 @@ def has_completions_that_can_be_read(installed):
             assert done.returncode == 0, (shell, done.stderr)
 
 
+def has_a_manual_without_a_warning(installed):
+    """Of every program, protocol and file; with none for whoever formats it on 80 columns."""
+    if not (shutil.which("scdoc") and shutil.which("man") and shutil.which("groff")):
+        print("# scdoc, man or groff is missing: not checked")
+        return
+    pages = [path for path in installed.files() if "/man/man" in str(path)]
+    assert len(pages) >= 12, pages
+    for path in pages:
+        done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", path],
+                              capture_output=True, text=True, timeout=60,
+                              env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80"})
+        assert done.returncode == 0 and not done.stderr, (path.name, done.stderr)
+        words = path.read_text().partition(".SH NAME")[2].split(".SH")[0]
+        assert f"{path.name.rpartition('.')[0]} - " in words.replace("\\&", "").replace("\\", ""), (path.name, words)
+
+
 def canonical(installed):
     """Every installed file as a package names it: /usr/bin/memctl, whatever the prefix was."""
     places = [(installed.at(option).resolve(), to) for option, to in (
@@ -208,7 +231,7 @@ def packages_every_file_for_debian(installed):
     for listing in (SOURCE / "packaging" / "debian").glob("*.install"):
         for line in listing.read_text().splitlines():
             source = line.split()[0]
-            patterns.append("/" + re.sub(r"^lib/systemd", "usr/lib/systemd", source))
+            patterns.append("/" + source.replace("{,usr/}lib/systemd", "usr/lib/systemd"))
     check_packages(installed, [p for p in patterns if p.startswith("/usr")])
 
 
@@ -243,6 +266,7 @@ TESTS = [
     exposes_little,
     makes_its_group_and_its_folders,
     has_completions_that_can_be_read,
+    has_a_manual_without_a_warning,
     packages_every_file_for_debian,
     packages_every_file_for_rpm,
 ]

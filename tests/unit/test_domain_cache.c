@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "testing.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "hypervisor/domain_cache.h"
 
@@ -230,6 +233,43 @@ static void a_known_guest_is_what_it_was_when_it_was_seen_last(void **state)
     free(known);
 }
 
+static enum mc_qemu_state process_of_a(struct mc_domain_cache *cache)
+{
+    enum mc_qemu_state process;
+    struct mc_known_guest *known;
+    size_t count;
+
+    assert_int_equal(mc_cache_known(cache, &known, &count), 0);
+    assert_int_equal(count, 1);
+    process = known[0].process;
+    free(known);
+    return process;
+}
+
+/* A guest that begins to run anew has another QEMU; that of the earlier run says nothing of it. */
+static void a_known_guest_is_stopped_while_its_process_is(void **state)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    kill(pid, SIGSTOP);
+    waitpid(pid, NULL, WUNTRACED);
+    mc_cache_see(*state, "a", 1, 1000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_ABLE);
+    mc_cache_keep(*state, "a", 1, &description, pid, 1000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_STOPPED);
+    mc_cache_see(*state, "a", 2, 2000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_ABLE);
+    mc_cache_keep(*state, "a", 2, &description, pid, 2000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_STOPPED);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(process_of_a(*state), MC_QEMU_ABLE);
+}
+
 static void one_lookup_at_a_time(void **state)
 {
     assert_false(mc_cache_begin_lookup(*state, "a")); /* nobody knows it */
@@ -339,6 +379,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_expected_guest_is_known_until_it_was_not_seen, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_known_guest_is_what_it_was_when_it_was_seen_last, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_known_guest_is_stopped_while_its_process_is, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_lookup_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_qemu_said_stands_until_events_caught_up, set_up,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which guests are merged, and how fast ksmd looks. */
-#include "testing.h"
+/* Which guests are merged, and when; KSM's folder. */
+#include "steer_scene.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,90 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <memctl/steer.h>
-
-#define GUESTS_MAX 4
-
-struct scene {
-    struct mc_steer_config config;
-    struct mc_steer_host host;
-    struct mc_steer_guest guests[GUESTS_MAX];
-    size_t count;
-    struct mc_steer_memory memory;
-    struct mc_steer_plan plan;
-};
-
-/* A host with KSM that is a little short of memory, and nothing else that is mergeable. */
-static struct scene scene(void)
-{
-    struct scene scene = {
-        .config = mc_steer_config_default(),
-        .host = {.now_ms = 1000000,
-                 .state = MC_HOST_CLEAR,
-                 .spare = UINT64_C(1) << 40,
-                 .looked = true,
-                 .ksmd_us = MC_UNKNOWN,
-                 .ksm = {.present = true, .max_page_sharing = 256}},
-    };
-
-    return scene;
-}
-
-/* A guest of 1 GiB, of which the scanner says that a quarter can be saved; not mergeable yet. */
-static struct mc_steer_guest *add(struct scene *scene, const char *name, const char *domain)
-{
-    struct mc_steer_guest *guest = &scene->guests[scene->count++];
-
-    *guest = (struct mc_steer_guest){.wanted = true,
-                                     .fit = true,
-                                     .may_switch = true,
-                                     .looked = true,
-                                     .ram = MC_GIB,
-                                     .scanned = true,
-                                     .present = MC_GIB,
-                                     .saving = 256 * MC_MIB};
-    snprintf(guest->name, sizeof(guest->name), "%s", name);
-    snprintf(guest->uuid, sizeof(guest->uuid), "%s", name);
-    snprintf(guest->domain, sizeof(guest->domain), "%s", domain);
-    return guest;
-}
-
-static void decide(struct scene *scene)
-{
-    mc_steer_decide(&scene->config, &scene->host, scene->guests, scene->count, &scene->memory,
-                    &scene->plan);
-}
-
-/* The scanner has finished a pass; ten minutes later. */
-static void pass(struct scene *scene)
-{
-    scene->host.pass++;
-    scene->host.now_ms += 600000;
-    decide(scene);
-}
-
-/* QEMU does what it was told, and the next decision sees it. */
-static void obey(struct scene *scene)
-{
-    for (size_t i = 0; i < scene->count; i++) {
-        struct mc_steer_guest *guest = &scene->guests[i];
-
-        if (guest->order == MC_STEER_SWITCH_ON)
-            guest->mergeable = guest->ram;
-        if (guest->order == MC_STEER_SWITCH_OFF)
-            guest->mergeable = guest->merging = guest->saved = 0;
-    }
-    decide(scene);
-}
-
-static bool runs(const struct scene *scene)
-{
-    return scene->plan.knobs.value[MC_KSM_RUN] == 1;
-}
+#include "testing.h"
 
 static void merges_a_guest_that_pays(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *guest = add(&s, "a", "web");
 
     (void)state;
@@ -108,7 +29,7 @@ static void merges_a_guest_that_pays(void **state)
 
 static void leaves_a_guest_that_saves_too_little(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *guest = add(&s, "a", "web");
 
     (void)state;
@@ -122,7 +43,7 @@ static void leaves_a_guest_that_saves_too_little(void **state)
 
 static void huge_pages_weigh_against_merging(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *guest = add(&s, "a", "web");
 
     (void)state;
@@ -140,7 +61,7 @@ static void huge_pages_weigh_against_merging(void **state)
 
 static void off_is_off_whatever_it_would_save(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *guest = add(&s, "a", "web");
 
     (void)state;
@@ -154,7 +75,7 @@ static void off_is_off_whatever_it_would_save(void **state)
 
 static void the_domain_that_saves_most_is_merged_alone(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *a = add(&s, "a", "web"), *b = add(&s, "b", "web");
     struct mc_steer_guest *c = add(&s, "c", "db");
 
@@ -178,7 +99,7 @@ static void the_domain_that_saves_most_is_merged_alone(void **state)
 
 static void a_rival_has_to_be_better_for_some_time(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *a = add(&s, "a", "web"), *b = add(&s, "b", "db");
 
     (void)state;
@@ -202,7 +123,7 @@ static void a_rival_has_to_be_better_for_some_time(void **state)
 
 static void memory_beside_the_ram_keeps_another_domain_from_being_merged(void **state)
 {
-    struct scene s = scene();
+    struct scene s = steer_scene();
     struct mc_steer_guest *b;
 
     (void)state;
@@ -223,18 +144,6 @@ static void memory_beside_the_ram_keeps_another_domain_from_being_merged(void **
     assert_int_equal(s.plan.pace, MC_STEER_BLOCKED);
     assert_int_equal(s.plan.knobs.value[MC_KSM_RUN], 0);
     assert_non_null(strstr(s.plan.why, "nosharepages"));
-}
-
-static struct scene merged_scene(void)
-{
-    struct scene s = scene();
-
-    add(&s, "a", "web");
-    pass(&s);
-    obey(&s);
-    assert_true(runs(&s));
-    s.host.ksm.knobs.value[MC_KSM_RUN] = 1;
-    return s;
 }
 
 static void stops_for_whoever_nobody_knows(void **state)
@@ -276,154 +185,6 @@ static void idles_while_the_host_has_plenty(void **state)
     assert_int_equal(s.plan.knobs.value[MC_KSM_RUN], 0);
     assert_int_equal(s.guests[0].order, MC_STEER_LEAVE); /* what is merged stays */
     assert_int_equal(late->reason, MC_STEER_PLENTY);
-}
-
-static void slows_down_when_it_has_found_what_was_promised(void **state)
-{
-    struct scene s = merged_scene();
-
-    (void)state;
-    assert_int_equal(s.plan.pace, MC_STEER_SEARCH);
-    assert_int_equal(s.plan.knobs.value[MC_KSM_SMART_SCAN], 0);
-    s.guests[0].saved = 252 * MC_MIB;
-    s.host.ksm.knobs.value[MC_KSM_ADVISOR_MODE] = MC_UNKNOWN;
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_FOUND);
-    assert_int_equal(s.plan.knobs.value[MC_KSM_SMART_SCAN], 1);
-    assert_true(s.plan.knobs.value[MC_KSM_PAGES_TO_SCAN] < 100);
-    s.host.ksm.knobs.value[MC_KSM_ADVISOR_MODE] = 0;
-    decide(&s);
-    assert_int_equal(s.plan.knobs.value[MC_KSM_ADVISOR_MODE], 1);
-    assert_int_equal(s.plan.knobs.value[MC_KSM_PAGES_TO_SCAN], MC_UNKNOWN);
-    s.guests[0].saving = 256 * MC_MIB; /* as much again has come */
-    s.guests[0].mind.promised = 506 * MC_MIB;
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_SEARCH);
-}
-
-static void looks_again_when_what_was_merged_has_to_be_merged_anew(void **state)
-{
-    struct scene s = merged_scene();
-
-    (void)state;
-    s.guests[0].saved = 256 * MC_MIB;
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_FOUND);
-    s.guests[0].saved = 236 * MC_MIB;
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_FOUND);
-    s.guests[0].saved = 0; /* it was restored from a file: another QEMU */
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_SEARCH);
-}
-
-static void ends_the_pass_in_which_it_found_nine_tenths(void **state)
-{
-    struct scene s = merged_scene();
-
-    (void)state;
-    s.guests[0].saved = 235 * MC_MIB;
-    decide(&s);
-    s.host.ksm.full_scans++;
-    s.guests[0].saved = 240 * MC_MIB;
-    assert_int_equal(s.plan.pace, MC_STEER_SEARCH);
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_FOUND);
-}
-
-static void compares_what_came_of_it_with_what_was_promised_before(void **state)
-{
-    struct scene s = merged_scene();
-
-    (void)state;
-    assert_int_equal(s.plan.foretold, 256 * MC_MIB);
-    assert_int_equal(s.guests[0].mind.foretold, 256 * MC_MIB);
-    s.guests[0].saved = 200 * MC_MIB;
-    s.guests[0].saving = 40 * MC_MIB; /* the rest was written meanwhile */
-    pass(&s);
-    assert_int_equal(s.plan.promised, 240 * MC_MIB);
-    assert_int_equal(s.plan.foretold, 256 * MC_MIB);
-    s.guests[0].mergeable = s.guests[0].saved = 0;
-    pass(&s);
-    assert_int_equal(s.guests[0].mind.foretold, 0);
-}
-
-/* Which the kernel does when ksmd breaks a huge page, and counts nowhere. */
-static void zeros_that_the_kernel_dropped_are_saved(void **state)
-{
-    struct scene s = merged_scene();
-    struct mc_steer_guest *guest = &s.guests[0];
-
-    (void)state;
-    guest->mind.zero = guest->zero = 100 * MC_MIB;
-    guest->saved = 160 * MC_MIB;
-    guest->zeroed = 4 * MC_MIB;
-    guest->zero = 0;
-    guest->saving = 0;
-    guest->present = guest->mind.present - 90 * MC_MIB; /* 10 were written, and are still there */
-    pass(&s);
-    assert_int_equal(guest->dropped, 86 * MC_MIB);
-    assert_int_equal(mc_steer_saved(guest), 246 * MC_MIB);
-    assert_int_equal(s.plan.saved, 246 * MC_MIB);
-    assert_int_equal(s.plan.pace, MC_STEER_FOUND);
-}
-
-static uint64_t pause_of(struct scene *scene)
-{
-    decide(scene);
-    return scene->plan.knobs.value[MC_KSM_SLEEP_MS];
-}
-
-static void learns_how_fast_ksmd_is(void **state)
-{
-    struct scene s = merged_scene();
-    uint64_t pause, cpu_ms = s.guests[0].cpu_ms;
-
-    (void)state;
-    s.host.state = MC_HOST_LOW; /* all that it may take, whatever that is worth */
-    pause = pause_of(&s);
-    assert_false(s.plan.speed_is_learned);
-    s.host.ksm.pages_scanned = 1000000;
-    s.host.ksmd_us = 5000000;
-    decide(&s);
-    assert_false(s.plan.speed_is_learned); /* what it did before was somebody else's work */
-    s.host.ksm.pages_scanned += 1000;
-    s.host.ksmd_us += 1000;
-    decide(&s);
-    assert_false(s.plan.speed_is_learned);
-    s.host.ksm.pages_scanned += 74000;
-    s.host.ksmd_us += 999000;
-    decide(&s);
-    assert_int_equal(s.plan.pages_per_second, 75000);
-    assert_true(s.plan.speed_is_learned);
-    assert_in_range(pause_of(&s), 4 * pause, 6 * pause);
-    pass(&s);
-    assert_in_range(s.guests[0].cpu_ms, 4 * cpu_ms, 6 * cpu_ms);
-    s.host.ksm.pages_scanned += 475000;
-    s.host.ksmd_us += 1000000;
-    decide(&s);
-    assert_int_equal(s.plan.pages_per_second, 175000);
-    s.host.ksmd_us = 0; /* another boot, or another ksmd */
-    decide(&s);
-    assert_int_equal(s.plan.pages_per_second, 175000);
-    s.host.ksmd_us = MC_UNKNOWN;
-    decide(&s);
-    assert_int_equal(s.plan.pages_per_second, 175000);
-}
-
-static void gives_up_the_rest_after_some_passes(void **state)
-{
-    struct scene s = merged_scene();
-
-    (void)state;
-    s.guests[0].saved = 100 * MC_MIB;
-    s.host.ksm.full_scans += 3;
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_SEARCH);
-    s.host.ksm.full_scans += 1;
-    decide(&s);
-    assert_int_equal(s.plan.pace, MC_STEER_GAVE_UP);
-    assert_true(runs(&s));
 }
 
 static void a_guest_that_pays_no_more_is_parted_after_some_passes(void **state)
@@ -537,13 +298,6 @@ int main(void)
         cmocka_unit_test(memory_beside_the_ram_keeps_another_domain_from_being_merged),
         cmocka_unit_test(stops_for_whoever_nobody_knows),
         cmocka_unit_test(idles_while_the_host_has_plenty),
-        cmocka_unit_test(slows_down_when_it_has_found_what_was_promised),
-        cmocka_unit_test(looks_again_when_what_was_merged_has_to_be_merged_anew),
-        cmocka_unit_test(ends_the_pass_in_which_it_found_nine_tenths),
-        cmocka_unit_test(compares_what_came_of_it_with_what_was_promised_before),
-        cmocka_unit_test(zeros_that_the_kernel_dropped_are_saved),
-        cmocka_unit_test(learns_how_fast_ksmd_is),
-        cmocka_unit_test(gives_up_the_rest_after_some_passes),
         cmocka_unit_test(a_guest_that_pays_no_more_is_parted_after_some_passes),
         cmocka_unit_test(parts_no_pages_without_room_for_them),
         cmocka_unit_test(leaves_ksm_to_others),

@@ -338,16 +338,18 @@ static bool is_spared(const struct mc_guest *guest, const struct mc_step *step)
     return !guest->answers || step->target < guest->actual || guest->actual <= guest->terms.min;
 }
 
-/* What an agent cries is heard, if the host sees that its guest is full. */
+/* What an agent cries, or who was seen to fill, is heard if the host sees that the guest is full.
+ */
 static void check_cry(struct history *history, const struct mc_guest *guest)
 {
     const struct mc_engine_config *config = &history->host.config;
     uint64_t slack = mc_max_u64(2 * config->floor_margin, guest->actual / 8);
 
     CHECK(history, guest->name,
-          guest->agent.distress_ms != history->host.now_ms || guest->exempt != MC_EXEMPT_NO ||
-              guest->foreign || guest->held + slack < guest->actual ||
-              guest->distress != MC_DISTRESS_NO);
+          (guest->agent.distress_ms != history->host.now_ms &&
+           guest->filling_ms != history->host.now_ms) ||
+              guest->exempt != MC_EXEMPT_NO || guest->foreign ||
+              guest->held + slack < guest->actual || guest->distress != MC_DISTRESS_NO);
 }
 
 static void check_distress(struct history *history)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * That the histories notice when one of the governor's rules is missing: with it switched off, a
- * promise is broken soon. Four rules are second guards, and no history can miss them while the first
- * one stands; so tests/unit/test_rules.c hands each of them a wish that the first guard would not
- * have let through:
+ * promise is broken soon. Four rules are second guards, and no history can miss them while the
+ * first one stands; so tests/unit/test_rules.c hands each of them a wish that the first guard would
+ * not have let through:
  *
  *   promise       a policy's answer outside of min and max is refused before it is governed
  *   exempt        the policy is not asked about such guests, and nothing is ever sent to them

@@ -295,17 +295,18 @@ static void check_rate(struct history *history, const struct mc_guest *guest,
 
 /*
  * A command costs the guest and the host the same however little it moves, so none is sent for
- * less than this; but for trouble, for a promise, to call back what is under way, or to let a stuck
- * balloon rest exactly where it is.
+ * less than this; but for trouble, for a promise or what is promised too much, to call back what is
+ * under way, or to let a stuck balloon rest exactly where it is.
  */
 static void check_worth(struct history *history, const struct mc_guest *guest,
                         const struct mc_step *step, const struct guest_watch *watch)
 {
     uint64_t before = watch->target;
     uint64_t change = step->target > before ? step->target - before : before - step->target;
+    bool is_short = history->host.plan.promised > history->host.plan.divided;
     bool matters = history->host.now_ms < watch->calm_ms || guest->distress != MC_DISTRESS_NO ||
-                   guest->stuck || before < guest->terms.min || before > guest->terms.max ||
-                   guest->actual > before + ARRIVED;
+                   guest->stuck || is_short || before < guest->terms.min ||
+                   before > guest->terms.max || guest->actual > before + ARRIVED;
 
     CHECK(history, guest->name,
           change == 0 || change >= MC_MIB || matters || !is_ideal(history, guest));

@@ -161,7 +161,8 @@ static unsigned count_commands(const struct mc_plan *plan)
 {
     unsigned count = 0;
 
-    for (size_t i = 0; i < plan->count; i++)
+    /* While more is promised than there is, every page that can be given counts. */
+    for (size_t i = 0; i < plan->count && plan->promised <= plan->divided; i++)
         count += plan->steps[i].send;
     return count;
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * That the histories notice when one of the governor's rules is missing: with it switched off, a
- * promise is broken soon. Rules that no policy of ours and no history gives work to, because
- * another guard comes before them, have their cases in tests/unit/test_rules.c: there each one is
- * switched off as well.
+ * promise is broken soon. Four rules are second guards, and no history can miss them while the
+ * first one stands; so tests/unit/test_rules.c hands each of them a wish that the first guard would
+ * not have let through:
+ *
+ *   promise       a policy's answer outside of min and max is refused before it is governed
+ *   exempt        the policy is not asked about such guests, and nothing is ever sent to them
+ *   foreign-hand  the policy is told that the guest has no choice but its size, and nothing is sent
+ *   stuck         the same, and what is sent is the size that it has
  */
 #include "testing.h"
 

@@ -176,6 +176,7 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
     int count;
 
     atomic_fetch_add(&hv->asking, 1);
+    mc_libvirt_wait_for_turns(hv);
     if (may_list(hv)) {
         count = list_all(session, records, snapshot);
         atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <memctl/hypervisor.h>
 #include <memctl/units.h>
 
 /* QEMU's command line names the UUID as an argument of its own. */
@@ -96,6 +97,23 @@ enum mc_qemu_state mc_qemu_state_of(int stat, pid_t pid)
     default:
         return MC_QEMU_ABLE;
     }
+}
+
+/* Fields 14 and 15, user and system, in clock ticks; that of its guest is part of the first. */
+int mc_qemu_cpu_ms(pid_t pid, uint64_t *cpu_ms)
+{
+    uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK), user, system;
+    const char *fields;
+    char text[1024];
+    int rc = read_stat(-1, pid, text, sizeof(text), &fields);
+
+    if (rc < 0)
+        return rc;
+    if (sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user,
+               &system) != 2)
+        return -ENODATA;
+    *cpu_ms = (user + system) * 1000 / hertz;
+    return 0;
 }
 
 /* Field 22 is the start in clock ticks since boot. */

@@ -208,7 +208,7 @@ static void learn(struct huge *huge, uint64_t touched, uint64_t anon_huge)
 {
     uint64_t fewer = less(huge->before_huge, anon_huge), fall = less(huge->before, touched);
 
-    if (fewer < huge->split / FEWER_PART || huge->noise > fewer / NOISE_PART ||
+    if (fewer == 0 || fewer < huge->split / FEWER_PART || huge->noise > fewer / NOISE_PART ||
         fall > fewer + fewer / NOISE_PART) {
         huge->failures++;
         huge->wait = (unsigned)min(UINT64_C(1) << min(huge->failures, 8), HUGE_WAIT);

@@ -2,6 +2,7 @@
 #include "svg.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 static const char style[] =
@@ -136,25 +137,45 @@ static uint64_t first_line_s(const struct svg_panel *panel, uint64_t step_s)
     return (step_s - (uint64_t)(clock_s + local.tm_gmtoff) % step_s) % step_s;
 }
 
+/* About as wide as a letter is drawn, and what parts two labels. */
+#define LETTER 6.5
+#define LABEL_GAP 8
+
+/* One label at a line, inside the panel's width; none where it would run into the one before. */
+static void write_time(FILE *file, const struct svg_panel *panel, double x, const char *text,
+                       double *taken)
+{
+    double width = LETTER * (double)strlen(text), left = x - width / 2;
+    const char *anchor = "class=\"quiet\" text-anchor=\"middle\"";
+
+    if (x < panel->x + 20) {
+        anchor = "class=\"quiet\"";
+        left = x;
+    } else if (x > panel->x + panel->width - 20) {
+        anchor = "class=\"quiet\" text-anchor=\"end\"";
+        left = x - width;
+    }
+    if (left < *taken)
+        return;
+    *taken = left + width + LABEL_GAP;
+    svg_text(file, x, panel->y + panel->height + 16, anchor, text);
+}
+
 void svg_time_axis(FILE *file, const struct svg_panel *panel, unsigned lines, bool labels)
 {
     uint64_t duration_s = panel->duration_ms / 1000;
     uint64_t step = time_step_s(duration_s, lines);
+    double taken = 0;
 
     for (uint64_t second = first_line_s(panel, step); second <= duration_s; second += step) {
         double x = svg_x(panel, second * 1000);
-        const char *anchor = "class=\"quiet\" text-anchor=\"middle\"";
         char text[MC_SIZE_TEXT];
 
         fprintf(file, "<path class=\"grid\" d=\"M%.1f %.1fv%.1f\"/>\n", x, panel->y, panel->height);
         if (!labels)
             continue;
-        if (second == 0 || x < panel->x + 20)
-            anchor = "class=\"quiet\"";
-        else if (x > panel->x + panel->width - 20)
-            anchor = "class=\"quiet\" text-anchor=\"end\"";
         label_time(text, panel, second);
-        svg_text(file, x, panel->y + panel->height + 16, anchor, text);
+        write_time(file, panel, x, text, &taken);
     }
 }
 

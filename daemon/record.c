@@ -67,6 +67,11 @@ static void note_target(struct daemon *daemon, const struct mc_guest *guest,
 
     mc_size_format(a, guest->actual);
     mc_size_format(b, step->target);
+    /* From 5.43G to 5.43G is a riddle. */
+    if (strcmp(a, b) == 0) {
+        snprintf(a, sizeof(a), "%.1fM", (double)guest->actual / MC_MIB);
+        snprintf(b, sizeof(b), "%.1fM", (double)step->target / MC_MIB);
+    }
     if (step->target == guest->actual)
         log_debug("guest '%s': %s%s -> %s (%s)", guest->name, how, a, b, reason);
     else

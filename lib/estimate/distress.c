@@ -97,7 +97,7 @@ uint64_t mc_distress_step(const struct mc_guest *guest)
 static void give(const struct mc_engine_config *config, const struct mc_guest *guest,
                  struct mc_track *track)
 {
-    uint64_t more = mc_distress_step(guest), rate = 0;
+    uint64_t more = mc_distress_step(guest), rate = 0, margin;
 
     if (guest->distress == MC_DISTRESS_AGENT)
         rate = guest->agent.distress_rate;
@@ -107,8 +107,9 @@ static void give(const struct mc_engine_config *config, const struct mc_guest *g
     if (guest->actual + MC_ARRIVED < track->need)
         return;
     track->need = mc_whole_pages(mc_min_u64(guest->actual + more, guest->terms.max));
-    track->learned = mc_min_u64(mc_max_u64(2 * track->learned, 2 * config->floor_margin),
-                                guest->terms.max / LEARNED_PART);
+    /* Twice the margin that was in force, or nothing would have been learned. */
+    margin = mc_max_u64(track->learned, mc_margin(config, mc_min_u64(guest->used, guest->actual)));
+    track->learned = mc_min_u64(2 * margin, guest->terms.max / LEARNED_PART);
 }
 
 static void suffer(const struct mc_engine_config *config, const struct mc_guest *guest,

@@ -24,8 +24,8 @@ struct mc_cached_domain {
     bool rebooted;     /* QEMU's age is not its age */
     bool reboots;      /* it did, and began_ms does not say so yet */
     uint64_t current;  /* as libvirt says it */
-    bool told;
-    uint64_t told_ms;       /* its balloon's target */
+    bool told;         /* its balloon's target, by us or perhaps by somebody before us */
+    uint64_t told_ms;
     uint64_t size, size_ms; /* as QEMU said last, and when; size_ms 0: events are newer */
     uint64_t size_current;  /* as libvirt said then */
     struct mc_qemu_memory memory;

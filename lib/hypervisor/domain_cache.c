@@ -12,6 +12,13 @@
 /* One that is doubted is read again after so long. */
 #define DOUBT_AFTER_MS 20000
 
+/*
+ * A guest that is seen for the first time, but has run for so long, was there before memctld: its
+ * balloon may be on its way to a target that somebody else told. In one that is just being started
+ * nothing is asked, since libvirt lets whoever asks wait until it has started.
+ */
+#define WAS_THERE_MS 60000
+
 bool mc_cache_see(struct mc_domain_cache *cache, const char *uuid, int run_id, uint64_t now_ms)
 {
     struct mc_cached_domain *domain;
@@ -54,6 +61,10 @@ void mc_cache_set_age(struct mc_domain_cache *cache, const char *uuid, uint64_t 
 {
     struct mc_cached_domain *domain = mc_cache_hold(cache, uuid);
 
+    if (domain && domain->began_ms == MC_UNKNOWN && age_ms >= WAS_THERE_MS) {
+        domain->told = true;
+        domain->told_ms = domain->seen_ms;
+    }
     if (domain && !domain->rebooted)
         domain->began_ms = mc_less_u64(domain->seen_ms, age_ms);
     mc_cache_release(cache);

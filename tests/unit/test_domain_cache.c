@@ -309,6 +309,25 @@ static void what_qemu_said_stands_until_events_caught_up(void **state)
     assert_false(mc_cache_is_under_way(cache, "a"));
 }
 
+/* What a memctld before this one told a guest may still be on its way. */
+static void a_guest_that_was_there_before_is_asked_for_its_size(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "new", 1, 1000);
+    mc_cache_keep(cache, "new", 1, &description, 7, 1000);
+    mc_cache_set_age(cache, "new", 2000);
+    assert_false(mc_cache_is_under_way(cache, "new"));
+    mc_cache_see(cache, "old", 2, 1000);
+    mc_cache_keep(cache, "old", 2, &description, 8, 1000);
+    mc_cache_set_age(cache, "old", 3600000);
+    assert_true(mc_cache_is_under_way(cache, "old"));
+    mc_cache_see(cache, "old", 2, 12000);
+    mc_cache_keep(cache, "old", 2, &description, 8, 12000); /* its description changed */
+    mc_cache_set_age(cache, "old", 3611000);
+    assert_false(mc_cache_is_under_way(cache, "old"));
+}
+
 /* An event can be late by more than that on a busy host. */
 static void what_qemu_said_stands_while_no_event_comes(void **state)
 {
@@ -365,6 +384,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_lookup_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_qemu_said_stands_until_events_caught_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_that_was_there_before_is_asked_for_its_size, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_qemu_said_stands_while_no_event_comes, set_up,
                                         tear_down),

@@ -152,6 +152,8 @@ static int start(union source_state *state, const char *root, uint64_t half_ms)
     if (strtoul(text, NULL, 10) > 0)
         return -EBUSY; /* somebody else's */
     rc = set_up(root, half_ms);
+    if (rc == 0 && file_read(root, SCHEMES "/0/tried_regions/total_bytes", text, sizeof(text)) <= 0)
+        rc = -EOPNOTSUPP; /* before Linux 6.6 it keeps no sums */
     if (rc < 0)
         stop(state);
     return rc;

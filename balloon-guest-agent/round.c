@@ -5,8 +5,8 @@
  * program has ended. No length is right for all, but whether one is too short can be seen: what was
  * touched within half of it is then less than what was touched within all of it. So each round
  * looks twice. If the two go on to differ, the window doubles; if they agree for long, a shorter
- * one is tried. Rounds that differ are no reason to believe in less than before. Nor is one round in
- * which less was touched: a program that does its work in bursts rests in both halves of some
+ * one is tried. Rounds that differ are no reason to believe in less than before. Nor is one round
+ * in which less was touched: a program that does its work in bursts rests in both halves of some
  * windows. It is believed when the next one, twice as long, says so too.
  *
  * A processor notes for a huge page only that it was touched somewhere. How much of it really is
@@ -16,8 +16,8 @@
  * page, whether touched or not, since which ones were touched nobody tells. A few lots of pages are
  * split one after the other: by how much they differ is how wrong their mean can be.
  *
- * So what was learned holds for the work that it was learned from. When the figure falls, that may be
- * other work: all is forgotten then, and every page that was touched anywhere counts as a whole,
+ * So what was learned holds for the work that it was learned from. When the figure falls, that may
+ * be other work: all is forgotten then, and every page that was touched anywhere counts as a whole,
  * until it is learned anew.
  */
 #include "round.h"
@@ -45,8 +45,14 @@
 #define HUGE_WAIT 16
 #define LOTS_FIRST 4
 
+/* After so many in a row that showed nothing, nobody waits for another one. */
+#define FAILURES_MOST 3
+
 /* Lots of which the differences say something. */
 #define LOTS_COMPARED 3
+
+/* Of a lot this part must still be split at the end of the round. */
+#define FEWER_PART 4
 
 /* A fall is told from changes of this part of it. */
 #define NOISE_PART 8
@@ -189,8 +195,8 @@ uint64_t huge_correct(const struct huge *huge, uint64_t touched, uint64_t anon_h
 
 bool huge_asks(const struct huge *huge, uint64_t touched, uint64_t anon_huge)
 {
-    return huge->split > 0 ||
-           (!huge->wait && huge->learned < LOTS_FIRST && huge_matter(touched, anon_huge));
+    return huge->split > 0 || (huge->wait <= HUGE_WAIT && huge->failures < FAILURES_MOST &&
+                               huge->learned < LOTS_FIRST && huge_matter(touched, anon_huge));
 }
 
 /*
@@ -202,22 +208,24 @@ static void learn(struct huge *huge, uint64_t touched, uint64_t anon_huge)
 {
     uint64_t fewer = less(huge->before_huge, anon_huge), fall = less(huge->before, touched);
 
-    huge->wait = HUGE_WAIT;
-    if (fewer < HUGE || fewer < huge->split / 2 || huge->noise > fewer / NOISE_PART ||
-        fall > fewer + fewer / NOISE_PART)
+    if (fewer < huge->split / FEWER_PART || huge->noise > fewer / NOISE_PART ||
+        fall > fewer + fewer / NOISE_PART) {
+        huge->failures++;
+        huge->wait = (unsigned)min(UINT64_C(1) << min(huge->failures, 8), HUGE_WAIT);
         return;
+    }
     huge->lots[huge->learned++ % HUGE_LOTS] = (unsigned)(min(fall, fewer) * 1000 / fewer);
     huge->pages += fewer / HUGE;
     huge->known = huge_correct(huge, touched, anon_huge);
-    if (huge->learned < LOTS_FIRST)
-        huge->wait = 0;
+    huge->failures = 0;
+    huge->wait = huge->learned < LOTS_FIRST ? 0 : HUGE_WAIT;
 }
 
 static void forget(struct huge *huge)
 {
     huge->learned = 0;
     huge->pages = huge->known = 0;
-    huge->wait = 0;
+    huge->wait = huge->failures = 0;
 }
 
 bool huge_take(struct huge *huge, uint64_t touched, uint64_t anon_huge, bool settled)
@@ -226,9 +234,11 @@ bool huge_take(struct huge *huge, uint64_t touched, uint64_t anon_huge, bool set
     uint64_t is = huge_correct(huge, touched, anon_huge);
     bool had = huge->before > 0;
 
+    if (!settled)
+        return false; /* what was split stays to be looked at */
     if (huge->split == 0)
         huge->noise = max(less(is, was), less(was, is));
-    else if (settled)
+    else
         learn(huge, touched, anon_huge);
     huge->split = 0;
     huge->before = touched;
@@ -239,5 +249,5 @@ bool huge_take(struct huge *huge, uint64_t touched, uint64_t anon_huge, bool set
         huge->wait--;
         return false;
     }
-    return had && settled && huge_matter(touched, anon_huge) && huge->noise < touched / 32 + MIB;
+    return had && huge_matter(touched, anon_huge) && huge->noise < touched / 32 + MIB;
 }

@@ -44,6 +44,7 @@ struct huge {
     uint64_t pages;           /* in all of these */
     uint64_t known;           /* bytes: the figure when the last lot was learned */
     unsigned wait;            /* rounds until it is looked at again */
+    unsigned failures;        /* lots in a row that showed nothing */
     uint64_t split;           /* bytes that were split before the present round */
     uint64_t before;          /* bytes touched in the last round, */
     uint64_t before_huge;     /* and in huge pages at its end, before the split */

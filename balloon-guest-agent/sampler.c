@@ -35,13 +35,16 @@
 /* However dear a round is, another one follows after this. */
 #define REST_MOST_MS 600000
 
+/* Of a lot; and as many as khugepaged, as it is installed, joins again within the window. */
 #define SPLIT_PAGES 32
+#define JOINED_MS 1250
 
 /* A window that cannot be longer was tried so often. */
 #define MEASURE_UNSETTLED 3
 
-/* Rounds of one measurement: until the window is long enough, and then for each lot of huge pages. */
-#define MEASURE_ROUNDS 12
+/* Rounds of one measurement: until the window is long enough, and then for each lot of huge pages.
+ */
+#define MEASURE_ROUNDS 16
 
 struct work {
     struct sampler_options options;
@@ -233,7 +236,9 @@ static bool look_into_huge_pages(struct work *work, uint64_t touched, bool settl
 
 static void split_huge_pages(struct work *work)
 {
-    work->huge.split = huge_split(work->options.root, SPLIT_PAGES, &work->seed);
+    unsigned pages = SPLIT_PAGES + (unsigned)(2 * work->round.half_ms / JOINED_MS);
+
+    work->huge.split = huge_split(work->options.root, pages, &work->seed);
     if (!work->huge.split)
         work->huge.wait = UINT32_MAX; /* this kernel does not let us */
     round_expect_less(&work->round, work->huge.split);

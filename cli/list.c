@@ -29,6 +29,24 @@ static void print_guest(const json_t *guest)
            cli_reason(guest), technique_of(plan));
 }
 
+/* From what it is known how much each works with. */
+static void print_knowledge(const json_t *guest)
+{
+    const char *method = json_text(guest, "active_method");
+    uint64_t window_ms = json_size(guest, "active_window_ms");
+    char window[24] = "-", sure[24] = "-";
+
+    if (*method) {
+        if (window_ms)
+            snprintf(window, sizeof(window), "%.0fs", (double)window_ms / 1000);
+        snprintf(sure, sizeof(sure), "%lld%%",
+                 (long long)json_integer_value(json_object_get(guest, "active_confidence")));
+    }
+    printf("%-16s %7s %7s  %-7s  %-15s %6s %5s\n", json_text(guest, "name"),
+           cli_size(guest, "used"), cli_size(guest, "active"), json_text(guest, "active_source"),
+           *method ? method : "-", window, sure);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(json_text(*(json_t *const *)a, "name"), json_text(*(json_t *const *)b, "name"));
@@ -44,6 +62,18 @@ const json_t **cli_sort_by_name(const json_t *guests)
     if (sorted)
         qsort(sorted, count, sizeof(*sorted), by_name);
     return sorted;
+}
+
+static void print_table(const json_t *const *guests, size_t count, bool sources)
+{
+    if (sources)
+        printf("%-16s %7s %7s  %-7s  %-15s %6s %5s\n", "GUEST", "USED", "ACTIVE", "SOURCE",
+               "METHOD", "WINDOW", "SURE");
+    else
+        printf("%-16s %-8s %7s %7s %7s %7s %7s %7s %7s  %-7s  %s\n", "GUEST", "STATE", "SHARES",
+               "MIN", "MAX", "ACTUAL", "USED", "ACTIVE", "TARGET", "SOURCE", "WHY");
+    for (size_t i = 0; guests && i < count; i++)
+        (sources ? print_knowledge : print_guest)(guests[i]);
 }
 
 static int run(const struct cli *cli, int argc, char **argv)
@@ -66,10 +96,7 @@ static int run(const struct cli *cli, int argc, char **argv)
         return cli_print_json(guests);
     }
     sorted = cli_sort_by_name(guests);
-    printf("%-16s %-8s %7s %7s %7s %7s %7s %7s %7s  %-7s  %s\n", "GUEST", "STATE", "SHARES", "MIN",
-           "MAX", "ACTUAL", "USED", "ACTIVE", "TARGET", "SOURCE", "WHY");
-    for (size_t i = 0; sorted && i < json_array_size(guests); i++)
-        print_guest(sorted[i]);
+    print_table(sorted, json_array_size(guests), cli_option(cli, "sources"));
     free(sorted);
     if (!json_is_true(json_object_get(result, "connected")))
         fputs("memctl: the daemon has no connection to the hypervisor; 'memctl status' says why\n",
@@ -84,21 +111,24 @@ static int run(const struct cli *cli, int argc, char **argv)
 
 static const struct command_option options[] = {
     {"all", NULL, "also the guests that do not run"},
+    {"sources", NULL, "from what it is known how much each works with"},
     {0},
 };
 
 const struct command command_list = {
     .name = "list",
-    .arguments = "[--all]",
+    .arguments = "[--all] [--sources]",
     .summary = "list the guests with their memory and why it is what it is",
     .options = options,
     .help =
         "ACTUAL is what the balloon leaves the guest, USED what it cannot give up, ACTIVE what it\n"
-        "works with, as SOURCE knows it (agent, balloon), TARGET what memctl wants it to have\n"
-        "now; WHY is the rule that decided the target, or why the guest\n"
-        "is left alone. +host-reclaim: the host also takes idle memory of it into swap;\n"
-        "+last-resort: it is being suspended or saved.\n"
+        "works with, as SOURCE knows it (agent, host, balloon), TARGET what memctl wants it to\n"
+        "have now; WHY is the rule that decided the target, or why the guest is left alone.\n"
+        "+host-reclaim: the host also takes idle memory of it into swap; +last-resort: it is\n"
+        "being suspended or saved.\n"
         "\n"
-        "--all: also the guests that do not run, with the settings that hold at their next start.",
+        "--all: also the guests that do not run, with the settings that hold at their next start.\n"
+        "--sources: instead, by which METHOD ACTIVE is known, within which WINDOW memory was\n"
+        "touched (of statistics: how often they come), and how SURE it is that no more is.",
     .run = run,
 };

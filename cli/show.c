@@ -48,8 +48,12 @@ static void print_source(const json_t *guest)
 
     printf("  %-14s %-8s where that comes from", "source", source);
     if (*json_text(guest, "active_method"))
-        printf(": %s, window %.0f s, %lld%% sure", json_text(guest, "active_method"),
-               (double)window_ms / 1000,
+        printf(": %s, ", json_text(guest, "active_method"));
+    if (window_ms)
+        printf("%s %.0f s, ", strcmp(source, "balloon") == 0 ? "every" : "within",
+               (double)window_ms / 1000);
+    if (*json_text(guest, "active_method"))
+        printf("%lld%% sure that it is no more",
                (long long)json_integer_value(json_object_get(guest, "active_confidence")));
     putchar('\n');
     if (strcmp(source, "host") == 0)

@@ -13,6 +13,7 @@ static void put_fare(json_t *object, const struct mc_fare *fare)
     json_object_set_new(object, "distress_ms", number(fare->distress_ms));
     json_object_set_new(object, "moved", number(fare->moved));
     json_object_set_new(object, "turns", number(fare->turns));
+    json_object_set_new(object, "commands", number(fare->commands));
     json_object_set_new(object, "rises", number(fare->rises));
     json_object_set_new(object, "rises_never_met", number(fare->never));
     json_object_set_new(object, "met_after_ms_median", number(fare->median_ms));

@@ -71,8 +71,8 @@ static void print_sums(const struct mc_simulation *run)
            simulate_missing(a, run->overrun), mc_size_format(most, run->overrun_most),
            simulate_missing(b, run->over_budget));
     printf("distress       %s s, of all guests together\n", simulate_seconds(a, all->distress_ms));
-    printf("memory moved   %s, with %u changes of direction\n", mc_size_format(moved, all->moved),
-           all->turns);
+    printf("memory moved   %s, with %u commands and %u changes of direction\n",
+           mc_size_format(moved, all->moved), all->commands, all->turns);
     printf("sudden rises   %u", all->rises);
     if (all->rises)
         printf(", met after %s s (median) and %s s (worst), %u never",

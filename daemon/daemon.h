@@ -16,7 +16,8 @@
  * and beside them control.c with request.c, verbs.c, admissions.c, events_verb.c, explain.c,
  * lookup.c, pause.c, history_verb.c and save.c (the socket), http.c with metrics*.c (Prometheus)
  * and page*.c with trend.c (the page for people), agents.c (the host's ends of the channels to the
- * agents in the guests), sampling.c (what guests touch, seen from the host), dedupe.c with
+ * agents in the guests), sampling.c (what guests touch, seen from the host), lookout.c (guests that
+ * nobody would hear in time), dedupe.c with
  * scanner_process.c and dedupe_verb.c (the page-dedupe scanner, whose process is in scanner/), and
  * steer*.c (the kernel's page merging). Everything here runs on the main loop; only jobs on lanes
  * (lanes.c) and sampling.c's thread run elsewhere.
@@ -49,6 +50,7 @@ struct agents;
 struct dedupe;
 struct steer;
 struct librarian;
+struct lookout;
 struct follower;
 struct observation;
 struct sampling;
@@ -70,6 +72,7 @@ struct counters {
     struct histogram observe_seconds, decide_seconds;
     uint64_t host_reclaims, host_reclaim_failures;
     uint64_t host_reclaimed;   /* bytes that the host was asked to take from guests */
+    uint64_t stats_asks;       /* of guests, out of turn */
     uint64_t stops, continues; /* of guests, as a last resort */
     uint64_t resort_failures;
 };
@@ -135,6 +138,7 @@ struct daemon {
     struct resort *resort;
     struct agents *agents;
     struct sampling *sampling;
+    struct lookout *lookout;
     struct control *control;
     struct events *events;
     struct follower *followers; /* requests that wait for an event, events_verb.c */

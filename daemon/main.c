@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/thread.h>
@@ -18,6 +19,7 @@
 #include "librarian.h"
 #include "libvirt_loop.h"
 #include "log.h"
+#include "lookout.h"
 #include "options.h"
 #include "resort.h"
 #include "sampling.h"
@@ -157,10 +159,12 @@ static int start_parts(struct daemon *daemon, struct mc_error *err)
     daemon->steer = steer_new(daemon);
     daemon->agents = agents_new(daemon->base, on_distress, daemon);
     daemon->sampling = sampling_start(&daemon->config.sampling, "");
+    daemon->lookout = lookout_new(daemon);
     daemon->trend = trend_new();
-    if (!daemon->sampling || !daemon->engine || !daemon->lanes || !daemon->act ||
-        !daemon->reclaims || !daemon->resort || !daemon->agents || !daemon->events ||
-        !daemon->dedupe || !daemon->steer || !daemon->trend || start_watching_stalls(daemon) < 0)
+    if (!daemon->lookout || !daemon->sampling || !daemon->engine || !daemon->lanes ||
+        !daemon->act || !daemon->reclaims || !daemon->resort || !daemon->agents ||
+        !daemon->events || !daemon->dedupe || !daemon->steer || !daemon->trend ||
+        start_watching_stalls(daemon) < 0)
         return mc_error_set(err, -ENOMEM, "out of memory");
     if (!*daemon->config.record)
         return 0;
@@ -216,6 +220,7 @@ static void stop_listening(struct daemon *daemon)
         resort_tell_stopped(daemon);
     agents_free(daemon->agents);
     sampling_stop(daemon->sampling);
+    lookout_stop(daemon->lookout);
     dedupe_stop(daemon->dedupe);
     events_add(daemon->events, EVENT_STOPPING, NULL, "memctld stops");
     events_tell_last(daemon);
@@ -259,6 +264,7 @@ static void stop(struct daemon *daemon)
         event_base_loop(daemon->base, EVLOOP_NONBLOCK); /* what libvirt wanted done later */
     free_event(daemon->stalled);
     act_free(daemon->act);
+    lookout_free(daemon->lookout);
     dedupe_free(daemon->dedupe);
     steer_free(daemon->steer);
     reclaims_free(daemon->reclaims);
@@ -283,6 +289,19 @@ static void tame_malloc(void)
 {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+/* Each guest takes two, for its agent and for the state of its QEMU. Nothing here uses select(). */
+#define DESCRIPTORS 65536
+
+static void allow_descriptors(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    files.rlim_cur = mc_max_u64(files.rlim_cur, mc_min_u64(files.rlim_max, DESCRIPTORS));
+    setrlimit(RLIMIT_NOFILE, &files);
 }
 
 /* The rest of --check-config, once the file was read: is there such a policy? Returns the exit
@@ -336,6 +355,7 @@ int main(int argc, char **argv)
         return code;
     }
     code = EXIT_OK;
+    allow_descriptors();
     if (start(&daemon, &err) < 0) {
         log_error("%s", err.text);
         code = EXIT_FAILED;

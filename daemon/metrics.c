@@ -37,6 +37,8 @@ static const struct family always[] = {
             "Memory that guests were told to give up."),
     COUNTER(bytes_granted, "memctl_balloon_grant_bytes_total",
             "Memory that guests were told they may take."),
+    COUNTER(stats_asks, "memctl_statistics_asks_total",
+            "Times that a guest was asked for statistics out of turn."),
     COUNTER(host_reclaims, "memctl_host_reclaims_total",
             "Times that the host took memory from a guest by itself."),
     COUNTER(host_reclaimed, "memctl_host_reclaim_requested_bytes_total",

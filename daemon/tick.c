@@ -14,6 +14,7 @@
 #include "agents.h"
 #include "dedupe.h"
 #include "log.h"
+#include "lookout.h"
 #include "resort.h"
 #include "sampling.h"
 #include "steer.h"
@@ -84,6 +85,7 @@ static void decide_and_act(struct daemon *daemon)
     admissions_apply(&daemon->admissions, &daemon->snapshot);
     agents_follow(daemon->agents, &daemon->snapshot);
     sampling_follow(daemon->sampling, &daemon->snapshot);
+    lookout_apply(daemon->lookout, &daemon->snapshot);
     watch_follow(&daemon->watch, &daemon->snapshot, daemon->events);
     reclaims_mark(daemon);
     resort_mark(daemon);
@@ -101,6 +103,7 @@ static void decide_and_act(struct daemon *daemon)
     reclaims_run(daemon);
     resort_run(daemon);
     steer_follow(daemon->steer);
+    lookout_follow(daemon->lookout);
     admissions_answer(&daemon->admissions, &daemon->plan);
     daemon->counters.ticks++;
     /* Nothing is owed if this observation was overtaken by one that began after it. */

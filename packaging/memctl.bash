@@ -70,7 +70,7 @@ _memctl() {
     *=) return ;;
     esac
     if [[ $cur == -* && ${words[0]-} == list ]]; then
-        mapfile -t COMPREPLY < <(compgen -W $'--all\n--json\n--socket\n--help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W $'--all\n--sources\n--json\n--socket\n--help' -- "$cur")
         return
     fi
     if [[ $prev == --guest || $prev == --guest= || $prev == --like || $prev == --remove ]]; then

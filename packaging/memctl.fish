@@ -108,6 +108,7 @@ complete -c memctl -f
 complete -c memctl -l json -d 'print JSON for programs'
 complete -c memctl -l socket -rF -d 'socket of the daemon'
 complete -c memctl -n __memctl_listing -l all -d 'also guests that do not run'
+complete -c memctl -n __memctl_listing -l sources -d 'from what it is known how much each works with'
 complete -c memctl -s h -l help -d 'tell how to use it'
 complete -c memctl -s V -l version -d 'print the version'
 complete -c memctl -n '__memctl_at 0' -a status -d 'show the daemon, the host and the budget'

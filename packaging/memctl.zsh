@@ -67,6 +67,7 @@ _memctl() {
     _arguments -C \
         '--json[print JSON for programs]' \
         '--all[list: guests that do not run as well; doctor: also what is well]' \
+        '--sources[list: from what it is known how much each works with]' \
         '--socket[socket of the daemon]:socket:_files' \
         '(-h --help)'{-h,--help}'[tell how to use it]' \
         '(-V --version)'{-V,--version}'[print the version]' \

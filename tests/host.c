@@ -137,6 +137,11 @@ void host_tick(struct host *host, uint64_t ms)
     for (size_t i = 0; host->cries && i < host->snapshot.count; i++)
         if (strcmp(host->snapshot.guests[i].name, host->cries) == 0)
             host->snapshot.guests[i].agent.distress_ms = host->now_ms;
+    for (size_t i = 0; host->fills && i < host->snapshot.count; i++)
+        if (strcmp(host->snapshot.guests[i].name, host->fills) == 0) {
+            host->snapshot.guests[i].filling_ms = host->now_ms;
+            host->snapshot.guests[i].filling_rate = host->fills_at;
+        }
     if (mc_engine_step(host->engine, &host->snapshot, &host->plan, &err) < 0)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < host->plan.count; i++) {

@@ -24,6 +24,8 @@ struct host {
     uint64_t pledged;        /* for guests that are about to start */
     const char *busy;        /* this guest does not answer */
     const char *cries;       /* this guest's agent says that memory is nearly gone */
+    const char *fills;       /* this guest is seen to run out of memory, */
+    uint64_t fills_at;       /* bytes a second */
     const char *undelivered; /* commands for this guest hang: they neither arrive nor fail */
 };
 

@@ -136,11 +136,13 @@ int confine_capabilities(struct mc_error *err)
 
 #define PAGEMAP_SCAN_CALL 0xc0606610U /* linux/fs.h from 6.7 on */
 
-/* The thread sanitizer gives it for its own memory; elsewhere nothing more is allowed. */
-#ifdef __SANITIZE_THREAD__
+/* What sanitizers give for their own memory; elsewhere nothing more is allowed. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define ADVICE_OF_SANITIZER MADV_NOHUGEPAGE
+#define OTHER_ADVICE_OF_SANITIZER MADV_DONTDUMP
 #else
 #define ADVICE_OF_SANITIZER MADV_DONTNEED
+#define OTHER_ADVICE_OF_SANITIZER MADV_DONTNEED
 #endif
 
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
@@ -152,79 +154,82 @@ int confine_capabilities(struct mc_error *err)
     BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (uint32_t)(bits), (then), (otherwise))
 #define ALLOW_CALL(number) IF_EQUAL(number, 0, 1), ALLOW
 
+static const struct sock_filter calls[] = {
+    LOAD(offsetof(struct seccomp_data, arch)),
+    IF_EQUAL(ARCHITECTURE, 1, 0),
+    KILL,
+    LOAD(offsetof(struct seccomp_data, nr)),
+    /* the work */
+    ALLOW_CALL(SYS_process_vm_readv),
+    ALLOW_CALL(SYS_pread64),
+    /* memctld */
+    ALLOW_CALL(SYS_recvmsg),
+    ALLOW_CALL(SYS_sendmsg),
+    ALLOW_CALL(SYS_ppoll),
+#ifdef SYS_poll
+    ALLOW_CALL(SYS_poll),
+#endif
+    ALLOW_CALL(SYS_close),
+    /* time */
+    ALLOW_CALL(SYS_clock_gettime),
+    ALLOW_CALL(SYS_clock_nanosleep),
+    ALLOW_CALL(SYS_nanosleep),
+    ALLOW_CALL(SYS_restart_syscall),
+    /* what the C library does by itself */
+    ALLOW_CALL(SYS_brk),
+    ALLOW_CALL(SYS_munmap),
+    ALLOW_CALL(SYS_mremap),
+    ALLOW_CALL(SYS_futex),
+    ALLOW_CALL(SYS_getrandom),
+    ALLOW_CALL(SYS_getpid),
+    ALLOW_CALL(SYS_gettid),
+    ALLOW_CALL(SYS_tgkill),
+    ALLOW_CALL(SYS_sched_yield),
+    ALLOW_CALL(SYS_rt_sigprocmask),
+    ALLOW_CALL(SYS_rt_sigaction),
+    ALLOW_CALL(SYS_rt_sigreturn),
+    ALLOW_CALL(SYS_exit),
+    ALLOW_CALL(SYS_exit_group),
+    /* memory: never executable, never writable and shared at once */
+    IF_EQUAL(SYS_mmap, 0, 8),
+    LOAD(ARGUMENT(2)),
+    IF_BITS(PROT_EXEC, 5, 0),
+    IF_BITS(PROT_WRITE, 0, 3),
+    LOAD(ARGUMENT(3)),
+    IF_BITS(MAP_SHARED, 2, 0),
+    ALLOW,
+    ALLOW,
+    KILL,
+    /* advice that takes nothing away from a file */
+    IF_EQUAL(SYS_madvise, 0, 8),
+    LOAD(ARGUMENT(2)),
+    IF_EQUAL(MADV_SEQUENTIAL, 5, 0),
+    IF_EQUAL(MADV_DONTNEED, 4, 0),
+    IF_EQUAL(MADV_HUGEPAGE, 3, 0),
+    IF_EQUAL(ADVICE_OF_SANITIZER, 2, 0),
+    IF_EQUAL(OTHER_ADVICE_OF_SANITIZER, 1, 0),
+    KILL,
+    ALLOW,
+    /* looking at page maps, and being told of absent pages; not filling them */
+    IF_EQUAL(SYS_ioctl, 0, 6),
+    LOAD(ARGUMENT(1)),
+    IF_EQUAL(PAGEMAP_SCAN_CALL, 3, 0),
+    IF_EQUAL(UFFDIO_REGISTER, 2, 0),
+    IF_EQUAL(UFFDIO_UNREGISTER, 1, 0),
+    KILL,
+    ALLOW,
+    /* words to the log */
+    IF_EQUAL(SYS_write, 0, 3),
+    LOAD(ARGUMENT(0)),
+    IF_EQUAL(STDERR_FILENO, 0, 1),
+    ALLOW,
+    KILL,
+};
+
 int confine_calls(struct mc_error *err)
 {
-    struct sock_filter filter[] = {
-        LOAD(offsetof(struct seccomp_data, arch)),
-        IF_EQUAL(ARCHITECTURE, 1, 0),
-        KILL,
-        LOAD(offsetof(struct seccomp_data, nr)),
-        /* the work */
-        ALLOW_CALL(SYS_process_vm_readv),
-        ALLOW_CALL(SYS_pread64),
-        /* memctld */
-        ALLOW_CALL(SYS_recvmsg),
-        ALLOW_CALL(SYS_sendmsg),
-        ALLOW_CALL(SYS_ppoll),
-#ifdef SYS_poll
-        ALLOW_CALL(SYS_poll),
-#endif
-        ALLOW_CALL(SYS_close),
-        /* time */
-        ALLOW_CALL(SYS_clock_gettime),
-        ALLOW_CALL(SYS_clock_nanosleep),
-        ALLOW_CALL(SYS_nanosleep),
-        ALLOW_CALL(SYS_restart_syscall),
-        /* what the C library does by itself */
-        ALLOW_CALL(SYS_brk),
-        ALLOW_CALL(SYS_munmap),
-        ALLOW_CALL(SYS_mremap),
-        ALLOW_CALL(SYS_futex),
-        ALLOW_CALL(SYS_getrandom),
-        ALLOW_CALL(SYS_getpid),
-        ALLOW_CALL(SYS_gettid),
-        ALLOW_CALL(SYS_tgkill),
-        ALLOW_CALL(SYS_sched_yield),
-        ALLOW_CALL(SYS_rt_sigprocmask),
-        ALLOW_CALL(SYS_rt_sigaction),
-        ALLOW_CALL(SYS_rt_sigreturn),
-        ALLOW_CALL(SYS_exit),
-        ALLOW_CALL(SYS_exit_group),
-        /* memory: never executable, never writable and shared at once */
-        IF_EQUAL(SYS_mmap, 0, 8),
-        LOAD(ARGUMENT(2)),
-        IF_BITS(PROT_EXEC, 5, 0),
-        IF_BITS(PROT_WRITE, 0, 3),
-        LOAD(ARGUMENT(3)),
-        IF_BITS(MAP_SHARED, 2, 0),
-        ALLOW,
-        ALLOW,
-        KILL,
-        /* advice that takes nothing away from a file */
-        IF_EQUAL(SYS_madvise, 0, 7),
-        LOAD(ARGUMENT(2)),
-        IF_EQUAL(MADV_SEQUENTIAL, 4, 0),
-        IF_EQUAL(MADV_DONTNEED, 3, 0),
-        IF_EQUAL(MADV_HUGEPAGE, 2, 0),
-        IF_EQUAL(ADVICE_OF_SANITIZER, 1, 0),
-        KILL,
-        ALLOW,
-        /* looking at page maps, and being told of absent pages; not filling them */
-        IF_EQUAL(SYS_ioctl, 0, 6),
-        LOAD(ARGUMENT(1)),
-        IF_EQUAL(PAGEMAP_SCAN_CALL, 3, 0),
-        IF_EQUAL(UFFDIO_REGISTER, 2, 0),
-        IF_EQUAL(UFFDIO_UNREGISTER, 1, 0),
-        KILL,
-        ALLOW,
-        /* words to the log */
-        IF_EQUAL(SYS_write, 0, 3),
-        LOAD(ARGUMENT(0)),
-        IF_EQUAL(STDERR_FILENO, 0, 1),
-        ALLOW,
-        KILL,
-    };
-    const struct sock_fprog program = {sizeof(filter) / sizeof(*filter), filter};
+    const struct sock_fprog program = {sizeof(calls) / sizeof(*calls),
+                                       (struct sock_filter *)(uintptr_t)calls};
     long rc;
 
     /* For all threads at once; one that cannot have it is returned as a number above 0. */

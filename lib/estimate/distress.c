@@ -18,7 +18,8 @@
 /* A guest that fills itself is taken to go on for so long; it is given no more than it has. */
 #define RATE_LASTS_S 2
 
-/* An agent's event counts for so long; it repeats it while the trouble lasts. */
+/* An agent's event counts for so long, and a guest that was seen to fill: both are repeated while
+ * the trouble lasts. */
 #define EVENT_LASTS_MS 1500
 
 /* Read back from swap since the last statistics. */
@@ -77,6 +78,8 @@ static enum mc_distress find(const struct mc_engine_config *config, const struct
         return MC_DISTRESS_NO;
     if (guest->agent.distress_ms && mc_less_u64(now_ms, guest->agent.distress_ms) <= EVENT_LASTS_MS)
         return MC_DISTRESS_AGENT;
+    if (guest->filling_ms && mc_less_u64(now_ms, guest->filling_ms) <= EVENT_LASTS_MS)
+        return MC_DISTRESS_FILLING;
     if (guest->deflates_on_oom && track->arrived && track->target != MC_UNKNOWN &&
         guest->actual >= track->target + MC_FOREIGN_LEAST)
         return MC_DISTRESS_DEFLATED;
@@ -94,16 +97,19 @@ uint64_t mc_distress_step(const struct mc_guest *guest)
 static void give(const struct mc_engine_config *config, const struct mc_guest *guest,
                  struct mc_track *track)
 {
-    uint64_t more = mc_distress_step(guest);
+    uint64_t more = mc_distress_step(guest), rate = 0, margin;
 
     if (guest->distress == MC_DISTRESS_AGENT)
-        more =
-            mc_max_u64(more, mc_min_u64(guest->agent.distress_rate * RATE_LASTS_S, guest->actual));
+        rate = guest->agent.distress_rate;
+    else if (guest->distress == MC_DISTRESS_FILLING)
+        rate = guest->filling_rate;
+    more = mc_max_u64(more, mc_min_u64(rate * RATE_LASTS_S, guest->actual));
     if (guest->actual + MC_ARRIVED < track->need)
         return;
     track->need = mc_whole_pages(mc_min_u64(guest->actual + more, guest->terms.max));
-    track->learned = mc_min_u64(mc_max_u64(2 * track->learned, 2 * config->floor_margin),
-                                guest->terms.max / LEARNED_PART);
+    /* Twice the margin that was in force, or nothing would have been learned. */
+    margin = mc_max_u64(track->learned, mc_margin(config, mc_min_u64(guest->used, guest->actual)));
+    track->learned = mc_min_u64(2 * margin, guest->terms.max / LEARNED_PART);
 }
 
 static void suffer(const struct mc_engine_config *config, const struct mc_guest *guest,

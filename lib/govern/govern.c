@@ -83,12 +83,28 @@ static void pay_nothing(const struct mc_snapshot *snapshot, const struct mc_trac
 }
 
 /*
+ * The least that is paid at a time to a guest out of trouble that has `base`. What is free may be
+ * crumbs for many; they are left until there is more, but for those that need them.
+ */
+static uint64_t worth_telling(const struct mc_engine_config *config, const struct mc_guest *guest,
+                              const struct mc_track *track, const struct mc_plan *plan,
+                              uint64_t base)
+{
+    if (base < guest->terms.min || config->rules_off & (1U << MC_RULE_CALM))
+        return 0;
+    if (base < mc_floor(config, guest, track, plan))
+        return MC_COMMAND_LEAST;
+    return mc_step_least(config, guest);
+}
+
+/*
  * Give `free` bytes to the guests in trouble, or to the others, that want to grow. Where it does
  * not reach, everybody waiting gets the same part of what is missing; the rest follows when the
  * reclaim was seen. Returns what was given.
  */
-static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *tracks,
-                    struct mc_plan *plan, bool trouble, uint64_t free)
+static uint64_t pay(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
+                    const struct mc_tracks *tracks, struct mc_plan *plan, bool trouble,
+                    uint64_t free)
 {
     /* What went out of the reserve is promised on purpose, and not called back. */
     bool is_short = plan->promised > plan->divided + plan->reserve + MC_ARRIVED;
@@ -107,6 +123,9 @@ static uint64_t pay(const struct mc_snapshot *snapshot, const struct mc_tracks *
             !can_be_paid(&snapshot->guests[i], &tracks->list[i], trouble, snapshot->now_ms))
             continue;
         share = mc_whole_pages((uint64_t)((unsigned __int128)free * want / wanted));
+        if (!trouble &&
+            share < worth_telling(config, &snapshot->guests[i], &tracks->list[i], plan, base))
+            share = 0;
         mc_step_change(&plan->steps[i], MC_RULE_SHRINK_FIRST, base + share);
     }
     return mc_min_u64(wanted, free);
@@ -163,12 +182,12 @@ static uint64_t feed(const struct mc_engine_config *config, const struct mc_snap
 static void shrink_first(const struct mc_engine_config *config, const struct mc_snapshot *snapshot,
                          const struct mc_tracks *tracks, struct mc_plan *plan)
 {
-    uint64_t given = pay(snapshot, tracks, plan, true,
+    uint64_t given = pay(config, snapshot, tracks, plan, true,
                          mc_less_u64(plan->divided + plan->reserve, plan->promised));
 
     given +=
         feed(config, snapshot, tracks, plan, mc_less_u64(plan->divided, plan->promised + given));
-    pay(snapshot, tracks, plan, false, mc_less_u64(plan->divided, plan->promised + given));
+    pay(config, snapshot, tracks, plan, false, mc_less_u64(plan->divided, plan->promised + given));
     pay_nothing(snapshot, tracks, plan);
 }
 

@@ -148,4 +148,10 @@ void mc_step_change(struct mc_step *step, enum mc_rule rule, uint64_t target);
 /* The least change that begins a move. */
 uint64_t mc_calm_least(const struct mc_engine_config *config, const struct mc_guest *guest);
 
+/* Even where every page counts, a command is not worth less. */
+#define MC_COMMAND_LEAST MC_MIB
+
+/* The least that a move which was begun gives at a time. */
+uint64_t mc_step_least(const struct mc_engine_config *config, const struct mc_guest *guest);
+
 #endif

@@ -7,8 +7,8 @@
 
 #include <assert.h>
 
-/* Even where every page counts, a command is not worth less. */
-#define SMALL_LEAST MC_MIB
+/* A move that was begun is carried on in steps of at least this part of what begins one. */
+#define STEP_PART 4
 
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
 {
@@ -18,6 +18,11 @@ static uint64_t percent_of(uint64_t bytes, unsigned percent)
 uint64_t mc_calm_least(const struct mc_engine_config *config, const struct mc_guest *guest)
 {
     return mc_max_u64(config->calm_bytes, percent_of(guest->actual, config->calm_percent));
+}
+
+uint64_t mc_step_least(const struct mc_engine_config *config, const struct mc_guest *guest)
+{
+    return mc_max_u64(mc_calm_least(config, guest) / STEP_PART, MC_COMMAND_LEAST);
 }
 
 /* Guests that must not be touched stay as they are. */
@@ -130,8 +135,10 @@ static uint64_t limit_rate(const struct mc_rule_view *view, uint64_t target)
 }
 
 /*
- * A small change does not begin a move; one that was begun is carried to its end. Where every page
- * counts small shrinks are made, but not while a larger shrink is still under way.
+ * A small change does not begin a move; one that was begun is carried to its end, but for a rest
+ * that is not worth a command: a policy's wishes drift while it goes on, and whoever followed them
+ * to the page would be told a new target in every pass. Where every page counts small shrinks are
+ * made, but not while a larger shrink is still under way.
  */
 static uint64_t stay_calm(const struct mc_rule_view *view, uint64_t target)
 {
@@ -139,13 +146,18 @@ static uint64_t stay_calm(const struct mc_rule_view *view, uint64_t target)
     uint64_t change = target > now ? target - now : now - target;
     bool under_way = view->guest->actual > now + MC_ARRIVED;
 
-    if (view->track->moving || change >= mc_calm_least(view->config, view->guest))
+    uint64_t step = target < now ? MC_COMMAND_LEAST : mc_step_least(view->config, view->guest);
+
+    if (change >= mc_calm_least(view->config, view->guest) ||
+        (view->track->moving && change >= step))
         return target;
-    if (view->every_page_counts && target + SMALL_LEAST <= now && !under_way)
+    if (view->every_page_counts && target + MC_COMMAND_LEAST <= now && !under_way)
         return target;
-    /* What the rules before have decided is not rounded off. */
-    if (now > view->guest->terms.max || now < view->guest->terms.min ||
-        keep_floor(view, now) != now || need_fresh(view, now) != now || relieve(view, now) != now)
+    /* What the rules before have decided is not rounded off; but the floor trembles, and where the
+     * balloon has arrived there is nothing left to call back. */
+    if (now > view->guest->terms.max || now < view->guest->terms.min || relieve(view, now) != now)
+        return target;
+    if (under_way && (keep_floor(view, now) != now || need_fresh(view, now) != now))
         return target;
     return now;
 }

@@ -18,6 +18,9 @@ struct mc_backend {
     int (*set_stats_period)(struct mc_session *session, const char *uuid, unsigned seconds,
                             struct mc_error *err);
     /* NULL: it cannot */
+    int (*ask_stats)(struct mc_session *session, const char *uuid, unsigned period_s,
+                     struct mc_sight *sight, struct mc_error *err);
+    /* NULL: it cannot */
     int (*locate_memory)(struct mc_session *session, const char *uuid,
                          struct mc_guest_memory *memory, struct mc_error *err);
     /* NULL: it cannot */

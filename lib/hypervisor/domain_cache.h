@@ -62,8 +62,9 @@ void mc_cache_expect(struct mc_domain_cache *cache, const char *uuid);
 struct mc_known_guest {
     char uuid[MC_UUID_TEXT];
     char name[MC_NAME_TEXT];
-    int run_id; /* -1: it is expected, and was not seen yet */
-    pid_t pid;  /* of QEMU, 0 if it is not known */
+    int run_id;                 /* -1: it is expected, and was not seen yet */
+    pid_t pid;                  /* of QEMU, 0 if it is not known */
+    enum mc_qemu_state process; /* of that, now */
     enum mc_guest_state state;
     uint64_t memory, actual, rss;
 };
@@ -91,6 +92,7 @@ void mc_cache_set_stats_period(struct mc_domain_cache *cache, const char *uuid, 
 /*
  * libvirt learns of a balloon's size from QEMU's events, at most one a second. While a balloon is
  * on its way, QEMU itself is asked. Is it? So it is for some seconds after it was told a target,
+ * or was first seen, if it had been running for a while: another memctld may have told it one;
  * and what QEMU said stands until the events must have caught up with it.
  *
  * libvirt's size is with what is plugged in by virtio-mem. QEMU's size and the target are without:

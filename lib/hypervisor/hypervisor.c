@@ -78,6 +78,16 @@ int mc_session_set_stats_period(struct mc_session *session, const char *uuid, un
     return session->hypervisor->backend->set_stats_period(session, uuid, seconds, err);
 }
 
+int mc_session_ask_stats(struct mc_session *session, const char *uuid, unsigned period_s,
+                         struct mc_sight *sight, struct mc_error *err)
+{
+    const struct mc_backend *backend = session->hypervisor->backend;
+
+    if (!backend->ask_stats)
+        return mc_error_set(err, -ENOTSUP, "this hypervisor's guests cannot be asked out of turn");
+    return backend->ask_stats(session, uuid, period_s, sight, err);
+}
+
 int mc_session_locate_memory(struct mc_session *session, const char *uuid,
                              struct mc_guest_memory *memory, struct mc_error *err)
 {

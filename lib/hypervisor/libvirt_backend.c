@@ -34,6 +34,7 @@ static const struct mc_backend backend = {
     .observe = mc_libvirt_observe,
     .set_balloon = mc_libvirt_set_balloon,
     .set_stats_period = mc_libvirt_set_stats_period,
+    .ask_stats = mc_libvirt_ask_stats,
     .locate_memory = mc_libvirt_locate_memory,
     .set_merge = mc_libvirt_set_merge,
     .find = mc_libvirt_find,

@@ -46,6 +46,11 @@ struct libvirt_hypervisor {
     bool local;                 /* the guests run on this host */
     struct mc_host_reader host; /* if so */
     struct mc_domain_cache cache;
+    /*
+     * The bulk call leaves out a guest that somebody else asks at that moment. So it waits for the
+     * short calls that ask one out of turn, but not for one that hangs; they wait for it.
+     */
+    atomic_uint turns;  /* such calls under way */
     atomic_uint asking; /* calls for statistics that are not back */
     atomic_bool lists;  /* a call that lists all guests is under way */
     atomic_bool listed; /* one has come back */
@@ -87,6 +92,12 @@ int mc_libvirt_set_balloon(struct mc_session *session, const char *uuid, uint64_
                            struct mc_error *err);
 int mc_libvirt_set_stats_period(struct mc_session *session, const char *uuid, unsigned seconds,
                                 struct mc_error *err);
+
+/* libvirt_ask.c */
+/* Before the bulk call: let those who are asked out of turn answer, for a moment at most. */
+void mc_libvirt_wait_for_turns(struct libvirt_hypervisor *hv);
+int mc_libvirt_ask_stats(struct mc_session *session, const char *uuid, unsigned period_s,
+                         struct mc_sight *sight, struct mc_error *err);
 
 /* libvirt_memory.c */
 int mc_libvirt_locate_memory(struct mc_session *session, const char *uuid,

@@ -11,8 +11,6 @@
 
 #include <libvirt/virterror.h>
 
-#include "observe/qemu_process.h"
-
 #define STATS (VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON)
 #define NOWAIT VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
@@ -49,10 +47,8 @@ static int add_silent(struct libvirt_hypervisor *hv, const struct mc_known_guest
  */
 static bool cannot_answer(struct libvirt_hypervisor *hv, const struct mc_known_guest *known)
 {
-    if (!known->pid)
-        return false;
-    return mc_qemu_is_stopped(known->pid) ||
-           (atomic_load(&hv->asking) > 1 && mc_qemu_is_blocked(known->pid));
+    return known->process == MC_QEMU_STOPPED ||
+           (known->process == MC_QEMU_BLOCKED && atomic_load(&hv->asking) > 1);
 }
 
 /* Those that can be looked up now; *doms ends with NULL. Returns how many, or a negative errno. */
@@ -180,6 +176,7 @@ int mc_libvirt_ask(struct mc_session *session, virDomainStatsRecordPtr **records
     int count;
 
     atomic_fetch_add(&hv->asking, 1);
+    mc_libvirt_wait_for_turns(hv);
     if (may_list(hv)) {
         count = list_all(session, records, snapshot);
         atomic_store(&hv->listed, atomic_load(&hv->listed) || count >= 0);

@@ -102,6 +102,27 @@ static void read_stats(virDomainStatsRecordPtr record, struct mc_guest *guest)
     }
 }
 
+/*
+ * libvirt formats the UUID of a guest in every call about it, for a log line that is then not
+ * written. So virDomainGetUUIDString() does it twice, and is a tenth of what an observation costs.
+ */
+static int read_uuid(virDomainPtr dom, char text[MC_UUID_TEXT])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char uuid[VIR_UUID_BUFLEN];
+
+    if (virDomainGetUUID(dom, uuid) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(uuid); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = digits[uuid[i] >> 4];
+        *text++ = digits[uuid[i] & 15];
+    }
+    *text = '\0';
+    return 0;
+}
+
 /* The sizes, also of a guest that the bulk call skipped: virDomainGetInfo does not block. */
 static bool read_sizes(virDomainStatsRecordPtr record, struct mc_guest *guest)
 {
@@ -237,7 +258,7 @@ static int add_guest(struct libvirt_hypervisor *hv, virDomainStatsRecordPtr reco
     snprintf(guest->name, sizeof(guest->name), "%s", virDomainGetName(record->dom));
     virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
     virTypedParamsGetInt(record->params, record->nparams, "state.reason", &reason);
-    if (id == (unsigned)-1 || virDomainGetUUIDString(record->dom, guest->uuid) < 0 ||
+    if (id == (unsigned)-1 || read_uuid(record->dom, guest->uuid) < 0 ||
         !read_sizes(record, guest)) {
         snapshot->count--; /* it stopped in between */
         return 0;

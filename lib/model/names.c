@@ -65,9 +65,10 @@ const char *mc_rule_name(enum mc_rule rule)
 const char *mc_distress_name(enum mc_distress distress)
 {
     static const char *const names[] = {
-        [MC_DISTRESS_NO] = "no",         [MC_DISTRESS_AGENT] = "agent",
-        [MC_DISTRESS_USABLE] = "usable", [MC_DISTRESS_SWAP] = "swap",
-        [MC_DISTRESS_FAULTS] = "faults", [MC_DISTRESS_DEFLATED] = "deflated",
+        [MC_DISTRESS_NO] = "no",           [MC_DISTRESS_AGENT] = "agent",
+        [MC_DISTRESS_USABLE] = "usable",   [MC_DISTRESS_SWAP] = "swap",
+        [MC_DISTRESS_FAULTS] = "faults",   [MC_DISTRESS_DEFLATED] = "deflated",
+        [MC_DISTRESS_FILLING] = "filling",
     };
 
     return names[distress];

@@ -14,16 +14,22 @@
 /* The pid that libvirt wrote down, if that process runs with this UUID; else 0. */
 pid_t mc_qemu_pid(const char *runtime_folder, const char *name, const char *uuid);
 
-/*
- * Is the process stopped, by a signal or a debugger? Then QEMU answers nobody until it goes on, and
- * a call that asks it something waits for as long.
- */
-bool mc_qemu_is_stopped(pid_t pid);
+/* Can the process's main thread answer? */
+enum mc_qemu_state {
+    MC_QEMU_ABLE,    /* as far as anybody can tell; also if the process is gone */
+    MC_QEMU_STOPPED, /* by a signal or a debugger: a call that asks it something waits for as long
+                      */
+    MC_QEMU_BLOCKED, /* it waits for a disk, or for something else that nothing can interrupt */
+};
 
-/* Does it wait for a disk, or for something else that nothing can interrupt? It may be for a
- * moment.
+/*
+ * The process's file to ask again and again, or -1 where there are no more descriptors, or no such
+ * process. It stays that process's when the pid goes to another one. The caller closes it.
  */
-bool mc_qemu_is_blocked(pid_t pid);
+int mc_qemu_open_stat(pid_t pid);
+
+/* stat may be -1: then the file is opened for this one time. */
+enum mc_qemu_state mc_qemu_state_of(int stat, pid_t pid);
 
 /* How long the process has been running. -ENOENT, -ENODATA. */
 int mc_qemu_age_ms(pid_t pid, uint64_t *age_ms);

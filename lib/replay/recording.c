@@ -31,6 +31,8 @@ static const struct field guest_fields[] = {
     FIELD(struct mc_guest, known, FIELD_BOOL),
     FIELD(struct mc_guest, stats_period_s, FIELD_UNSIGNED),
     FIELD_NEWER(struct mc_guest, sized, FIELD_BOOL, 0),
+    FIELD_NEWER(struct mc_guest, filling_ms, FIELD_U64, 0),
+    FIELD_NEWER(struct mc_guest, filling_rate, FIELD_U64, 0),
     FIELD_NEWER(struct mc_guest, reclaim, FIELD_INT, MC_RECLAIM_COUNT),
     FIELD_NEWER(struct mc_guest, resort_hold, FIELD_BOOL, 0),
 };

@@ -277,6 +277,13 @@ int mc_measure_step(struct mc_measure *measure, const struct mc_sim *sim, uint64
     return rc;
 }
 
+void mc_measure_command(struct mc_measure *measure, const struct mc_sim *sim, const char *uuid)
+{
+    for (size_t i = 0; i < sim->count; i++)
+        if (strcmp(sim->guests[i].config.uuid, uuid) == 0)
+            measure->meters[i].fare.commands++;
+}
+
 static int compare_waits(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -306,6 +313,7 @@ static int end_meter(struct mc_measure *measure, struct mc_meter *meter, struct 
     all->distress_ms += fare->distress_ms;
     all->moved += fare->moved;
     all->turns += fare->turns;
+    all->commands += fare->commands;
     all->rises += fare->rises;
     all->never += fare->never;
     for (size_t i = 0; rc == 0 && i < meter->wait_count; i++)

@@ -28,6 +28,9 @@ void mc_measure_free(struct mc_measure *measure);
 /* After each step of the physics. budget: what the guests may occupy now. 0 or -ENOMEM. */
 int mc_measure_step(struct mc_measure *measure, const struct mc_sim *sim, uint64_t budget);
 
+/* The balloon of the scenario's guest of that UUID was told a target. */
+void mc_measure_command(struct mc_measure *measure, const struct mc_sim *sim, const char *uuid);
+
 /* At the end: fill what was measured, from from_ms on, into the result. 0 or -ENOMEM. */
 int mc_measure_end(struct mc_measure *measure, uint64_t from_ms, struct mc_simulation *result);
 

@@ -233,6 +233,8 @@ static void deliver_balloon(struct run *run, const struct mc_command *command)
     uint64_t now_ms = run->sim->now_ms;
     int rc = mc_session_set_balloon(run->session, command->uuid, command->bytes, NULL);
 
+    if (now_ms >= run->warm_up_ms)
+        mc_measure_command(&run->measure, run->sim, command->uuid);
     if (run->raw)
         (rc < 0 ? mc_raw_failed : mc_raw_done)(run->raw, command->uuid, now_ms);
     else

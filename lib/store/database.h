@@ -14,7 +14,7 @@ struct mc_store {
     int lock; /* of FILE.lock: one writer at a time; -1 for a reader */
     struct mc_store_config config;
     uint64_t deadline_ms; /* of the monotonic clock, 0 for none */
-    struct mc_known_guest {
+    struct mc_guest_number {
         char uuid[MC_UUID_TEXT];
         int64_t id;
     } * known; /* sorted by UUID */
@@ -61,6 +61,15 @@ static inline uint64_t mc_from_column(size_t value, int64_t column)
 {
     return value == MC_VALUE_STALL ? (uint64_t)column : (uint64_t)column * MC_KIB;
 }
+
+/* guest_numbers.c: the guest's number, a new one if it has none. The host, "", is 0. */
+int mc_store_guest_number(struct mc_store *store, const char *uuid, int64_t *id,
+                          struct mc_error *err);
+
+/* write_points.c: within a transaction. */
+int mc_store_add_point(struct mc_store *store, const struct mc_point *point, struct mc_error *err);
+/* Make all hours that have ended by now and are not there. */
+int mc_store_end_hours(struct mc_store *store, int64_t clock_ms, struct mc_error *err);
 
 /* schema.c */
 #define MC_SCHEMA_VERSION 3

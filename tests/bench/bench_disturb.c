@@ -101,16 +101,18 @@ static uint64_t now_us(clockid_t clock)
     return (uint64_t)(now(clock) * 1e6);
 }
 
-/* As memctl-scan does. */
-static void scan_until(struct mc_scanner *scanner, struct mc_pace *pace, unsigned percent,
-                       uint64_t until_us)
+/* As memctl-scan does; what was not used while the guest was left alone is not made up for. */
+static void scan_until(struct mc_scanner *scanner, unsigned percent, uint64_t until_us)
 {
+    struct mc_pace pace = {0};
+
     while (now_us(CLOCK_MONOTONIC) < until_us) {
         uint64_t began_us = now_us(CLOCK_PROCESS_CPUTIME_ID), at_us, pause_us;
 
         assert_true(mc_scanner_step(scanner, STEP) >= 0);
         at_us = now_us(CLOCK_MONOTONIC);
-        pause_us = mc_pace_pause(pace, at_us, now_us(CLOCK_PROCESS_CPUTIME_ID) - began_us, percent);
+        pause_us =
+            mc_pace_pause(&pace, at_us, now_us(CLOCK_PROCESS_CPUTIME_ID) - began_us, percent);
         usleep((useconds_t)mc_min_u64(pause_us, mc_less_u64(until_us, at_us)));
     }
 }
@@ -123,15 +125,14 @@ static void set_policy(int policy)
 }
 
 /* What the guest does in a period; scanner NULL: it is left alone. */
-static struct speed period(const struct guest *guest, struct mc_scanner *scanner,
-                           struct mc_pace *pace, unsigned percent)
+static struct speed period(const struct guest *guest, struct mc_scanner *scanner, unsigned percent)
 {
     double wall = now(CLOCK_MONOTONIC), cpu = now(guest->clock);
     unsigned long done = atomic_load(guest->done);
 
     if (scanner) {
         set_policy(SCHED_IDLE);
-        scan_until(scanner, pace, percent, now_us(CLOCK_MONOTONIC) + PERIOD_US);
+        scan_until(scanner, percent, now_us(CLOCK_MONOTONIC) + PERIOD_US);
         set_policy(SCHED_OTHER);
     } else {
         usleep(PERIOD_US);
@@ -173,13 +174,12 @@ static void measure(const char *name, bool shared, uint64_t pages, unsigned perc
     static double wall[ROUNDS_MAX], cpu[ROUNDS_MAX], noise_wall[ROUNDS_MAX], noise_cpu[ROUNDS_MAX];
     struct guest guest = start(shared, pages);
     struct mc_scanner *scanner = scanner_of(&guest);
-    struct mc_pace pace = {0};
     double spent = now(CLOCK_PROCESS_CPUTIME_ID);
 
     for (unsigned n = 0; n < rounds; n++) {
-        struct speed before = period(&guest, NULL, NULL, 0);
-        struct speed with = period(&guest, scanner, &pace, percent);
-        struct speed after = period(&guest, NULL, NULL, 0);
+        struct speed before = period(&guest, NULL, 0);
+        struct speed with = period(&guest, scanner, percent);
+        struct speed after = period(&guest, NULL, 0);
 
         wall[n] = 2 * with.wall / (before.wall + after.wall);
         cpu[n] = 2 * with.cpu / (before.cpu + after.cpu);

@@ -14,9 +14,12 @@
 #include "testing.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,6 +188,28 @@ static void measure(uint64_t pages)
     }
 }
 
+/* In a process of its own, so that KSM is put back whatever becomes of it; with the signals that
+ * would end this one blocked. */
+static int measure_apart(uint64_t pages, const sigset_t *signals)
+{
+    int status = 1, signal;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        sigprocmask(SIG_UNBLOCK, signals, NULL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        measure(pages);
+        exit(0);
+    }
+    if (pid < 0)
+        return 1;
+    sigwait(signals, &signal);
+    if (signal != SIGCHLD)
+        kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    return status == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -195,7 +220,14 @@ int main(int argc, char **argv)
                   {KSM "smart_scan", 0},
                   {KSM "use_zero_pages", 0}};
     uint64_t old[4], pages = (argc > 1 ? strtoull(argv[1], NULL, 10) : 512) * 256;
+    sigset_t signals;
+    int status;
 
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
     if (geteuid() != 0 || read_number(KSM "run") == UINT64_MAX || read_number(KSM "run") == 1) {
         puts("no KSM, KSM in use, or not root: nothing is measured");
         return 77;
@@ -204,10 +236,11 @@ int main(int argc, char **argv)
         old[i] = read_number(wanted[i].path);
         write_number(wanted[i].path, wanted[i].value);
     }
-    measure(pages);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    status = measure_apart(pages, &signals);
     write_number(KSM "run", 0);
     for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
         if (old[i] != UINT64_MAX)
             write_number(wanted[i].path, old[i]);
-    return 0;
+    return status;
 }

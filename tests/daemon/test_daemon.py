@@ -84,9 +84,15 @@ def prints_tables_for_people(build):
         assert listing.splitlines()[0].split() == ["GUEST", "STATE", "SHARES", "MIN", "MAX",
                                                    "ACTUAL", "USED", "ACTIVE", "TARGET", "SOURCE", "WHY"]
         assert "no-balloon" in listing
+        sources = {line.split()[0]: line.split()[3:]
+                   for line in memctld.run("list", "--sources").stdout.splitlines()}
+        assert sources["GUEST"] == ["SOURCE", "METHOD", "WINDOW", "SURE"], sources
+        assert sources["c"][:2] == ["balloon", "statistics"] and sources["c"][3][-1] == "%", sources
+        assert sources["fixed"] == ["none", "-", "-", "-"], sources
         assert "policy shares" in memctld.run("status").stdout
         shown = memctld.run("show", "c").stdout
         assert "(set: 2000)" in shown and "what the balloon leaves it" in shown
+        assert "statistics, every " in shown and "% sure that it is no more" in shown, shown
         assert "memctld 0." in memctld.run("version").stdout
 
 

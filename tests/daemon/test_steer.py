@@ -202,6 +202,14 @@ def shows_it_in_the_table_and_the_metrics(build):
         assert 'memctl_merge_pace{pace="nothing"} 1' in memctld.metrics()
         said = memctld.run("explain", "a").stdout
         assert "Equal pages:" in said, said
+        shown = memctld.run("show", "a").stdout.partition("equal pages\n")[2].splitlines()
+        assert [line.split()[0] for line in shown[:4]] == ["mergeable", "promised", "saved",
+                                                           "cost"], shown
+        table = memctld.run("dedupe").stdout
+        assert "KEPT" in table and "pages a second" in table, table
+        merging = memctld.json("show", "a")["merging"]
+        assert merging["foretold"] is None and merging["why"], merging  # ksmd has not looked
+        assert "memctl_merge_ksmd_pages_per_second 375000" in memctld.metrics()
 
 
 def main():

@@ -95,7 +95,7 @@ static struct script_step random_step(struct random *random, const struct script
 
     if (random_below(random, 5) != 4)
         return step;
-    step.act = (enum script_act)random_below(random, ACT_COUNT);
+    step.act = (enum script_act)random_below(random, ACT_FILL);
     step.guest = (unsigned)random_below(random, script->count);
     switch (step.act) {
     case ACT_SHARES:
@@ -110,6 +110,12 @@ static struct script_step random_step(struct random *random, const struct script
         break;
     case ACT_BUDGET:
         step.value = random_between(random, memory / 4, memory * 5 / 4) / MC_MIB;
+        break;
+    case ACT_CRY: /* who has no agent is looked at instead */
+        if (random_below(random, 2)) {
+            step.act = ACT_FILL;
+            step.value = random_between(random, 1, 500);
+        }
         break;
     default:
         break;
@@ -215,7 +221,7 @@ static void print_steps(const struct script_step *steps, size_t count)
     static const char *const acts[ACT_COUNT] = {
         [ACT_SHARES] = "SHARES",       [ACT_MIN] = "MIN",         [ACT_MAX] = "MAX",
         [ACT_UNMANAGED] = "UNMANAGED", [ACT_BALLOON] = "BALLOON", [ACT_CRY] = "CRY",
-        [ACT_BUDGET] = "BUDGET",
+        [ACT_BUDGET] = "BUDGET",       [ACT_FILL] = "FILL",
     };
 
     fprintf(stderr, "    .steps = {");
@@ -355,16 +361,18 @@ bool script_step(const struct script_step *step, struct host *host)
     char crier[2] = {(char)('a' + step->guest), 0};
 
     host->cries = step->act == ACT_CRY ? crier : NULL;
+    host->fills = step->act == ACT_FILL ? crier : NULL;
+    host->fills_at = step->value * MC_MIB;
     if (step->act == ACT_BUDGET) {
         host->config.budget.size.value = step->value * MC_MIB;
         mc_engine_configure(host->engine, &host->config, host->policy);
     } else if (guest && step->act == ACT_BALLOON) {
         mc_session_set_balloon(host->session, guest->uuid, step->value * MC_MIB, NULL);
         foreign = true;
-    } else if (guest && step->act && step->act != ACT_CRY) {
+    } else if (guest && step->act && step->act != ACT_CRY && step->act != ACT_FILL) {
         set(host, guest, step->act, step->value);
     }
     host_tick(host, step->ms);
-    host->cries = NULL;
+    host->cries = host->fills = NULL;
     return foreign;
 }

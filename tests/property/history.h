@@ -29,6 +29,7 @@ enum script_act {
     ACT_BALLOON,   /* another hand moves the balloon to so many MiB */
     ACT_CRY,       /* the guest's agent says that memory is nearly gone */
     ACT_BUDGET,    /* an operator sets another budget, in MiB */
+    ACT_FILL,      /* the guest was seen to fill, at so many MiB a second */
     ACT_COUNT,
 };
 

@@ -293,6 +293,24 @@ static void check_rate(struct history *history, const struct mc_guest *guest,
               step->target + 2 * rate + MC_PAGE >= guest->actual);
 }
 
+/*
+ * A command costs the guest and the host the same however little it moves, so none is sent for
+ * less than this; but for trouble, for a promise, to call back what is under way, or to let a stuck
+ * balloon rest exactly where it is.
+ */
+static void check_worth(struct history *history, const struct mc_guest *guest,
+                        const struct mc_step *step, const struct guest_watch *watch)
+{
+    uint64_t before = watch->target;
+    uint64_t change = step->target > before ? step->target - before : before - step->target;
+    bool matters = history->host.now_ms < watch->calm_ms || guest->distress != MC_DISTRESS_NO ||
+                   guest->stuck || before < guest->terms.min || before > guest->terms.max ||
+                   guest->actual > before + ARRIVED;
+
+    CHECK(history, guest->name,
+          change == 0 || change >= MC_MIB || matters || !is_ideal(history, guest));
+}
+
 /* ---- for all of them ---- */
 
 /* A guest comes into trouble: in the same pass it is given a part of its size more. */
@@ -319,16 +337,18 @@ static bool is_spared(const struct mc_guest *guest, const struct mc_step *step)
     return !guest->answers || step->target < guest->actual || guest->actual <= guest->terms.min;
 }
 
-/* What an agent cries is heard, if the host sees that its guest is full. */
+/* What an agent cries, or who was seen to fill, is heard if the host sees that the guest is full.
+ */
 static void check_cry(struct history *history, const struct mc_guest *guest)
 {
     const struct mc_engine_config *config = &history->host.config;
     uint64_t slack = mc_max_u64(2 * config->floor_margin, guest->actual / 8);
 
     CHECK(history, guest->name,
-          guest->agent.distress_ms != history->host.now_ms || guest->exempt != MC_EXEMPT_NO ||
-              guest->foreign || guest->held + slack < guest->actual ||
-              guest->distress != MC_DISTRESS_NO);
+          (guest->agent.distress_ms != history->host.now_ms &&
+           guest->filling_ms != history->host.now_ms) ||
+              guest->exempt != MC_EXEMPT_NO || guest->foreign ||
+              guest->held + slack < guest->actual || guest->distress != MC_DISTRESS_NO);
 }
 
 static void check_distress(struct history *history)
@@ -459,8 +479,10 @@ void check_step(struct history *history)
         struct guest_watch *watch = &history->guests[script_index(guest->name)];
 
         note_truth(watch, history, guest);
-        if (step->send)
+        if (step->send) {
             check_bounds(history, guest, step);
+            check_worth(history, guest, step, watch);
+        }
         if (step->send && step->target < guest->actual) {
             check_shrink(history, guest, step, watch);
             check_boot(history, guest, step);

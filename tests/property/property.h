@@ -3,15 +3,14 @@
  * A property is a statement that holds in every case; a case is made of random choices. One that
  * breaks the property is shrunk to a small one, which is shown.
  *
+ *     #define CHECK(condition, property, sum) \
+ *         PROPERTY_CHECK(property, condition, #condition, print_sum(sum))
+ *
  *     static void sums_never_shrink(struct property *property)
  *     {
  *         struct sum sum = random_sum(&property->random);
  *
- *         if (!holds(&sum)) {
- *             if (property->shows)
- *                 print_sum(&sum);
- *             property_broken(property, "holds(&sum)");
- *         }
+ *         CHECK(grows(&sum), property, &sum);
  *     }
  *
  * MEMCTL_TEST_SEED=N runs that case alone, as it is, and MEMCTL_TEST_CASES=N so many cases instead
@@ -41,5 +40,18 @@ uint64_t property_breaks(void (*check)(struct property *property), const void *s
 
 /* Ends the case. What it has allocated is its own to free before. */
 _Noreturn void property_broken(struct property *property, const char *condition);
+
+/*
+ * A test defines its CHECK() by this: what it checks, the same as text, and how it shows its case.
+ * The text is made in CHECK() itself, which sees the condition as it was written.
+ */
+#define PROPERTY_CHECK(property, condition, text, show)                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            if ((property)->shows)                                                                 \
+                (show);                                                                            \
+            property_broken(property, text);                                                       \
+        }                                                                                          \
+    } while (0)
 
 #endif

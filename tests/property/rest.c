@@ -17,10 +17,17 @@
 /* A move that is made at rest has this many passes to be seen. */
 #define ABOVE_MOST 10
 
+/* What trouble taught fades, and goes to others 16 MiB at a time; else nothing is sent in a minute.
+ */
+#define COMMANDS_MOST 12
+
 /*
  * That cache is still worked with is only found out when it is missed: what a guest has of it is
- * tried over the minutes, by a few hundredths. The others give it, and get it back.
+ * tried over the minutes, by a few hundredths. The others give it, and get it back. A try goes down
+ * for minutes and up at once, and may go further (seed 62197: 8 %); so it turns once in a minute,
+ * where an oscillation would turn again and again.
  */
+#define TRIAL_TURNS 1
 #define SWING_PART 20
 
 static void run(struct history *history)
@@ -129,6 +136,14 @@ static void note_trouble(const struct history *history, bool *troubled)
             troubled[script_index(history->host.snapshot.guests[i].name)] = true;
 }
 
+static bool has_cache(const struct history *history)
+{
+    for (size_t i = 0; i < history->script.count; i++)
+        if (history->script.guests[i].cache)
+            return true;
+    return false;
+}
+
 static uint64_t swing_most(const struct history *history)
 {
     uint64_t tried = 0;
@@ -142,17 +157,27 @@ static uint64_t swing_most(const struct history *history)
     return mc_max_u64(SWING_MOST, tried);
 }
 
+static unsigned count_commands(const struct mc_plan *plan)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < plan->count; i++)
+        count += plan->steps[i].send;
+    return count;
+}
+
 static void check_rest(struct history *history, struct swing *swings, const bool *troubled)
 {
     uint64_t most = swing_most(history);
     unsigned disobedient = count_disobedient(history), in_trouble = count_troubled(troubled);
+    unsigned turns = 2 * disobedient + (has_cache(history) ? TRIAL_TURNS : 0);
 
     for (size_t i = 0; i < history->host.plan.count; i++) {
         const struct mc_guest *guest = &history->host.snapshot.guests[i];
         uint64_t target = history->host.plan.steps[i].target;
 
         follow_swing(&swings[i], guest->actual, most);
-        CHECK(history, guest->name, in_trouble || swings[i].turns <= 2 * disobedient);
+        CHECK(history, guest->name, in_trouble || swings[i].turns <= turns);
         swings[i].above = guest->actual <= target + 64 * MC_MIB ? 0 : swings[i].above + 1;
         CHECK(history, guest->name,
               guest->exempt != MC_EXEMPT_NO || history->host.plan.state >= MC_HOST_HARD ||
@@ -166,6 +191,7 @@ void history_rests(struct property *property, const struct script *script)
     bool verbose = getenv("MEMCTL_TEST_VERBOSE");
     struct history history = {.property = property, .script = *script};
     struct swing swings[SCRIPT_GUESTS];
+    unsigned commands = 0;
     bool troubled[SCRIPT_GUESTS] = {0};
 
     calm_down(&history.script);
@@ -179,8 +205,12 @@ void history_rests(struct property *property, const struct script *script)
         if (verbose)
             history_print_state(&history);
         note_trouble(&history, troubled);
-        if (i >= QUIET_STEPS)
-            check_rest(&history, swings, troubled);
+        if (i < QUIET_STEPS)
+            continue;
+        check_rest(&history, swings, troubled);
+        commands += count_commands(&history.host.plan);
+        CHECK(&history, "all",
+              commands <= COMMANDS_MOST || count_disobedient(&history) || count_troubled(troubled));
     }
     host_close(&history.host);
 }

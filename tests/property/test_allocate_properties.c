@@ -26,13 +26,7 @@ static void solve(const struct problem *problem, uint64_t *pages)
 }
 
 #define CHECK(condition, property, problem, pages)                                                 \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            if ((property)->shows)                                                                 \
-                problem_print(problem, pages);                                                     \
-            property_broken(property, #condition);                                                 \
-        }                                                                                          \
-    } while (0)
+    PROPERTY_CHECK(property, condition, #condition, problem_print(problem, pages))
 
 static void matches_page_by_page(struct property *property)
 {

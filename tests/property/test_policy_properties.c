@@ -122,13 +122,8 @@ static void print_scene(const struct policy *policy, const struct scene *scene,
 }
 
 #define CHECK(condition, property, scene, targets)                                                 \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            if ((property)->shows)                                                                 \
-                print_scene((property)->subject, scene, targets);                                  \
-            property_broken(property, #condition);                                                 \
-        }                                                                                          \
-    } while (0)
+    PROPERTY_CHECK(property, condition, #condition,                                                \
+                   print_scene((property)->subject, scene, targets))
 
 static void decide(struct property *property, const struct scene *scene, uint64_t *targets)
 {

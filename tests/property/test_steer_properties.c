@@ -60,13 +60,7 @@ static void give_evidence(const struct history *history)
 }
 
 #define CHECK(history, condition)                                                                  \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            if ((history)->property->shows)                                                        \
-                give_evidence(history);                                                            \
-            property_broken((history)->property, #condition);                                      \
-        }                                                                                          \
-    } while (0)
+    PROPERTY_CHECK((history)->property, condition, #condition, give_evidence(history))
 
 static void set_domain(struct history *history, struct mc_steer_guest *guest)
 {

@@ -61,13 +61,7 @@ static void give_evidence(const struct history *history)
 }
 
 #define CHECK(history, condition)                                                                  \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            if ((history)->property->shows)                                                        \
-                give_evidence(history);                                                            \
-            property_broken((history)->property, #condition);                                      \
-        }                                                                                          \
-    } while (0)
+    PROPERTY_CHECK((history)->property, condition, #condition, give_evidence(history))
 
 static struct mc_trace random_trace(struct random *random, uint64_t low, uint64_t high)
 {

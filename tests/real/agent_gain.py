@@ -25,7 +25,7 @@ sys.path[:0] = [str(TESTS_DIR / "tools"), str(TESTS_DIR / "guests")]
 from guestlab import Lab, LabError, MiB, why_not  # noqa: E402
 from memctld import Memctld, wait_for  # noqa: E402
 
-STEPS = 5
+STEPS = 10
 STEP_CONFIG = """\
 [budget]
 overcommit = 1.0

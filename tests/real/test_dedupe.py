@@ -311,13 +311,13 @@ def smaps_sum(pid, size, key):
     return total
 
 
-def open_files_of(process, pid):
-    """Of those that a process has open, the ones that belong to another one's /proc."""
+def opened_memory(process, pid):
+    """Of the files that a process has open, those by which another one's memory can be read."""
     found = []
     for entry in Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(OSError):
             found.append(os.readlink(entry))
-    return [path for path in found if path.startswith(f"/proc/{pid}/")]
+    return [path for path in found if path in (f"/proc/{pid}/pagemap", f"/proc/{pid}/mem")]
 
 
 def nobody_has_read(world, guest, others, begin=0):
@@ -330,7 +330,9 @@ def nobody_has_read(world, guest, others, begin=0):
     note(f"calls of the scanner that read of each guest: {counts}")
     assert counts[guest] == 0 and all(counts[name] > 10 for name in others), counts
     for process in (world.memctld.process.pid, world.memctld.json("dedupe")["scanner"]["pid"]):
-        assert not open_files_of(process, world.guests[guest].pid), process
+        assert not opened_memory(process, world.guests[guest].pid), process
+    scanner = world.memctld.json("dedupe")["scanner"]["pid"]
+    assert all(opened_memory(scanner, world.guests[name].pid) for name in others)
 
 
 def off_is_off(world):

@@ -255,8 +255,14 @@ def merges_what_was_promised_before(world):
             world.guests[name].resume()
     note(f"the scanner promised {world.promised / MiB:.1f}M; memctl told {merging['foretold'] / MiB:.1f}M "
          f"and tells {merging['saved'] / MiB:.1f}M saved; the kernel {really / MiB:.1f}M")
-    for told in (world.promised, merging["foretold"], merging["saved"]):
-        assert abs(told - really) <= 0.02 * really, (told, really, merging)
+    strangers = int(read("pages_sharing")) + int(read("pages_shared")) - sum(
+        int(stats[name]["ksm_merging_pages"]) for name in "ab")
+    if strangers > 1000:  # outside of this test's namespace; their pages are like ours
+        note(f"KSM has merged {strangers} pages of others as well: not compared exactly")
+        assert merging["saved"] >= 0.95 * world.promised and really >= 0.95 * world.promised
+    else:
+        for told in (world.promised, merging["foretold"], merging["saved"]):
+            assert abs(told - really) <= 0.02 * really, (told, really, merging)
     for name in ("off", "other"):
         assert stats[name]["ksm_merging_pages"] == "0" and not marks(world.guests[name])[1], stats
 

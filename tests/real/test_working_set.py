@@ -39,11 +39,11 @@ def knows_the_hot_part(world):
     for method, cell, most in (
             ("referenced", Cell("anonymous", 25), 0.1),
             ("lru-gen", Cell("anonymous", 25, scattered=True), 0.1),
-            ("referenced", Cell("anonymous", 25, scattered=True, huge=True), 1.5),
+            ("referenced", Cell("anonymous", 25, scattered=True, huge=True), 0.5),
             ("referenced", Cell("mapped files", 25), 0.1),
             ("lru-gen", Cell("read()", 25), 3.1)):
         for _ in range(3):
-            figure, truth, said = measure(world.guest.hog, method, cell, window=6)
+            figure, truth, said = measure(world.guest.hog, method, cell, window=4)
             error = error_of(figure, truth)
             note(f"{method}, {cell.name()}, {cell.percent} % hot: {100 * error:+.1f} %, "
                  f"{said['confidence']} % sure")

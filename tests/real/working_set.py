@@ -3,13 +3,14 @@
 What the agent says that a guest works with, against what it really works with.
 
     working_set.py BUILD_DIR [--quick] [--method NAME]... [--window SECONDS] [--guests N]
-                   [--rows FROM:TO]
+                   [--rows FROM:TO] [--results FILE]
 
 Goes through hot sets of different sizes, shapes and speeds in guests that share the work, and prints
 a table in Markdown; docs/working-set.md was made by it. "agent" is what the agent says by itself, as
 it is installed. A method that the guest's kernel does not have says so in its row
 (MEMCTL_LAB_KERNEL_PACKAGE: a guest with another kernel). All of it takes half an hour with four
-emulated guests (the default) on two processors; --rows does a part, --quick the corners.
+emulated guests (the default) on two processors; --rows does a part, --quick the corners. With
+--results what was found is kept, and cells that are there, and have not failed, are not done again.
 As a module: Cell and measure().
 """
 
@@ -74,7 +75,7 @@ def ask(hog, method, window):
     options += ["--enable-lru-gen"] if method == "lru-gen" else []
     hog.run("rm -f /tmp/said /tmp/ended; setsid sh -c '"
             + " ".join(["balloon-guest-agent --once", *options])
-            + " >/tmp/said 2>&1; echo $? >/tmp/ended' >/dev/null 2>&1 </dev/null & "
+            + " >/tmp/said 2>&1; echo $? >/tmp/e; mv /tmp/e /tmp/ended' >/dev/null 2>&1 </dev/null & "
             "until [ -e /tmp/said ]; do sleep 0.1; done")
     limit = time.monotonic() + LONGEST_S
     while time.monotonic() < limit:
@@ -95,11 +96,17 @@ def load(hog, cell):
         hog.alloc(SIZE)
         hog.hot(cell.hot, cell.pass_ms, scattered=cell.scattered)
         return
+    # All of it was used more than once, as it is with what is idle now. A pass that began goes on.
     hog.cache(SIZE, FAST_MS, mapped=cell.kind == "mapped files")
-    limit = time.monotonic() + 30
-    while hog.stats()["load"]["cache_us"] == 0 and time.monotonic() < limit:
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        seen = hog.stats()
+        if seen["load"]["cache_us"] and (cell.kind == "mapped files"
+                                         or seen["meminfo"]["Active(file)"] > SIZE * 0.9):
+            break
         time.sleep(0.2)
     hog.cache(cell.hot, cell.pass_ms)
+    time.sleep(2 * hog.stats()["load"]["cache_us"] / 1e6)
 
 
 def unload(hog, cell):
@@ -111,9 +118,17 @@ def unload(hog, cell):
     time.sleep(cell.pass_ms / 1000 + 1)
 
 
-def measure(hog, method, cell, window=WINDOW):
+def idle_ask(hog, method):
+    """None for a method that the guest's kernel does not have."""
+    try:
+        return ask(hog, method, 2)
+    except LabError:
+        return None
+
+
+def measure(hog, method, cell, window=WINDOW, idle=None):
     """(What the agent says, beyond what the idle guest works with; the truth), bytes."""
-    idle = ask(hog, method, 2)
+    idle = idle or ask(hog, method, 2)
     load(hog, cell)
     time.sleep(1)
     try:
@@ -131,53 +146,69 @@ def error_of(figure, truth):
 class Table:
     """Cells that wait to be measured, in the order in which that is done, and what came of each."""
 
-    def __init__(self, methods, window, quick, part):
+    def __init__(self, methods, window, quick, part, results=None):
         self.window = window
         rows = [(method, row) for method in methods
                 for row in cells(SLOW_MS if method == AGENT else window * 300, quick)][part]
         self.rows = [(method, row) for method, row in rows]
-        self.results = {}
+        self.results, self.file = {}, results
+        if results and results.exists():
+            self.results = {key: result for key, result in json.loads(results.read_text()).items()
+                            if "failed" not in result}
         self.lock = threading.Lock()
         places = [(number, column) for number, (_, row) in enumerate(self.rows)
-                  for column in range(len(row))]
+                  for column in range(len(row)) if self.key((number, column)) not in self.results]
         # What takes long comes first, so that the guests end at about the same time.
         self.todo = sorted(places, key=lambda place: -self.weight(place))
+
+    def key(self, place):
+        method, row = self.rows[place[0]]
+        cell = row[place[1]]
+        return f"{method}, {cell.name()}, {cell.percent} %"
 
     def weight(self, place):
         method, row = self.rows[place[0]]
         return (row[0].huge * 5 + 1) * (3 if method == AGENT else 1) * (
             2 if row[0].pass_ms != FAST_MS else 1)
 
-    def work(self, guest):
+    def work(self, guest, methods):
         """Until there are no cells left; one that fails says so in its place."""
+        idle = {}
         while True:
             with self.lock:
                 if not self.todo:
                     return
-                number, column = self.todo.pop(0)
-            method, row = self.rows[number]
+                place = self.todo.pop(0)
+            method, row = self.rows[place[0]]
+            window = None if method == AGENT else self.window
             began = time.monotonic()
             try:
-                window = None if method == AGENT else self.window
-                figure, truth, said = measure(guest.hog, method, row[column], window)
+                for name in [] if idle else methods:
+                    idle[name] = idle_ask(guest.hog, name)
+                figure, truth, said = measure(guest.hog, method, row[place[1]], window, idle[method])
                 result = dict(error=error_of(figure, truth), sure=said["confidence"],
                               method=said["method"])
-                text = f"{100 * result['error']:+.0f} %"
             except LabError as failure:
                 absent = "cannot find out" in str(failure)
-                result = dict(failed="not in this kernel" if absent else str(failure))
-                text = result["failed"]
-            with self.lock:
-                self.results[number, column] = result
-                print(f"{len(self.results)} of {sum(len(row) for _, row in self.rows)}: {method}, "
-                      f"{row[column].name()}, {row[column].percent} %: {text} "
-                      f"({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+                result = dict(failed="not in this kernel" if absent else f"failed: {failure}")
+            self.note(place, result, time.monotonic() - began)
+
+    def note(self, place, result, took):
+        with self.lock:
+            self.results[self.key(place)] = result
+            print(f"{len(self.results)} of {sum(len(row) for _, row in self.rows)}: "
+                  f"{self.key(place)}: {self.text_of(place)} ({took:.0f} s)", file=sys.stderr,
+                  flush=True)
+            if self.file:
+                self.file.write_text(json.dumps(self.results, indent=1))
 
     def fill(self, build, count):
         with Lab(build) as lab:
             guests = lab.boot_many([f"guest{number}" for number in range(count)], memory="512M")
             kernel = guests[0].hog.run("uname -r").strip()
-            workers = [threading.Thread(target=self.work, args=(guest,)) for guest in guests]
+            methods = list(dict.fromkeys(method for method, _ in self.rows))
+            workers = [threading.Thread(target=self.work, args=(guest, methods))
+                       for guest in guests]
             for worker in workers:
                 worker.start()
             for worker in workers:
@@ -185,7 +216,7 @@ class Table:
         return kernel
 
     def text_of(self, place):
-        result = self.results[place]
+        result = self.results[self.key(place)]
         if "failed" in result:
             return result["failed"]
         text = f"{100 * result['error']:+.0f} %"
@@ -199,13 +230,12 @@ class Table:
             print(f"| {method} | {row[0].name()} | " + " | ".join(
                 self.text_of((number, column)) for column in range(len(row))) + " |")
         for method in dict.fromkeys(method for method, _ in self.rows):
-            errors = [self.results[number, column].get("error")
-                      for number, (name, row) in enumerate(self.rows) if name == method
-                      for column in range(len(row))]
-            errors = [error for error in errors if error is not None]
+            results = [self.results[self.key((number, column))]
+                       for number, (name, row) in enumerate(self.rows) if name == method
+                       for column in range(len(row))]
+            errors = [result["error"] for result in results if "error" in result]
             if errors:
-                used = {result.get("method") for (number, _), result in self.results.items()
-                        if self.rows[number][0] == method} - {None}
+                used = {result["method"] for result in results if "method" in result}
                 print(f"\n`{method}`" + (f" (by `{'`, `'.join(sorted(used))}`)"
                                          if method == AGENT else "")
                       + f": {len(errors)} cells, "
@@ -228,14 +258,17 @@ def main():
     parser.add_argument("--window", type=int, default=WINDOW)
     parser.add_argument("--guests", type=int, default=4)
     parser.add_argument("--rows", type=parse_part, default=slice(None))
+    parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
     if why_not():
         sys.exit(f"working_set.py: {why_not()}")
     began = time.monotonic()
-    table = Table(arguments.method or METHODS, arguments.window, arguments.quick, arguments.rows)
+    table = Table(arguments.method or METHODS, arguments.window, arguments.quick, arguments.rows,
+                  arguments.results)
     kernel = table.fill(arguments.build, arguments.guests)
-    print(f"Linux {kernel} in {arguments.guests} guests of 512 MiB at once, {time.strftime('%F')}, "
-          f"{(time.monotonic() - began) / 60:.0f} minutes. {SIZE // MiB} MiB allocated or cached. "
+    print(f"took {(time.monotonic() - began) / 60:.0f} minutes", file=sys.stderr)
+    print(f"Linux {kernel} in {arguments.guests} guests of 512 MiB at once, {time.strftime('%F')}. "
+          f"{SIZE // MiB} MiB allocated or cached. "
           f"Fast: all of the hot part every {FAST_MS / 1000:g} s. Slow: every {SLOW_MS / 1000:g} s "
           f"for `{AGENT}`, whose window is its own choice, every {arguments.window * 0.3:g} s for "
           f"the others, whose window is {arguments.window} s.\n")

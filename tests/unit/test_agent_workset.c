@@ -226,6 +226,22 @@ static void a_split_in_unrest_shows_nothing(void **state)
     assert_int_equal(huge.learned, 0);
     assert_true(huge_correct(&huge, 280 * MIB, 236 * MIB) == 280 * MIB);
     assert_false(huge_take(&huge, 280 * MIB, 236 * MIB, true)); /* nor is it tried at once */
+    assert_true(huge_asks(&huge, 280 * MIB, 236 * MIB));
+}
+
+/* A round whose halves differ says nothing of what was split; the next one may. */
+static void a_lot_waits_for_a_round_that_is_settled(void **state)
+{
+    struct huge huge = {0};
+
+    (void)state;
+    huge_take(&huge, 300 * MIB, 300 * MIB, true);
+    huge_take(&huge, 300 * MIB, 300 * MIB, true);
+    huge.split = 64 * MIB;
+    assert_false(huge_take(&huge, 120 * MIB, 236 * MIB, false));
+    assert_int_equal(huge.learned, 0);
+    huge_take(&huge, 252 * MIB, 236 * MIB, true);
+    assert_int_equal(huge.lots[0], 750);
 }
 
 static void few_huge_pages_do_not_matter(void **state)
@@ -448,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_split_shows_what_huge_pages_hide),
         cmocka_unit_test(pages_that_the_kernel_joined_again_are_not_of_the_lot),
         cmocka_unit_test(lots_that_differ_leave_doubt),
+        cmocka_unit_test(a_lot_waits_for_a_round_that_is_settled),
         cmocka_unit_test(a_figure_that_falls_is_learned_anew),
         cmocka_unit_test(huge_pages_that_are_used_are_not_made_smaller),
         cmocka_unit_test(a_split_in_unrest_shows_nothing),

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "testing.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "hypervisor/domain_cache.h"
 
@@ -230,6 +233,43 @@ static void a_known_guest_is_what_it_was_when_it_was_seen_last(void **state)
     free(known);
 }
 
+static enum mc_qemu_state process_of_a(struct mc_domain_cache *cache)
+{
+    enum mc_qemu_state process;
+    struct mc_known_guest *known;
+    size_t count;
+
+    assert_int_equal(mc_cache_known(cache, &known, &count), 0);
+    assert_int_equal(count, 1);
+    process = known[0].process;
+    free(known);
+    return process;
+}
+
+/* A guest that begins to run anew has another QEMU; that of the earlier run says nothing of it. */
+static void a_known_guest_is_stopped_while_its_process_is(void **state)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    kill(pid, SIGSTOP);
+    waitpid(pid, NULL, WUNTRACED);
+    mc_cache_see(*state, "a", 1, 1000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_ABLE);
+    mc_cache_keep(*state, "a", 1, &description, pid, 1000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_STOPPED);
+    mc_cache_see(*state, "a", 2, 2000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_ABLE);
+    mc_cache_keep(*state, "a", 2, &description, pid, 2000);
+    assert_int_equal(process_of_a(*state), MC_QEMU_STOPPED);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(process_of_a(*state), MC_QEMU_ABLE);
+}
+
 static void one_lookup_at_a_time(void **state)
 {
     assert_false(mc_cache_begin_lookup(*state, "a")); /* nobody knows it */
@@ -267,6 +307,25 @@ static void what_qemu_said_stands_until_events_caught_up(void **state)
     assert_int_equal(size_at(cache, 3100, 0), 0);
     mc_cache_see(cache, "a", 1, 12000);
     assert_false(mc_cache_is_under_way(cache, "a"));
+}
+
+/* What a memctld before this one told a guest may still be on its way. */
+static void a_guest_that_was_there_before_is_asked_for_its_size(void **state)
+{
+    struct mc_domain_cache *cache = *state;
+
+    mc_cache_see(cache, "new", 1, 1000);
+    mc_cache_keep(cache, "new", 1, &description, 7, 1000);
+    mc_cache_set_age(cache, "new", 2000);
+    assert_false(mc_cache_is_under_way(cache, "new"));
+    mc_cache_see(cache, "old", 2, 1000);
+    mc_cache_keep(cache, "old", 2, &description, 8, 1000);
+    mc_cache_set_age(cache, "old", 3600000);
+    assert_true(mc_cache_is_under_way(cache, "old"));
+    mc_cache_see(cache, "old", 2, 12000);
+    mc_cache_keep(cache, "old", 2, &description, 8, 12000); /* its description changed */
+    mc_cache_set_age(cache, "old", 3611000);
+    assert_false(mc_cache_is_under_way(cache, "old"));
 }
 
 /* An event can be late by more than that on a busy host. */
@@ -321,8 +380,12 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_known_guest_is_what_it_was_when_it_was_seen_last, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_known_guest_is_stopped_while_its_process_is, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(one_lookup_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_qemu_said_stands_until_events_caught_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_that_was_there_before_is_asked_for_its_size, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_qemu_said_stands_while_no_event_comes, set_up,
                                         tear_down),

@@ -133,6 +133,23 @@ static void a_lesson_that_comes_late_is_taken_as_well(void **state)
     host_close(&host);
 }
 
+/* Of 5 % of what a large guest uses, 128 MiB would be no more than it had already. */
+static void trouble_doubles_the_margin_that_was_in_force(void **state)
+{
+    const struct mc_sim_guest_config guests[] = {host_guest("a", 8 * MC_GIB, 7 * MC_GIB)};
+    struct mc_lesson lesson;
+    struct host host;
+
+    (void)state;
+    host_open(&host, "shares", 8 * MC_GIB, guests, 1);
+    host_run(&host, 30);
+    host.cries = "a";
+    host_tick(&host, 1000);
+    assert_int_equal(mc_engine_lessons(host.engine, host.now_ms, &lesson, 1), 1);
+    assert_in_range(lesson.learned, 7 * MC_GIB / 10, 8 * MC_GIB / 10);
+    host_close(&host);
+}
+
 static void a_guest_that_went_keeps_what_it_learned(void **state)
 {
     struct mc_lesson before, after;
@@ -180,6 +197,7 @@ int main(void)
         cmocka_unit_test(another_engine_keeps_the_margin_that_was_taught),
         cmocka_unit_test(a_taught_guest_is_not_shrunk_in_its_cooldown),
         cmocka_unit_test(a_lesson_that_comes_late_is_taken_as_well),
+        cmocka_unit_test(trouble_doubles_the_margin_that_was_in_force),
         cmocka_unit_test(a_guest_that_went_keeps_what_it_learned),
         cmocka_unit_test(lessons_fade),
     };

@@ -331,7 +331,7 @@ static void adds_up_what_virtio_mem_could_plug_in_and_has(void **state)
 }
 
 /* A process that waits for its vfork()ed child cannot be interrupted. */
-static void tells_stopped_and_blocked_processes(void **state)
+static void tells_blocked_processes(void **state)
 {
     volatile pid_t *child =
         mmap(NULL, MC_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -355,32 +355,45 @@ static void tells_stopped_and_blocked_processes(void **state)
     }
     for (int i = 0; i < 1000 && !(seen && *child); i++) {
         usleep(10000);
-        seen = mc_qemu_is_blocked(pid);
+        seen = mc_qemu_state_of(-1, pid) == MC_QEMU_BLOCKED;
     }
     assert_true(seen && *child);
-    assert_false(mc_qemu_is_stopped(pid));
-    assert_false(mc_qemu_is_blocked(getpid()));
+    assert_int_equal(mc_qemu_state_of(-1, getpid()), MC_QEMU_ABLE);
     kill(*child, SIGKILL); /* then the other one goes on, to its end */
     waitpid(pid, NULL, 0);
     munmap((void *)(uintptr_t)child, MC_PAGE);
+}
 
-    pid = fork();
+/* The state is that of now, although the file was opened long before. */
+static void a_kept_file_tells_the_state_of_its_process(void **state)
+{
+    pid_t pid = fork();
+    int stat;
+
+    (void)state;
     if (pid == 0) {
         pause();
         _exit(0);
     }
+    stat = mc_qemu_open_stat(pid);
+    assert_true(stat >= 0);
+    assert_int_equal(mc_qemu_state_of(stat, pid), MC_QEMU_ABLE);
     kill(pid, SIGSTOP);
     waitpid(pid, NULL, WUNTRACED);
-    assert_true(mc_qemu_is_stopped(pid));
-    assert_false(mc_qemu_is_blocked(pid));
+    assert_int_equal(mc_qemu_state_of(stat, pid), MC_QEMU_STOPPED);
+    assert_int_equal(mc_qemu_state_of(-1, pid), MC_QEMU_STOPPED);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
+    assert_int_equal(mc_qemu_state_of(stat, pid), MC_QEMU_ABLE);
+    close(stat);
+    assert_int_equal(mc_qemu_open_stat(pid), -1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_stopped_and_blocked_processes),
+        cmocka_unit_test(tells_blocked_processes),
+        cmocka_unit_test(a_kept_file_tells_the_state_of_its_process),
         cmocka_unit_test(adds_up_what_virtio_mem_could_plug_in_and_has),
         cmocka_unit_test(reads_balloon_memory_and_agent_channel),
         cmocka_unit_test(exempts_what_must_not_be_touched),

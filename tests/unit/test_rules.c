@@ -242,6 +242,72 @@ static void what_lies_free_goes_to_trouble_at_any_speed(void **state)
                     2 * MC_GIB / 100 * 80 + MC_MIB);
 }
 
+/* What is left of a move, or drifts, is not told; what is worth it is, and so is what matters. */
+static void a_move_is_carried_on_in_steps_that_are_worth_it(void **state)
+{
+    static const struct {
+        uint64_t wish, free, min;
+        bool moving;
+        uint64_t target;
+    } moves[] = {
+        {4 * MC_MIB, MC_GIB, 0, true, 0},
+        {8 * MC_MIB, MC_GIB, 0, true, 8 * MC_MIB},
+        {8 * MC_MIB, MC_GIB, 0, false, 0},
+        {MC_GIB, 4 * MC_MIB, 0, true, 0},
+        {MC_GIB, 8 * MC_MIB, 0, true, 8 * MC_MIB},
+        {MC_GIB, 4 * MC_MIB, 3 * MC_GIB, true, 4 * MC_MIB},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(moves) / sizeof(*moves); i++) {
+        struct scene scene;
+        enum mc_rule reason;
+
+        open_scene(&scene, 0);
+        scene.plan.steps[0].wish += moves[i].wish;
+        scene.plan.divided += moves[i].free;
+        scene.tracks.list[0].moving = moves[i].moving;
+        scene.guests[0].terms.min = moves[i].min;
+        assert_int_equal(target_of(&scene, &reason), 2 * MC_GIB + moves[i].target);
+    }
+}
+
+/* In trouble every byte counts. */
+static void crumbs_are_paid_to_trouble(void **state)
+{
+    struct scene scene;
+    enum mc_rule reason;
+
+    (void)state;
+    open_scene(&scene, 0);
+    in_trouble(&scene);
+    scene.tracks.list[0].need = 3 * MC_GIB;
+    scene.plan.divided += 64 * MC_KIB;
+    assert_int_equal(target_of(&scene, &reason), 2 * MC_GIB + 64 * MC_KIB);
+}
+
+/* A balloon that stops a little above its target, and a floor that comes up to that. */
+static void a_trembling_floor_moves_no_balloon(void **state)
+{
+    static const uint64_t away[] = {2 * MC_MIB, 20 * MC_MIB};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(away) / sizeof(*away); i++) {
+        struct scene scene;
+        enum mc_rule reason;
+        uint64_t told = 2 * MC_GIB - away[i];
+
+        open_scene(&scene, 0);
+        scene.guests[0].used = 2 * MC_GIB - 99 * MC_MIB;
+        scene.guests[0].stats.usable = 99 * MC_MIB;
+        scene.tracks.list[0].target = scene.plan.steps[0].wish = told;
+        if (away[i] < 4 * MC_MIB)
+            assert_int_equal(target_of(&scene, &reason), told);
+        else /* it is still on its way there, and is called back */
+            assert_in_range(target_of(&scene, &reason), 2 * MC_GIB - 2 * MC_MIB, 2 * MC_GIB);
+    }
+}
+
 /* One that hungers without end gets what is free before others get what they can do without. */
 static void hunger_comes_before_luxury(void **state)
 {
@@ -364,6 +430,9 @@ int main(void)
         cmocka_unit_test(what_was_taken_back_does_not_prove_that_giving_is_in_vain),
         cmocka_unit_test(trouble_comes_first),
         cmocka_unit_test(what_lies_free_goes_to_trouble_at_any_speed),
+        cmocka_unit_test(a_move_is_carried_on_in_steps_that_are_worth_it),
+        cmocka_unit_test(crumbs_are_paid_to_trouble),
+        cmocka_unit_test(a_trembling_floor_moves_no_balloon),
         cmocka_unit_test(hunger_comes_before_luxury),
     };
 

@@ -11,6 +11,7 @@
 #define MEMCTL_HYPERVISOR_H
 
 #include <memctl/error.h>
+#include <memctl/filling.h>
 #include <memctl/model.h>
 #include <memctl/settings.h>
 #include <memctl/visibility.h>
@@ -64,6 +65,17 @@ MC_PUBLIC int mc_session_set_balloon(struct mc_session *session, const char *uui
 /* Have the balloon's driver report its statistics every so many seconds (1 or more). */
 MC_PUBLIC int mc_session_set_stats_period(struct mc_session *session, const char *uuid,
                                           unsigned seconds, struct mc_error *err);
+
+/*
+ * Have the balloon's driver report out of turn, and wait a moment for what it says; period_s is how
+ * often it reports otherwise. sight->at_ms is left to the caller. -EAGAIN: it did not say anything
+ * new. -ENOTSUP, -EBUSY, -ENOENT, -ENOTCONN.
+ */
+MC_PUBLIC int mc_session_ask_stats(struct mc_session *session, const char *uuid, unsigned period_s,
+                                   struct mc_sight *sight, struct mc_error *err);
+
+/* How much processor time a QEMU on this host has used. 0, -ENOENT, -ENODATA. Does not block. */
+MC_PUBLIC int mc_qemu_cpu_ms(pid_t pid, uint64_t *cpu_ms);
 
 /* A memory backend of a guest: a block of its RAM as QEMU has it in its address space. */
 struct mc_memory_backend {

@@ -66,6 +66,7 @@ enum mc_distress {
     MC_DISTRESS_SWAP,     /* it reads back what it had swapped out */
     MC_DISTRESS_FAULTS,   /* it reads programs and files over and over, with little left to use */
     MC_DISTRESS_DEFLATED, /* it took memory back from the balloon by itself */
+    MC_DISTRESS_FILLING,  /* at its pace it runs out within a second: see filling.h */
 };
 
 /* Where the figure for active memory comes from. */
@@ -163,6 +164,8 @@ struct mc_guest {
     unsigned stats_period_s; /* how often its balloon reports, 0 for never */
     char agent_socket[108];  /* the host end of its agent channel, "" without one */
     struct mc_balloon_stats stats;
+    uint64_t filling_ms;   /* when it was last seen to run out of memory, 0 for never */
+    uint64_t filling_rate; /* how fast it was going then, bytes a second, 0 if unknown */
     struct mc_agent_report agent;
     struct mc_host_sample sample;
     struct mc_ram ram[MC_RAM_MAX]; /* where QEMU has its memory; none until that was found */

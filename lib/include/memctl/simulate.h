@@ -36,6 +36,7 @@ struct mc_fare {
     uint64_t distress_ms; /* in which more than a little was missing; of all: summed up */
     uint64_t moved;       /* bytes that balloons took or gave back */
     unsigned turns;       /* changes of direction of the balloon's target */
+    unsigned commands;    /* how often the balloon was told a target */
     unsigned rises;       /* sudden ones, of what is needed */
     unsigned never;       /* of these, not met while they lasted */
     uint64_t median_ms;   /* until a rise was met; MC_UNKNOWN: most never were, or there was none */

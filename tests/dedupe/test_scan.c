@@ -400,10 +400,12 @@ static void a_guest_that_always_writes_gains_nothing_among(unsigned threads)
     put(scanner, &evil, "evil", "red");
     pass(scanner);
     victim_churn(&evil, 0, 2048);
+    victim_await_churn(&evil, 0, 2048);
     pass(scanner);
     for (unsigned n = 0; n < 5; n++) {
         const struct mc_dedupe_figures *f;
 
+        victim_await_churn(&evil, 0, 2048);
         report = pass(scanner);
         f = &of(report, "evil")->figures;
         expect(of(report, "web"), 0, 0, 2048, 0, 2048);

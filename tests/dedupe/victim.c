@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,6 +186,26 @@ void victim_page_out(struct victim *victim, uint64_t first, uint64_t count)
 void victim_churn(struct victim *victim, uint64_t first, uint64_t count)
 {
     tell(victim, (struct command){CHURN, first, count, 0, 0});
+}
+
+static uint64_t first_word(const struct victim *victim, uint64_t page)
+{
+    uint64_t word = 0;
+    struct iovec here = {&word, sizeof(word)};
+    struct iovec there = {(void *)(uintptr_t)(victim->address + page * MC_PAGE), sizeof(word)};
+
+    assert_int_equal(process_vm_readv(victim->pid, &here, 1, &there, 1, 0), sizeof(word));
+    return word;
+}
+
+void victim_await_churn(const struct victim *victim, uint64_t first, uint64_t count)
+{
+    for (unsigned rounds = 0; rounds < 2; rounds++) {
+        uint64_t was = first_word(victim, first + count - 1);
+
+        while (first_word(victim, first + count - 1) == was)
+            usleep(100);
+    }
 }
 
 uint64_t victim_smaps(const struct victim *victim, const char *field)

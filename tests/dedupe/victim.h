@@ -33,6 +33,9 @@ void victim_page_out(struct victim *victim, uint64_t first, uint64_t count);
 /* It writes new contents to these pages for ever, as fast as it can. */
 void victim_churn(struct victim *victim, uint64_t first, uint64_t count);
 
+/* Of the pages that it writes again and again: wait until each was written since the call. */
+void victim_await_churn(const struct victim *victim, uint64_t first, uint64_t count);
+
 /* A field of the memory's smaps, in bytes: "Pss", "Rss", "KSM", "AnonHugePages", "Swap". */
 uint64_t victim_smaps(const struct victim *victim, const char *field);
 /* Page faults of the process so far. */

@@ -80,8 +80,8 @@ MC_PUBLIC void mc_engine_configure(struct mc_engine *engine, const struct mc_eng
                                    struct mc_policy_run *policy);
 
 /*
- * An operator changed something: the next targets are carried out even if the change is small (not if
- * it is a crumb, below a quarter of what begins a move).
+ * An operator changed something: the next targets are carried out even if the change is small (not
+ * if it is a crumb, below a quarter of what begins a move).
  */
 MC_PUBLIC void mc_engine_unsettle(struct mc_engine *engine);
 

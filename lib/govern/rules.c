@@ -7,7 +7,10 @@
 
 #include <assert.h>
 
-/* A move that was begun is carried on in steps of at least this part of what begins one. */
+/*
+ * A move that was begun is carried on in steps of at least this part of the percentage that begins
+ * one: for small guests what begins a move is many percent, and the end is to be near the wish.
+ */
 #define STEP_PART 4
 
 static uint64_t percent_of(uint64_t bytes, unsigned percent)
@@ -22,7 +25,8 @@ uint64_t mc_calm_least(const struct mc_engine_config *config, const struct mc_gu
 
 uint64_t mc_step_least(const struct mc_engine_config *config, const struct mc_guest *guest)
 {
-    return mc_max_u64(mc_calm_least(config, guest) / STEP_PART, MC_COMMAND_LEAST);
+    return mc_max_u64(percent_of(guest->actual, config->calm_percent) / STEP_PART,
+                      MC_COMMAND_LEAST);
 }
 
 /* Guests that must not be touched stay as they are. */

@@ -186,6 +186,7 @@ def stores_settings_of_a_guest_that_does_not_run(world):
 
 
 def moves_nothing_after_it_was_killed(world):
+    world.wait_ratio(a=1, b=1, c=2)
     time.sleep(2)  # the next memctld asks libvirt, which hears of a size a second after QEMU
     before, plan = world.actuals(), world.memctld.json("status")["plan"]
     assert world.memctld.stop(signal.SIGKILL) == -signal.SIGKILL

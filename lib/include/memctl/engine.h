@@ -81,7 +81,7 @@ MC_PUBLIC void mc_engine_configure(struct mc_engine *engine, const struct mc_eng
 
 /*
  * An operator changed something: the next targets are carried out even if the change is small (not
- * if it is a crumb, below a quarter of what begins a move).
+ * if it is a crumb, below a quarter of calm_percent, or 1 MiB).
  */
 MC_PUBLIC void mc_engine_unsettle(struct mc_engine *engine);
 

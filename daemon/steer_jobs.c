@@ -7,29 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include <memctl/hypervisor.h>
 #include <memctl/scan.h>
 #include <memctl/units.h>
 
 /* ---- KSM and the processes ---- */
 
-static void read_name(int pid, char name[32])
-{
-    char path[64];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-    file = fopen(path, "re");
-    if (!file || !fgets(name, 32, file))
-        *name = '\0';
-    if (file)
-        fclose(file);
-    name[strcspn(name, "\n")] = '\0';
-}
-
 /* A file of the process' folder; "" if there is none. */
-static void read_file(int pid, const char *name, char text[1024])
+static void read_file(int pid, const char *name, char *text, size_t size)
 {
     size_t length = 0;
     char path[64];
@@ -38,29 +24,28 @@ static void read_file(int pid, const char *name, char text[1024])
     snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
     file = fopen(path, "re");
     if (file) {
-        length = fread(text, 1, 1023, file);
+        length = fread(text, 1, size - 1, file);
         fclose(file);
     }
     text[length] = '\0';
 }
 
+static void read_name(int pid, char name[32])
+{
+    read_file(pid, "comm", name, 32);
+    name[strcspn(name, "\n")] = '\0';
+}
+
 /* To the nanosecond where the kernel has schedstat, else in its clock's ticks. */
 static uint64_t cpu_us_of(int pid)
 {
-    uint64_t ns, user, kernel;
-    const char *fields;
-    char text[1024];
+    uint64_t ns, ms;
+    char text[128];
 
-    read_file(pid, "schedstat", text);
+    read_file(pid, "schedstat", text, sizeof(text));
     if (sscanf(text, "%" SCNu64, &ns) == 1 && ns)
         return ns / 1000;
-    read_file(pid, "stat", text);
-    fields = strrchr(text, ')');
-    if (!fields ||
-        sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user,
-               &kernel) != 2)
-        return MC_UNKNOWN;
-    return (user + kernel) * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    return mc_qemu_cpu_ms(pid, &ms) == 0 ? ms * 1000 : MC_UNKNOWN;
 }
 
 static bool is_guest(const struct survey *survey, int pid)
